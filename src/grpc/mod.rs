@@ -1,0 +1,3 @@
+//! The wire, and the only place that knows it.
+
+pub mod pb;

@@ -1,0 +1,69 @@
+//! The generated messages, clients and servers of `portcullis.v1`.
+
+#![expect(missing_docs, clippy::pedantic, reason = "generated; documented in proto/")]
+
+use std::fmt;
+
+tonic::include_proto!("portcullis.v1");
+
+/// The descriptors of `portcullis.v1` and of all it imports, for reflection and for JSON.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/portcullis.bin"));
+
+const REDACTED: &str = "[redacted]";
+
+impl fmt::Debug for CreateApiKeyResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreateApiKeyResponse").field("api_key", &self.api_key).field("secret", &REDACTED).finish()
+    }
+}
+
+impl fmt::Debug for RotateApiKeyResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RotateApiKeyResponse")
+            .field("api_key", &self.api_key)
+            .field("secret", &REDACTED)
+            .field("previous_secret_expire_time", &self.previous_secret_expire_time)
+            .finish()
+    }
+}
+
+impl fmt::Debug for revoke_api_key_request::Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => f.debug_tuple("Id").field(id).finish(),
+            Self::Secret(_) => f.debug_tuple("Secret").field(&REDACTED).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for RevokeApiKeyRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevokeApiKeyRequest")
+            .field("target", &self.target)
+            .field("reason", &self.reason)
+            .field("comment", &self.comment)
+            .finish()
+    }
+}
+
+impl fmt::Debug for VerifyApiKeyRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyApiKeyRequest")
+            .field("key", &REDACTED)
+            .field("required_scopes", &self.required_scopes)
+            .field("any_of_scopes", &self.any_of_scopes)
+            .field("keyspace", &self.keyspace)
+            .finish()
+    }
+}
+
+impl fmt::Debug for VerifyRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyRequest")
+            .field("key", &REDACTED)
+            .field("required_scopes", &self.required_scopes)
+            .field("any_of_scopes", &self.any_of_scopes)
+            .field("keyspace", &self.keyspace)
+            .finish()
+    }
+}

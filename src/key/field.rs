@@ -1,0 +1,136 @@
+//! What may stand in the fields that people and callers fill in. One function a kind of field; each says what is
+//! wrong in words that follow "must".
+
+use std::collections::BTreeMap;
+
+use super::record::Json;
+
+/// Longest name of a key or keyspace, in characters.
+pub const NAME_LEN_MAX: usize = 100;
+/// Longest description or comment, in characters.
+pub const TEXT_LEN_MAX: usize = 1_000;
+/// Longest id of a caller's own: subject, created_by, request_id.
+pub const REFERENCE_LEN_MAX: usize = 128;
+/// Largest claims, in bytes as compact JSON. Each cached key may hold as much.
+pub const CLAIMS_SIZE_MAX: usize = 8 * 1024;
+/// Deepest nesting of claims, the claims themselves counted as 1.
+pub const CLAIMS_DEPTH_MAX: usize = 8;
+/// Most labels of a key.
+pub const METADATA_PAIRS_MAX: usize = 50;
+/// Longest key of a label, in characters.
+pub const METADATA_KEY_LEN_MAX: usize = 64;
+/// Longest value of a label, in characters.
+pub const METADATA_VALUE_LEN_MAX: usize = 512;
+
+/// A name: 1 to 100 characters, no white space at either end, no control characters.
+pub fn name(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() || text.chars().count() > NAME_LEN_MAX {
+        return Err("have 1 to 100 characters");
+    }
+    if text.trim() != text {
+        return Err("not start or end with white space");
+    }
+    if text.chars().any(char::is_control) {
+        return Err("not contain control characters");
+    }
+    Ok(())
+}
+
+/// Free text: up to 1,000 characters, no control characters but tabs and line ends.
+pub fn text(text: &str) -> Result<(), &'static str> {
+    if text.chars().count() > TEXT_LEN_MAX {
+        return Err("have at most 1,000 characters");
+    }
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        return Err("not contain control characters other than tabs and line ends");
+    }
+    Ok(())
+}
+
+/// An id of the caller's own: 1 to 128 of `[A-Za-z0-9_.:@/-]`.
+pub fn reference(text: &str) -> Result<(), &'static str> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'@' | b'/' | b'-');
+    if text.is_empty() || text.len() > REFERENCE_LEN_MAX || !text.bytes().all(fits) {
+        return Err("have 1 to 128 characters of [A-Za-z0-9_.:@/-]");
+    }
+    Ok(())
+}
+
+/// Claims: up to 8 KiB as compact JSON, up to 8 levels deep.
+pub fn claims(claims: &Json) -> Result<(), &'static str> {
+    // Depth first: it bounds the recursion of what follows.
+    if claims.values().any(|value| !is_within_depth(value, CLAIMS_DEPTH_MAX - 1)) {
+        return Err("be at most 8 levels deep");
+    }
+    let size = serde_json::to_vec(claims).map_or(usize::MAX, |json| json.len());
+    if size > CLAIMS_SIZE_MAX {
+        return Err("be at most 8,192 bytes as JSON");
+    }
+    Ok(())
+}
+
+fn is_within_depth(value: &serde_json::Value, levels: usize) -> bool {
+    match value {
+        serde_json::Value::Object(map) => levels > 0 && map.values().all(|v| is_within_depth(v, levels - 1)),
+        serde_json::Value::Array(items) => levels > 0 && items.iter().all(|v| is_within_depth(v, levels - 1)),
+        _ => true,
+    }
+}
+
+/// Labels: up to 50, keys of 1 to 64 and values of up to 512 characters, no control characters.
+pub fn metadata(labels: &BTreeMap<String, String>) -> Result<(), &'static str> {
+    if labels.len() > METADATA_PAIRS_MAX {
+        return Err("have at most 50 pairs");
+    }
+    for (key, value) in labels {
+        if key.is_empty() || key.chars().count() > METADATA_KEY_LEN_MAX {
+            return Err("have keys of 1 to 64 characters");
+        }
+        if value.chars().count() > METADATA_VALUE_LEN_MAX {
+            return Err("have values of at most 512 characters");
+        }
+        if key.chars().chain(value.chars()).any(char::is_control) {
+            return Err("not contain control characters");
+        }
+    }
+    Ok(())
+}
+
+/// The form of a text in which case does not count, for search: Unicode's full case folding.
+pub fn folded(text: &str) -> String {
+    icu_casemap::CaseMapper::new().fold_string(text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names() {
+        for good in ["n", "Ünïcödé e\u{301}", "👩‍👩‍👧 family", "مفتاح", &"é".repeat(100)] {
+            assert_eq!(name(good), Ok(()), "{good}");
+        }
+        for bad in ["", " a", "a ", "a\u{a0}", "a\0b", "a\nb", "\u{85}x", &"é".repeat(101)] {
+            assert!(name(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn claims_have_a_depth_and_a_size() {
+        let nested = |levels: usize| (1..levels).fold(json!(1), |inner, _| json!({ "a": inner }));
+        let as_claims = |value| crate::key::record::object(json!({ "a": value }));
+        assert_eq!(claims(&as_claims(nested(CLAIMS_DEPTH_MAX))), Ok(()));
+        assert!(claims(&as_claims(nested(CLAIMS_DEPTH_MAX + 1))).is_err());
+        let frame = r#"{"a":""}"#.len();
+        assert_eq!(claims(&as_claims(json!("x".repeat(CLAIMS_SIZE_MAX - frame)))), Ok(()));
+        assert!(claims(&as_claims(json!("x".repeat(CLAIMS_SIZE_MAX - frame + 1)))).is_err());
+    }
+
+    #[test]
+    fn folding_ignores_case() {
+        assert_eq!(folded("STRASSE"), folded("straße"));
+        assert_eq!(folded("ΣΑΣ"), folded("σας"));
+        assert_eq!(folded("100%_a"), "100%_a");
+    }
+}

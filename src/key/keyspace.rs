@@ -1,0 +1,106 @@
+//! Keyspaces: tenants or environments, and the rules that their keys are issued by.
+
+use std::time::Duration;
+
+use super::token::Prefix;
+use super::verifier::HashPolicy;
+use crate::clock::Timestamp;
+
+/// The keyspace of requests that name none.
+pub const DEFAULT: &str = "default";
+/// The keyspace of root keys.
+pub const SYSTEM: &str = "system";
+/// The prefix of root keys; no other keyspace may have it.
+pub const ROOT_PREFIX: &str = "root";
+/// Most subject types a keyspace allows.
+pub const SUBJECT_TYPES_MAX: usize = 20;
+/// The longest any key may live: 100 years of 365.25 days.
+pub const TTL_MAX: Duration = Duration::from_secs(100 * 31_557_600);
+
+/// A tenant or environment: keys of one are invisible to, and never valid in, another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyspace {
+    /// `[a-z][a-z0-9-]{0,39}`.
+    pub id: String,
+    /// What people call it.
+    pub display_name: String,
+    /// What its key strings start with.
+    pub key_prefix: Prefix,
+    /// What may stand before the first `_` of a subject; empty: anything.
+    pub allowed_subject_types: Vec<String>,
+    /// How long a key lives if its creation does not say.
+    pub default_ttl: Option<Duration>,
+    /// How long a key may live at the most.
+    pub max_ttl: Option<Duration>,
+    /// Whether scopes may end in `*` and then cover others.
+    pub allow_wildcard_scopes: bool,
+    /// How secrets are kept.
+    pub hash_policy: HashPolicy,
+    /// When it was made.
+    pub create_time: Timestamp,
+    /// When it was last changed.
+    pub update_time: Timestamp,
+    /// Counts its changes.
+    pub revision: i64,
+}
+
+/// What to change about a keyspace; `None`: leave it as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyspacePatch {
+    /// The new display name.
+    pub display_name: Option<String>,
+    /// The new prefix.
+    pub key_prefix: Option<Prefix>,
+    /// The new list of subject types.
+    pub allowed_subject_types: Option<Vec<String>>,
+    /// The new default, or none.
+    pub default_ttl: Option<Option<Duration>>,
+    /// The new maximum, or none.
+    pub max_ttl: Option<Option<Duration>>,
+    /// Whether scopes may end in `*`.
+    pub allow_wildcard_scopes: Option<bool>,
+    /// How secrets are kept from now on.
+    pub hash_policy: Option<HashPolicy>,
+}
+
+impl Keyspace {
+    /// The keyspace as `patch` would have it, were it made at `now`; `None` if that changes nothing.
+    #[must_use]
+    pub fn patched(&self, patch: &KeyspacePatch, now: Timestamp) -> Option<Self> {
+        let mut next = self.clone();
+        let KeyspacePatch { display_name, key_prefix, allowed_subject_types, default_ttl, .. } = patch.clone();
+        set(&mut next.display_name, display_name);
+        set(&mut next.key_prefix, key_prefix);
+        set(&mut next.allowed_subject_types, allowed_subject_types);
+        set(&mut next.default_ttl, default_ttl);
+        set(&mut next.max_ttl, patch.max_ttl);
+        set(&mut next.allow_wildcard_scopes, patch.allow_wildcard_scopes);
+        set(&mut next.hash_policy, patch.hash_policy);
+        if next == *self {
+            return None;
+        }
+        next.update_time = now;
+        next.revision += 1;
+        Some(next)
+    }
+
+    /// Whether a key of this keyspace may act for `subject`.
+    pub fn allows_subject(&self, subject: &str) -> bool {
+        let kind = subject.split_once('_').map(|(kind, _)| kind);
+        self.allowed_subject_types.is_empty()
+            || kind.is_some_and(|kind| self.allowed_subject_types.iter().any(|allowed| allowed == kind))
+    }
+}
+
+fn set<T>(field: &mut T, to: Option<T>) {
+    if let Some(value) = to {
+        *field = value;
+    }
+}
+
+/// Whether `text` can be the id of a keyspace.
+pub fn is_keyspace_id(text: &str) -> bool {
+    text.len() <= 40
+        && text.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}

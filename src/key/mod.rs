@@ -1,0 +1,13 @@
+//! What a key is: its string, its secret, its record, its rights.
+//!
+//! Pure: nothing here waits, reads a clock, or knows the store or the wire.
+
+pub mod field;
+pub mod id;
+pub mod keyspace;
+pub mod permission;
+pub mod record;
+pub mod scope;
+pub mod secret;
+pub mod token;
+pub mod verifier;

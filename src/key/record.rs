@@ -1,0 +1,386 @@
+//! The key as it is kept, and how it changes. Every change is a pure function here; the stores only carry it out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::id::KeyId;
+use super::token::PublicPrefix;
+use super::verifier::Verifier;
+use crate::clock::Timestamp;
+
+/// Most live secrets of one key: the newest, and the one it replaces.
+pub const SECRETS_MAX: usize = 2;
+/// Longest overlap of a rotation.
+pub const OVERLAP_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A JSON object.
+pub type Json = Map<String, Value>;
+
+/// A key, without what its secrets are checked against.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiKey {
+    /// Its id, for good.
+    pub id: KeyId,
+    /// The id of its keyspace, for good.
+    pub keyspace: String,
+    /// What people call it.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Whom it acts for.
+    pub subject: String,
+    /// Its rights, without duplicates.
+    pub scopes: Vec<String>,
+    /// JSON that travels with verdicts.
+    pub claims: Json,
+    /// Labels.
+    pub metadata: BTreeMap<String, String>,
+    /// False while switched off.
+    pub enabled: bool,
+    /// Who asked for it; may be empty.
+    pub created_by: String,
+    /// When it was made.
+    pub create_time: Timestamp,
+    /// When it was last changed.
+    pub update_time: Timestamp,
+    /// From when on it is not valid.
+    pub expire_time: Option<Timestamp>,
+    /// That it was revoked, when and why.
+    pub revocation: Option<Revocation>,
+    /// When it was last found valid.
+    pub last_use_time: Option<Timestamp>,
+    /// Its secrets, newest first. May hold one that has expired: see [`ApiKey::live_secrets`].
+    pub secrets: Vec<SecretInfo>,
+    /// Counts its changes; the etag.
+    pub revision: i64,
+}
+
+/// What is known about one secret of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretInfo {
+    /// What finds it.
+    pub public_prefix: PublicPrefix,
+    /// When it was made.
+    pub create_time: Timestamp,
+    /// When it stops working because another replaced it.
+    pub expire_time: Option<Timestamp>,
+}
+
+/// A secret to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSecret {
+    /// What finds it.
+    pub public_prefix: PublicPrefix,
+    /// What it is checked against.
+    pub verifier: Verifier,
+}
+
+/// That a key was revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: RevocationReason,
+    /// More about why; may be empty.
+    pub comment: String,
+}
+
+/// Why a key was revoked. The numbers are those of the wire and the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(i16)]
+pub enum RevocationReason {
+    /// No reason was given.
+    #[default]
+    Unspecified = 0,
+    /// Somebody else has, or may have, the secret.
+    KeyCompromise = 1,
+    /// Another key took its place.
+    Superseded = 2,
+    /// The owner left, or now belongs elsewhere.
+    AffiliationChanged = 3,
+    /// The owner may no longer do this.
+    PrivilegeWithdrawn = 4,
+    /// The owner has no more use for it.
+    NoLongerNeeded = 5,
+}
+
+impl RevocationReason {
+    /// The reason of this number.
+    pub fn from_number(number: i32) -> Option<Self> {
+        use RevocationReason as R;
+        [
+            R::Unspecified,
+            R::KeyCompromise,
+            R::Superseded,
+            R::AffiliationChanged,
+            R::PrivilegeWithdrawn,
+            R::NoLongerNeeded,
+        ]
+        .into_iter()
+        .find(|reason| *reason as i32 == number)
+    }
+}
+
+/// What a key is at some instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It verifies.
+    Active,
+    /// Revoked, for good.
+    Revoked,
+    /// Its time is over.
+    Expired,
+    /// Switched off.
+    Disabled,
+}
+
+/// What to change about a key; `None`: leave it as it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Patch {
+    /// The new name.
+    pub name: Option<String>,
+    /// The new description.
+    pub description: Option<String>,
+    /// The new scopes.
+    pub scopes: Option<Vec<String>>,
+    /// The new claims.
+    pub claims: Option<Json>,
+    /// The new labels, all of them.
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// The new expiry, or none.
+    pub expire_time: Option<Option<Timestamp>>,
+    /// On or off.
+    pub enabled: Option<bool>,
+}
+
+/// Why a key cannot be changed so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It is revoked.
+    Revoked,
+    /// It has expired.
+    Expired,
+}
+
+impl ApiKey {
+    /// What the key is at `now`. Expiry is computed, never stored.
+    pub fn state(&self, now: Timestamp) -> State {
+        if self.revocation.is_some() {
+            State::Revoked
+        } else if self.expire_time.is_some_and(|at| at <= now) {
+            State::Expired
+        } else if !self.enabled {
+            State::Disabled
+        } else {
+            State::Active
+        }
+    }
+
+    /// The secrets that work at `now` as far as they are concerned, newest first; none once the key is revoked.
+    pub fn live_secrets(&self, now: Timestamp) -> impl Iterator<Item = &SecretInfo> {
+        let revoked = self.revocation.is_some();
+        self.secrets.iter().filter(move |secret| !revoked && secret.is_live(now))
+    }
+
+    /// Applies `patch`. What changed, as JSON for the audit trail; empty: nothing did, and nothing need be written.
+    pub fn update(&mut self, patch: &Patch, now: Timestamp) -> Json {
+        let mut changes = Json::new();
+        set("name", &mut self.name, patch.name.as_ref(), &mut changes);
+        set("description", &mut self.description, patch.description.as_ref(), &mut changes);
+        set("scopes", &mut self.scopes, patch.scopes.as_ref(), &mut changes);
+        set("claims", &mut self.claims, patch.claims.as_ref(), &mut changes);
+        set("metadata", &mut self.metadata, patch.metadata.as_ref(), &mut changes);
+        set("enabled", &mut self.enabled, patch.enabled.as_ref(), &mut changes);
+        if let Some(expire_time) = patch.expire_time
+            && expire_time != self.expire_time
+        {
+            self.expire_time = expire_time;
+            changes.insert("expire_time".into(), json!(expire_time.map(|at| at.to_string())));
+        }
+        if !changes.is_empty() {
+            self.touch(now);
+        }
+        changes
+    }
+
+    /// Puts `newest` first and lets the secret before it live on for `overlap`. Secrets older than that, and those
+    /// that have expired, are dropped: at most [`SECRETS_MAX`] are left.
+    ///
+    /// # Errors
+    /// If the key is revoked or has expired.
+    pub fn rotate(&mut self, newest: PublicPrefix, overlap: Duration, now: Timestamp) -> Result<Json, Ended> {
+        match self.state(now) {
+            State::Revoked => return Err(Ended::Revoked),
+            State::Expired => return Err(Ended::Expired),
+            State::Active | State::Disabled => {}
+        }
+        let until = now.saturating_add(overlap);
+        self.secrets.retain(|secret| secret.is_live(now));
+        self.secrets.truncate(SECRETS_MAX - 1);
+        for secret in &mut self.secrets {
+            secret.expire_time = Some(until);
+        }
+        self.secrets.retain(|secret| secret.is_live(now));
+        let changes = json!({ "secret_hint": newest.hint(), "previous_secret_expire_time": until.to_string() });
+        self.secrets.insert(0, SecretInfo { public_prefix: newest, create_time: now, expire_time: None });
+        self.touch(now);
+        Ok(object(changes))
+    }
+
+    /// Revokes the key. What changed; empty if it was revoked before: then it stays as it was.
+    pub fn revoke(&mut self, revocation: &Revocation) -> Json {
+        if self.revocation.is_some() {
+            return Json::new();
+        }
+        self.revocation = Some(revocation.clone());
+        self.touch(revocation.at);
+        let reason = format!("{:?}", revocation.reason);
+        object(json!({ "revocation_reason": reason, "revocation_comment": revocation.comment }))
+    }
+
+    /// The key as the audit trail keeps it when it is created or deleted. No secret is in it.
+    pub fn audited(&self) -> Json {
+        object(json!({
+            "name": self.name,
+            "subject": self.subject,
+            "description": self.description,
+            "scopes": self.scopes,
+            "claims": self.claims,
+            "metadata": self.metadata,
+            "enabled": self.enabled,
+            "created_by": self.created_by,
+            "create_time": self.create_time.to_string(),
+            "expire_time": self.expire_time.map(|at| at.to_string()),
+            "revoke_time": self.revocation.as_ref().map(|r| r.at.to_string()),
+            "secret_hints": self.secrets.iter().map(|s| s.public_prefix.hint()).collect::<Vec<_>>(),
+        }))
+    }
+
+    fn touch(&mut self, now: Timestamp) {
+        self.update_time = now;
+        self.revision += 1;
+    }
+}
+
+impl SecretInfo {
+    /// Whether the secret still works at `now`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.expire_time.is_none_or(|at| at > now)
+    }
+}
+
+fn set<T: Clone + PartialEq + serde::Serialize>(name: &str, field: &mut T, to: Option<&T>, changes: &mut Json) {
+    if let Some(value) = to.filter(|value| *value != field) {
+        *field = value.clone();
+        changes.insert(name.into(), json!(value));
+    }
+}
+
+/// The object that `value` is.
+///
+/// # Panics
+/// If it is not one: for literals only.
+pub fn object(value: Value) -> Json {
+    match value {
+        Value::Object(map) => map,
+        other => unreachable!("not an object: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_000_000_000);
+
+    fn secret(text: &str, expire_time: Option<Timestamp>) -> SecretInfo {
+        SecretInfo { public_prefix: PublicPrefix::from_stored(text.into()), create_time: NOW, expire_time }
+    }
+
+    fn key() -> ApiKey {
+        ApiKey {
+            id: KeyId::from_text("key_1"),
+            keyspace: "default".into(),
+            name: "n".into(),
+            description: String::new(),
+            subject: "user_1".into(),
+            scopes: vec!["a".into()],
+            claims: Json::new(),
+            metadata: BTreeMap::new(),
+            enabled: true,
+            created_by: String::new(),
+            create_time: NOW,
+            update_time: NOW,
+            expire_time: None,
+            revocation: None,
+            last_use_time: None,
+            secrets: vec![secret("ak_1", None)],
+            revision: 1,
+        }
+    }
+
+    fn prefixes(key: &ApiKey, now: Timestamp) -> Vec<&str> {
+        key.live_secrets(now).map(|s| s.public_prefix.as_str()).collect()
+    }
+
+    #[test]
+    fn revoked_beats_expired_beats_disabled() {
+        let mut key = key();
+        assert_eq!(key.state(NOW), State::Active);
+        key.enabled = false;
+        assert_eq!(key.state(NOW), State::Disabled);
+        key.expire_time = Some(NOW);
+        assert_eq!(key.state(NOW), State::Expired, "the expiry itself is not valid any more");
+        key.revoke(&Revocation { at: NOW, reason: RevocationReason::Superseded, comment: String::new() });
+        assert_eq!(key.state(NOW), State::Revoked);
+    }
+
+    #[test]
+    fn rotation_leaves_two_live_secrets_at_most() {
+        let hour = Duration::from_secs(3600);
+        let mut key = key();
+        key.rotate(PublicPrefix::from_stored("ak_2".into()), hour, NOW).unwrap();
+        assert_eq!(prefixes(&key, NOW), ["ak_2", "ak_1"]);
+        assert_eq!(prefixes(&key, NOW.saturating_add(hour)), ["ak_2"]);
+        key.rotate(PublicPrefix::from_stored("ak_3".into()), hour, NOW).unwrap();
+        assert_eq!(prefixes(&key, NOW), ["ak_3", "ak_2"]);
+        key.rotate(PublicPrefix::from_stored("ak_4".into()), Duration::ZERO, NOW).unwrap();
+        assert_eq!(prefixes(&key, NOW), ["ak_4"]);
+        assert_eq!(key.revision, 4);
+    }
+
+    #[test]
+    fn an_ended_key_cannot_be_rotated() {
+        let next = || PublicPrefix::from_stored("ak_2".into());
+        let mut expired = ApiKey { expire_time: Some(NOW), ..key() };
+        assert_eq!(expired.rotate(next(), Duration::ZERO, NOW), Err(Ended::Expired));
+        let mut revoked = key();
+        revoked.revoke(&Revocation { at: NOW, reason: RevocationReason::Unspecified, comment: String::new() });
+        assert_eq!(revoked.rotate(next(), Duration::ZERO, NOW), Err(Ended::Revoked));
+        assert_eq!(prefixes(&revoked, NOW), [""; 0]);
+    }
+
+    #[test]
+    fn a_second_revocation_changes_nothing() {
+        let mut key = key();
+        let first = Revocation { at: NOW, reason: RevocationReason::KeyCompromise, comment: "leaked".into() };
+        assert!(!key.revoke(&first).is_empty());
+        let second = Revocation { at: NOW, reason: RevocationReason::Superseded, comment: String::new() };
+        assert!(key.revoke(&second).is_empty());
+        assert_eq!(key.revocation, Some(first));
+    }
+
+    #[test]
+    fn an_update_to_the_same_changes_nothing() {
+        let mut key = key();
+        let same = Patch { name: Some("n".into()), enabled: Some(true), ..Patch::default() };
+        assert!(key.update(&same, NOW).is_empty());
+        assert_eq!(key.revision, 1);
+        let changes = key.update(&Patch { scopes: Some(vec![]), ..same }, NOW);
+        assert_eq!(Value::Object(changes), json!({ "scopes": [] }));
+        assert_eq!(key.revision, 2);
+    }
+}

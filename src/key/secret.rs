@@ -1,0 +1,61 @@
+//! Strings that must not be seen. They cannot be printed, compared carelessly or copied by accident, and are wiped
+//! from memory when dropped.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// A secret in memory: a key string as issued or presented, or a part of one.
+///
+/// It has no `Display` and no `Clone`; `Debug` prints `[redacted]`.
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes `text` in. The caller should keep no copy.
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The secret itself: to hash it, or to hand it to its owner. Never log what this returns.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// A SHA-256 digest, compared in constant time.
+///
+/// The comparison does not tell *where* two digests differ. That they differ is the answer itself, and shows.
+#[derive(Clone, Copy, Eq)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest with these bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes, to be stored.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+/// A digest opens nothing, but an offline guess at a weak secret starts from one.
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}

@@ -1,0 +1,309 @@
+//! Where keys live. One trait; each backend is one folder with SQL of its own.
+//!
+//! Every method is one whole, atomic use case: when it answers, it is durable, and nobody saw half of it. What an
+//! audited method did and its audit event are written together. No backend decides anything: how a key changes is in
+//! [`crate::key`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::key::id::KeyId;
+use crate::key::keyspace::{Keyspace, KeyspacePatch};
+use crate::key::permission::Reach;
+use crate::key::record::{ApiKey, Json, NewSecret, Patch, Revocation};
+use crate::key::verifier::Verifier;
+
+/// How long a request_id is remembered.
+pub const REQUEST_ID_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Opens the store that `url` names: `sqlite://PATH`, or `postgres://…` (`postgresql://…`).
+///
+/// # Errors
+/// See [`ConnectError`]; each says in one line what an operator can do.
+pub async fn connect(_url: &str, _schema: Schema) -> Result<Arc<dyn Store>, ConnectError> {
+    todo!()
+}
+
+/// What to do about a schema that is older than this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// Bring it up to date.
+    Migrate,
+    /// Refuse to start.
+    MustBeCurrent,
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The URL is not one of a store.
+    #[error("database URL: {0}")]
+    Url(String),
+    /// Another process has the SQLite file.
+    #[error("{path} is in use by {holder}; only one process may serve a SQLite file")]
+    Locked {
+        /// The database file.
+        path: String,
+        /// Who may hold it, e.g. "process 4711".
+        holder: String,
+    },
+    /// The schema is older than this program, and it was told not to change it.
+    #[error("the schema is at version {found}, this program needs {needed}: run `portcullis migrate`")]
+    SchemaBehind {
+        /// The version of the store; 0: empty.
+        found: i64,
+        /// The version this program knows.
+        needed: i64,
+    },
+    /// The schema was made by a newer program.
+    #[error("the schema is at version {found}, newer than the {known} that this program knows: run a newer portcullis")]
+    SchemaNewer {
+        /// The version of the store.
+        found: i64,
+        /// The version this program knows.
+        known: i64,
+    },
+    /// The file cannot be opened or written, or the server cannot be reached.
+    #[error("cannot open {what}: {reason}")]
+    Unavailable {
+        /// The file, or the server without its password.
+        what: String,
+        /// What the driver said.
+        reason: String,
+    },
+}
+
+/// A place that keeps keyspaces, keys and the audit trail.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// What is particular to this store as a whole.
+    async fn installation(&self) -> Result<Installation, StoreError>;
+
+    /// Stores the very first root key; `false`, and nothing stored, if there ever was one. Of several processes that
+    /// try at once, one succeeds.
+    async fn bootstrap(&self, key: &NewKey, by: &Actor) -> Result<bool, StoreError>;
+
+    /// Whether the store answers and, if it could not write of late, whether it can again.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Lets go of what the store holds. Writes under way finish first.
+    async fn close(&self);
+
+    /// Makes a keyspace. Refused: [`Refusal::KeyspaceExists`].
+    async fn create_keyspace(&self, keyspace: &Keyspace, by: &Actor) -> Outcome<()>;
+
+    /// The keyspace of this id.
+    async fn keyspace(&self, id: &str) -> Result<Option<Keyspace>, StoreError>;
+
+    /// The keyspaces that are `within`, by id, from behind `after`, at most `limit`.
+    async fn list_keyspaces(&self, within: &Reach, after: &str, limit: usize) -> Result<Vec<Keyspace>, StoreError>;
+
+    /// Changes a keyspace, if its revision is `revision` or none is given. A patch that changes nothing writes
+    /// nothing. Refused: [`Refusal::KeyspaceNotFound`], [`Refusal::EtagMismatch`].
+    async fn update_keyspace(
+        &self,
+        id: &str,
+        patch: &KeyspacePatch,
+        revision: Option<i64>,
+        by: &Actor,
+    ) -> Outcome<Keyspace>;
+
+    /// Deletes a keyspace that has no keys. Refused: [`Refusal::KeyspaceNotFound`], [`Refusal::KeyspaceNotEmpty`].
+    async fn delete_keyspace(&self, id: &str, by: &Actor) -> Outcome<()>;
+
+    /// Stores a new key. Refused: [`Refusal::KeyspaceNotFound`], [`Refusal::RequestIdUsed`].
+    async fn create_key(&self, key: &NewKey, by: &Actor) -> Outcome<()>;
+
+    /// The key of this id.
+    async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError>;
+
+    /// A page of keys, newest first; keys of one microsecond by id, descending.
+    async fn list_keys(&self, query: &KeyQuery) -> Result<KeyPage, StoreError>;
+
+    /// Changes a key by [`ApiKey::update`], if its revision is `revision` or none is given. The key as it is then.
+    /// Refused: [`Refusal::KeyNotFound`], [`Refusal::EtagMismatch`].
+    async fn update_key(&self, id: &KeyId, patch: &Patch, revision: Option<i64>, by: &Actor) -> Outcome<ApiKey>;
+
+    /// Gives a key a new secret by [`ApiKey::rotate`]. Refused: [`Refusal::KeyNotFound`], [`Refusal::KeyRevoked`],
+    /// [`Refusal::KeyExpired`].
+    async fn rotate_key(&self, id: &KeyId, newest: &NewSecret, overlap: Duration, by: &Actor) -> Outcome<ApiKey>;
+
+    /// Revokes a key by [`ApiKey::revoke`]; one that is revoked already stays as it is. Refused:
+    /// [`Refusal::KeyNotFound`].
+    async fn revoke_key(&self, id: &KeyId, revocation: &Revocation, by: &Actor) -> Outcome<ApiKey>;
+
+    /// Removes a key, its secrets and its history of use. Refused: [`Refusal::KeyNotFound`].
+    async fn delete_key(&self, id: &KeyId, by: &Actor) -> Outcome<()>;
+
+    /// The secret that `public_prefix` names, with its key, whatever state both are in.
+    async fn find_secret(&self, public_prefix: &str) -> Result<Option<Found>, StoreError>;
+
+    /// Notes when keys were last used; never moves a time back. Keys that are gone are passed over. Writes no audit
+    /// event.
+    async fn record_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError>;
+
+    /// A page of audit events, newest first; events of one microsecond by id, descending.
+    async fn list_events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError>;
+}
+
+/// What a change came to: done, refused for a reason the caller can act on, or failed.
+pub type Outcome<T> = Result<Result<T, Refusal>, StoreError>;
+
+/// Why a change was not made. Nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No key of this id.
+    KeyNotFound,
+    /// No keyspace of this id.
+    KeyspaceNotFound,
+    /// There is a keyspace of this id.
+    KeyspaceExists,
+    /// The keyspace has keys.
+    KeyspaceNotEmpty,
+    /// The revision is not the one given.
+    EtagMismatch,
+    /// The key is revoked.
+    KeyRevoked,
+    /// The key has expired.
+    KeyExpired,
+    /// This request_id made this key within [`REQUEST_ID_KEPT`].
+    RequestIdUsed(KeyId),
+}
+
+/// The store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, is too busy, or cannot write. A change that was under way may or may not have been made.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] BoxError),
+    /// It answered what it should not: a fault in the program or in the data.
+    #[error("the store is at fault")]
+    Fault(#[source] BoxError),
+}
+
+/// Any error, as a source.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What is particular to one store: made with it, and the same for every process that uses it.
+#[derive(Clone)]
+pub struct Installation {
+    /// Random bytes that page tokens are signed with.
+    pub page_token_key: [u8; 32],
+    /// Whether there ever was a root key.
+    pub bootstrapped: bool,
+}
+
+/// Who makes a change, when and from where: for the audit trail.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// The id for the event.
+    pub event_id: String,
+    /// When.
+    pub at: Timestamp,
+    /// Who: the id of a root key, or a word of the program's own.
+    pub name: String,
+    /// The network address; may be empty.
+    pub peer: String,
+}
+
+/// A key to be stored, with its one secret.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// The key. Its `secrets` has exactly the one of `secret`.
+    pub key: ApiKey,
+    /// What its secret is checked against.
+    pub secret: NewSecret,
+    /// The caller's id of the request, if it gave one.
+    pub request_id: Option<String>,
+}
+
+/// A secret as the hot path needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// What to check the presented secret against.
+    pub verifier: Verifier,
+    /// When the secret stops working because another replaced it.
+    pub secret_expire_time: Option<Timestamp>,
+    /// Its key.
+    pub key: ApiKey,
+    /// Whether the key's keyspace lets scopes cover others by `*`.
+    pub wildcards: bool,
+}
+
+/// Which keys to list. All that is given must hold.
+#[derive(Clone, Debug)]
+pub struct KeyQuery {
+    /// Of this keyspace.
+    pub keyspace: String,
+    /// Of this subject.
+    pub subject: Option<String>,
+    /// With this in the name; already folded by [`crate::key::field::folded`].
+    pub name_contains: Option<String>,
+    /// Active at this time; `None`: in any state.
+    pub active_at: Option<Timestamp>,
+    /// With every one of these labels.
+    pub metadata: BTreeMap<String, String>,
+    /// That this one asked for.
+    pub created_by: Option<String>,
+    /// Not used at or after this time; never used, too.
+    pub unused_since: Option<Timestamp>,
+    /// From behind this key.
+    pub after: Option<(Timestamp, KeyId)>,
+    /// Passing over as many.
+    pub skip: usize,
+    /// At most as many.
+    pub limit: usize,
+}
+
+/// A page of keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyPage {
+    /// The keys.
+    pub keys: Vec<ApiKey>,
+    /// How many match `KeyQuery`, its `after`, `skip` and `limit` apart.
+    pub total: u64,
+}
+
+/// An audit event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Its id.
+    pub id: String,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// The method, e.g. `RevokeApiKey`.
+    pub action: String,
+    /// In which keyspace.
+    pub keyspace: String,
+    /// Which key, if it was a key.
+    pub key_id: Option<KeyId>,
+    /// From where; may be empty.
+    pub peer: String,
+    /// What it changed.
+    pub changes: Json,
+}
+
+/// Which events to list. All that is given must hold.
+#[derive(Clone, Debug)]
+pub struct EventQuery {
+    /// Of these keyspaces.
+    pub within: Reach,
+    /// Of this key.
+    pub key_id: Option<KeyId>,
+    /// By this actor.
+    pub actor: Option<String>,
+    /// At this time or later.
+    pub from: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+    /// From behind this event.
+    pub after: Option<(Timestamp, String)>,
+    /// At most as many.
+    pub limit: usize,
+}
