@@ -1,6 +1,6 @@
 //! The generated messages, clients and servers of `portcullis.v1`.
 
-#![expect(missing_docs, clippy::pedantic, reason = "generated; documented in proto/")]
+#![allow(missing_docs, clippy::pedantic, reason = "generated; documented in proto/")]
 
 use std::fmt;
 
