@@ -3,5 +3,8 @@
 
 pub mod clock;
 pub mod grpc;
+pub mod hashing;
 pub mod key;
+pub mod manage;
 pub mod store;
+pub mod verify;
