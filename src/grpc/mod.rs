@@ -1,3 +1,10 @@
-//! The wire, and the only place that knows it.
+//! The wire, and the only place that knows it. Handlers are thin: who calls, may they, convert, call, convert back.
 
+pub mod api_keys;
+pub mod audit;
+pub mod caller;
+pub mod convert;
+pub mod keyspaces;
 pub mod pb;
+pub mod status;
+pub mod verification;

@@ -1,16 +1,14 @@
 //! The first root key of an empty store.
 
 use super::{Error, Management, Principal, Violations};
+use crate::key::field;
 use crate::key::keyspace::SYSTEM;
 use crate::key::permission::Permission;
-use crate::key::record::{ApiKey, Json, NewSecret, SecretInfo};
+use crate::key::record::{ApiKey, NewSecret};
 use crate::key::secret::Secret;
 use crate::key::token::{self, PublicPrefix, Token};
 use crate::key::verifier::{HashPolicy, Verifier};
 use crate::store::NewKey;
-
-/// Shortest text that an operator may supply as the first root key, in characters.
-pub const BOOTSTRAP_KEY_LEN_MIN: usize = 32;
 
 /// What became of the first root key.
 #[derive(Debug)]
@@ -39,28 +37,11 @@ impl Management {
         };
         let now = self.clock.now();
         let by = Principal { name: "bootstrap", peer: "" };
+        let first = newest.public_prefix.clone();
         let key = ApiKey {
-            id: self.ids.key(now),
-            keyspace: SYSTEM.to_owned(),
-            name: "first root key".to_owned(),
-            description: String::new(),
-            subject: "operator".to_owned(),
             scopes: vec![Permission::Admin.to_string()],
-            claims: Json::new(),
-            metadata: Default::default(),
-            enabled: true,
             created_by: by.name.to_owned(),
-            create_time: now,
-            update_time: now,
-            expire_time: None,
-            revocation: None,
-            last_use_time: None,
-            secrets: vec![SecretInfo {
-                public_prefix: newest.public_prefix.clone(),
-                create_time: now,
-                expire_time: None,
-            }],
-            revision: 1,
+            ..ApiKey::issued(self.ids.key(now), SYSTEM, "first root key", "operator", first, now)
         };
         let new = NewKey { key, secret: newest, request_id: None };
         let first = self.store.bootstrap(&new, &self.actor(by, now)).await?;
@@ -74,10 +55,9 @@ impl Management {
     /// What to store of a supplied root key. Its entropy is unknown, so Argon2id.
     async fn keep_supplied(&self, supplied: &Secret) -> Result<NewSecret, Error> {
         let text = supplied.expose();
-        let length = text.chars().count();
         let mut bad = Violations::default();
-        if length < BOOTSTRAP_KEY_LEN_MIN || text.len() > token::PRESENTED_LEN_MAX {
-            bad.add("bootstrap root key", format!("must have 32 characters to 512 bytes; has {length} characters"));
+        if let Err(rule) = field::root_key_text(text) {
+            bad.add("bootstrap root key", format!("must {rule}"));
         }
         bad.check()?;
         let (lookup, proof) =

@@ -7,7 +7,7 @@ use super::{Claims, Error, Management, Nanos, Principal, Violations, claims};
 use crate::clock::Timestamp;
 use crate::key::keyspace::{DEFAULT, Keyspace, SYSTEM, TTL_MAX, is_keyspace_id};
 use crate::key::permission::Grant;
-use crate::key::record::{ApiKey, SecretInfo};
+use crate::key::record::ApiKey;
 use crate::key::secret::Secret;
 use crate::key::{field, scope};
 use crate::store::NewKey;
@@ -75,28 +75,15 @@ impl Management {
         bad.check()?;
 
         let (newest, secret) = self.issue(&keyspace.key_prefix, keyspace.hash_policy).await?;
+        let first = newest.public_prefix.clone();
         let key = ApiKey {
-            id: self.ids.key(now),
-            keyspace: keyspace.id,
-            name: asked.name,
             description: asked.description,
-            subject: asked.subject,
             scopes,
             claims,
             metadata: asked.metadata,
-            enabled: true,
             created_by: asked.created_by,
-            create_time: now,
-            update_time: now,
             expire_time,
-            revocation: None,
-            last_use_time: None,
-            secrets: vec![SecretInfo {
-                public_prefix: newest.public_prefix.clone(),
-                create_time: now,
-                expire_time: None,
-            }],
-            revision: 1,
+            ..ApiKey::issued(self.ids.key(now), &keyspace.id, &asked.name, &asked.subject, first, now)
         };
         let request_id = Some(asked.request_id).filter(|id| !id.is_empty());
         let new = NewKey { key, secret: newest, request_id };

@@ -29,13 +29,13 @@ use crate::key::verifier::{self, HashPolicy, Verifier};
 use crate::store::{Actor, BoxError, Refusal, Store, StoreError};
 
 pub use audit::ListEvents;
-pub use bootstrap::{BOOTSTRAP_KEY_LEN_MIN, Bootstrap};
+pub use bootstrap::Bootstrap;
 pub use claims::Claims;
 pub use create::{CreateKey, Expiration};
 pub use keyspaces::{KeyspaceFields, UpdateKeyspace};
 pub use list::{ListKeys, Page};
 pub use rotate::Rotated;
-pub use update::{KeyFields, UpdateKey};
+pub use update::{KeyFields, UpdateKey, etag};
 pub use violation::{Violation, Violations};
 
 use page::PageTokens;

@@ -35,4 +35,13 @@ impl Verdict {
             Self::InsufficientScope { key, .. } => Some(key),
         }
     }
+
+    /// The key, where the verdict may show it.
+    pub fn into_key(self) -> Option<ApiKey> {
+        match self {
+            Self::Malformed | Self::NotFound => None,
+            Self::Valid(key) | Self::Revoked(key) | Self::Expired(key) | Self::Disabled(key) => Some(key),
+            Self::InsufficientScope { key, .. } => Some(key),
+        }
+    }
 }
