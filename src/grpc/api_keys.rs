@@ -32,8 +32,8 @@ pub struct ApiKeys {
 }
 
 impl ApiKeys {
-    fn show(&self, key: ApiKey) -> Option<pb::ApiKey> {
-        Some(convert::api_key(key, self.clock.now()))
+    fn show(&self, key: ApiKey) -> pb::ApiKey {
+        convert::api_key(key, self.clock.now())
     }
 }
 
@@ -63,7 +63,10 @@ impl ApiKeyService for ApiKeys {
             request_id: asked.request_id,
         };
         let (key, secret) = self.management.create(asked, caller.principal()).await.map_err(status::from_manage)?;
-        Ok(Response::new(pb::CreateApiKeyResponse { api_key: self.show(key), secret: secret.expose().to_owned() }))
+        Ok(Response::new(pb::CreateApiKeyResponse {
+            api_key: Some(self.show(key)),
+            secret: secret.expose().to_owned(),
+        }))
     }
 
     async fn get_api_key(
@@ -74,7 +77,7 @@ impl ApiKeyService for ApiKeys {
         let reach = caller.reach(Permission::KeysRead)?;
         let id = key_id("id", request.into_inner().id)?;
         let key = self.management.get(&id, &reach).await.map_err(status::from_manage)?;
-        Ok(Response::new(pb::GetApiKeyResponse { api_key: self.show(key) }))
+        Ok(Response::new(pb::GetApiKeyResponse { api_key: Some(self.show(key)) }))
     }
 
     async fn list_api_keys(
@@ -128,7 +131,7 @@ impl ApiKeyService for ApiKeys {
             },
         };
         let key = self.management.update(asked, &reach, caller.principal()).await.map_err(status::from_manage)?;
-        Ok(Response::new(pb::UpdateApiKeyResponse { api_key: self.show(key) }))
+        Ok(Response::new(pb::UpdateApiKeyResponse { api_key: Some(self.show(key)) }))
     }
 
     async fn rotate_api_key(
@@ -143,7 +146,7 @@ impl ApiKeyService for ApiKeys {
         let rotated =
             self.management.rotate(&id, overlap, &reach, caller.principal()).await.map_err(status::from_manage)?;
         Ok(Response::new(pb::RotateApiKeyResponse {
-            api_key: self.show(rotated.key),
+            api_key: Some(self.show(rotated.key)),
             secret: rotated.secret.expose().to_owned(),
             previous_secret_expire_time: Some(convert::timestamp(rotated.previous_expire_time)),
         }))
@@ -166,7 +169,7 @@ impl ApiKeyService for ApiKeys {
             .revoke(&id, asked.reason, asked.comment, &reach, caller.principal())
             .await
             .map_err(status::from_manage)?;
-        Ok(Response::new(pb::RevokeApiKeyResponse { api_key: self.show(key) }))
+        Ok(Response::new(pb::RevokeApiKeyResponse { api_key: Some(self.show(key)) }))
     }
 
     async fn delete_api_key(
@@ -195,7 +198,7 @@ impl ApiKeyService for ApiKeys {
             valid: response.valid,
             verdict: response.verdict,
             missing_scopes: response.missing_scopes,
-            api_key: judged.into_key().and_then(|key| self.show(key)),
+            api_key: judged.into_key().map(|key| self.show(key)),
         }))
     }
 }

@@ -168,13 +168,11 @@ fn duration(length: Duration) -> prost_types::Duration {
 }
 
 /// A time from the wire, since the epoch.
-#[expect(clippy::needless_pass_by_value, reason = "used as a function in Option::map")]
 pub fn time_nanos(at: prost_types::Timestamp) -> Nanos {
     Nanos::from(at.seconds) * 1_000_000_000 + Nanos::from(at.nanos)
 }
 
 /// A length of time from the wire.
-#[expect(clippy::needless_pass_by_value, reason = "used as a function in Option::map")]
 pub fn length_nanos(length: prost_types::Duration) -> Nanos {
     Nanos::from(length.seconds) * 1_000_000_000 + Nanos::from(length.nanos)
 }

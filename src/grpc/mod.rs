@@ -4,6 +4,8 @@ pub mod api_keys;
 pub mod audit;
 pub mod caller;
 pub mod convert;
+pub mod details;
+pub mod health;
 pub mod keyspaces;
 pub mod pb;
 pub mod status;

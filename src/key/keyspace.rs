@@ -15,7 +15,7 @@ pub const ROOT_PREFIX: &str = "root";
 /// Most subject types a keyspace allows.
 pub const SUBJECT_TYPES_MAX: usize = 20;
 /// The longest any key may live: 100 years of 365.25 days.
-pub const TTL_MAX: Duration = Duration::from_secs(100 * 31_557_600);
+pub const TTL_MAX: Duration = Duration::from_hours(100 * 8_766);
 
 /// A tenant or environment: keys of one are invisible to, and never valid in, another.
 #[derive(Clone, Debug, PartialEq, Eq)]

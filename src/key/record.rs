@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 /// Most live secrets of one key: the newest, and the one it replaces.
 pub const SECRETS_MAX: usize = 2;
 /// Longest overlap of a rotation.
-pub const OVERLAP_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const OVERLAP_MAX: Duration = Duration::from_hours(30 * 24);
 
 /// A JSON object.
 pub type Json = Map<String, Value>;
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn rotation_leaves_two_live_secrets_at_most() {
-        let hour = Duration::from_secs(3600);
+        let hour = Duration::from_hours(1);
         let mut key = key();
         key.rotate(PublicPrefix::from_stored("ak_2".into()), hour, NOW).unwrap();
         assert_eq!(prefixes(&key, NOW), ["ak_2", "ak_1"]);

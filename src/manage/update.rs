@@ -9,7 +9,7 @@ use crate::key::field;
 use crate::key::id::KeyId;
 use crate::key::keyspace::Keyspace;
 use crate::key::permission::Reach;
-use crate::key::record::{ApiKey, Patch};
+use crate::key::record::{ApiKey, Json, Patch};
 use crate::store::Refusal;
 
 /// What can be changed about a key.
@@ -55,7 +55,7 @@ impl Management {
         let key = self.get(&asked.id, reach).await?;
         let keyspace = self.keyspace(&key.keyspace).await?;
         let now = self.clock.now();
-        let patch = check_fields(asked.fields, &paths, &keyspace, now, &mut bad);
+        let patch = check_fields(&asked.fields, &paths, &keyspace, now, &mut bad);
         bad.check()?;
         let revision = expected_revision(&asked.etag)?;
         Ok(self.store.update_key(&asked.id, &patch, revision, &self.actor(by, now)).await??)
@@ -77,7 +77,13 @@ impl KeyFields {
     }
 }
 
-fn check_fields(fields: KeyFields, paths: &[&str], keyspace: &Keyspace, now: Timestamp, bad: &mut Violations) -> Patch {
+fn check_fields(
+    fields: &KeyFields,
+    paths: &[&str],
+    keyspace: &Keyspace,
+    now: Timestamp,
+    bad: &mut Violations,
+) -> Patch {
     let mut patch = Patch::default();
     for path in paths {
         match *path {
@@ -93,7 +99,7 @@ fn check_fields(fields: KeyFields, paths: &[&str], keyspace: &Keyspace, now: Tim
                 patch.scopes = Some(check_scopes("api_key.scopes", fields.scopes.clone(), keyspace, bad));
             }
             "claims" => {
-                let asked = fields.claims.clone().unwrap_or(Ok(Default::default()));
+                let asked = fields.claims.clone().unwrap_or(Ok(Json::new()));
                 patch.claims = Some(claims::check(asked, "api_key.claims", bad));
             }
             "metadata" => {

@@ -18,7 +18,7 @@ use crate::key::record::{ApiKey, Json, NewSecret, Patch, Revocation};
 use crate::key::verifier::Verifier;
 
 /// How long a request_id is remembered.
-pub const REQUEST_ID_KEPT: Duration = Duration::from_secs(24 * 3600);
+pub const REQUEST_ID_KEPT: Duration = Duration::from_hours(24);
 
 /// Opens the store that `url` names: `sqlite://PATH`, or `postgres://…` (`postgresql://…`).
 ///
