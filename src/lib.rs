@@ -11,10 +11,12 @@
 //! - [`grpc`]: the wire
 //! - [`config`], [`telemetry`], [`lifecycle`]: settings, logs, signals
 //! - [`server`]: the only wiring
+//! - [`cli`]: the program
 //!
 //! What never happens: a secret is stored, logged, printed by `Debug` or returned twice; a verification writes to the
 //! store or says VALID for what it could not read; a queue, list or page without a limit; expiry stored as a state.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod grpc;

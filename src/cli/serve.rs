@@ -8,9 +8,10 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use super::exit::Exit;
+use super::exit::{Error, Exit};
+use super::output;
 use crate::clock::SystemClock;
-use crate::config::{self, BOOTSTRAP_ROOT_KEY_VARIABLE, Config, Flags};
+use crate::config::{self, BOOTSTRAP_ROOT_KEY_VARIABLE, Config, ConfigErrors, Flags};
 use crate::lifecycle::{Ending, Signals};
 use crate::manage::Bootstrap;
 use crate::server::{Server, ServerError};
@@ -18,52 +19,34 @@ use crate::store::ConnectError;
 use crate::telemetry;
 
 /// Serves until a signal comes.
-pub async fn run(flags: Flags) -> Exit {
-    let config = match resolve(flags) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
+pub async fn serve(flags: Flags) -> Result<Exit, Error> {
+    let config = resolve(flags)?;
     let filter = EnvFilter::try_new(&config.log).expect("checked when it was resolved");
     telemetry::start(filter, config.log_format);
     // Before anything is printed: from the first line on, a signal ends the server in order.
-    let signals = match Signals::listen() {
-        Ok(signals) => signals,
-        Err(error) => return failed(&format!("cannot listen for signals: {error}"), Exit::Refused),
-    };
-    let listen = config.listen;
-    let listener = match TcpListener::bind(listen).await {
-        Ok(listener) => listener,
-        Err(error) => return failed(&format!("cannot listen on {listen}: {error}"), Exit::Unavailable),
-    };
+    let signals = Signals::listen().map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| Error::Unreachable(format!("cannot listen on {}: {error}", config.listen)))?;
     let database = config::without_password(&config.database_url);
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let server = match Server::open(config, listener, Arc::new(SystemClock)).await {
-        Ok(server) => server,
-        Err(error) => return failed(&with_sources(&error), exit_of(&error)),
-    };
+    let server = Server::open(config, listener, Arc::new(SystemClock)).await?;
     greet(&server, &database, scheme);
-    match server.run(shutdown(signals)).await {
-        Ok(()) => Exit::Done,
-        Err(error) => failed(&with_sources(&error), exit_of(&error)),
-    }
+    server.run(shutdown(signals)).await?;
+    Ok(Exit::Done)
 }
 
 /// `portcullis config check`: prints the settings as they are resolved, or all that is wrong with them.
-pub fn check(flags: Flags) -> Exit {
-    match resolve(flags) {
-        Ok(config) => {
-            for (name, value) in config.settings() {
-                super::output::line(&format!("{name} = {value:?}"));
-            }
-            Exit::Done
-        }
-        Err(exit) => exit,
-    }
+pub fn check_config(flags: Flags) -> Result<Exit, Error> {
+    let settings = resolve(flags)?.settings();
+    let lines: String = settings.into_iter().map(|(name, value)| format!("{name} = {value:?}\n")).collect();
+    output::write_stdout(&lines).map_err(|error| Error::Failed(format!("cannot write to stdout: {error}")))?;
+    Ok(Exit::Done)
 }
 
-fn resolve(flags: Flags) -> Result<Config, Exit> {
+fn resolve(flags: Flags) -> Result<Config, Error> {
     let bootstrap_root_key = env::var(BOOTSTRAP_ROOT_KEY_VARIABLE).ok();
-    flags.resolve(bootstrap_root_key).map_err(|errors| failed(&errors.to_string(), Exit::Usage))
+    Ok(flags.resolve(bootstrap_root_key)?)
 }
 
 /// Says what is where and, on a first start, the root key, once, with lines to paste next.
@@ -120,36 +103,35 @@ async fn shutdown(mut signals: Signals) -> bool {
     ending == Ending::Terminate
 }
 
-fn exit_of(error: &ServerError) -> Exit {
-    match error {
-        ServerError::Store(error) => exit_of_connect(error),
-        ServerError::TlsFile(..) => Exit::Usage,
-        _ => Exit::Unavailable,
+impl From<ConfigErrors> for Error {
+    fn from(errors: ConfigErrors) -> Self {
+        Self::Usage(format!("bad settings\n{errors}"))
     }
 }
 
-/// The exit code of a store that could not be opened.
-pub(super) fn exit_of_connect(error: &ConnectError) -> Exit {
-    match error {
-        ConnectError::Url(_) => Exit::Usage,
-        ConnectError::SchemaBehind { .. } | ConnectError::SchemaNewer { .. } => Exit::Refused,
-        ConnectError::Locked { .. } | ConnectError::Unavailable { .. } => Exit::Unavailable,
+impl From<ConnectError> for Error {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Url(_) => Self::Usage(error.to_string()),
+            ConnectError::SchemaBehind { .. } | ConnectError::SchemaNewer { .. } => Self::Failed(error.to_string()),
+            ConnectError::Locked { .. } | ConnectError::Unavailable { .. } => Self::Unreachable(error.to_string()),
+        }
     }
 }
 
-pub(super) fn failed(reason: &str, exit: Exit) -> Exit {
-    for line in reason.lines() {
-        eprintln!("error: {line}");
+impl From<ServerError> for Error {
+    fn from(error: ServerError) -> Self {
+        match error {
+            ServerError::Store(error) => error.into(),
+            ServerError::TlsFile(..) => Self::Usage(with_sources(&error)),
+            _ => Self::Failed(with_sources(&error)),
+        }
     }
-    exit
 }
 
+/// An error and all that is behind it, in a line.
 fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
+    super::exit::write_causes(error, &mut text).expect("a String takes all");
     text
 }

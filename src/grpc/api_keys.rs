@@ -6,16 +6,15 @@ use tonic::{Request, Response, Status};
 
 use super::caller::Callers;
 use super::pb::api_key_service_server::ApiKeyService;
-use super::pb::create_api_key_request::Expiration as WireExpiration;
 use super::pb::revoke_api_key_request::Target;
 use super::{convert, pb, status, verification};
 use crate::clock::Clock;
 use crate::key::id::KeyId;
 use crate::key::keyspace::DEFAULT;
 use crate::key::permission::{Permission, Reach};
-use crate::key::record::{ApiKey, Json};
+use crate::key::record::ApiKey;
 use crate::key::secret::Secret;
-use crate::manage::{self, CreateKey, Expiration, KeyFields, ListKeys, Management, UpdateKey, Violation};
+use crate::manage::{self, KeyFields, ListKeys, Management, UpdateKey, Violation};
 use crate::store::Refusal;
 use crate::verify::Verifier;
 
@@ -46,22 +45,7 @@ impl ApiKeyService for ApiKeys {
         let caller = self.callers.authenticate(&request).await?;
         caller.may(Permission::KeysWrite, or_default(&request.get_ref().keyspace))?;
         let asked = request.into_inner();
-        let asked = CreateKey {
-            keyspace: asked.keyspace,
-            name: asked.name,
-            subject: asked.subject,
-            description: asked.description,
-            scopes: asked.scopes,
-            claims: asked.claims.map_or(Ok(Json::new()), convert::claims),
-            metadata: asked.metadata,
-            expiration: match asked.expiration {
-                None => Expiration::Unset,
-                Some(WireExpiration::ExpireTime(at)) => Expiration::At(convert::time_nanos(at)),
-                Some(WireExpiration::Ttl(ttl)) => Expiration::In(convert::length_nanos(ttl)),
-            },
-            created_by: asked.created_by,
-            request_id: asked.request_id,
-        };
+        let asked = convert::create_key(asked);
         let (key, secret) = self.management.create(asked, caller.principal()).await.map_err(status::from_manage)?;
         Ok(Response::new(pb::CreateApiKeyResponse {
             api_key: Some(self.show(key)),

@@ -7,12 +7,12 @@ use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 use serde_json::Value as JsonValue;
 
-use super::pb;
+use super::pb::{self, create_api_key_request::Expiration as WireExpiration};
 use crate::clock::Timestamp;
 use crate::key::keyspace::Keyspace;
 use crate::key::record::{ApiKey, Json, State};
 use crate::key::verifier::HashPolicy;
-use crate::manage::{Claims, KeyspaceFields, Nanos, etag};
+use crate::manage::{Claims, CreateKey, Expiration, KeyspaceFields, Nanos, etag};
 use crate::store::Event;
 use crate::verify::verdict::Verdict;
 
@@ -56,6 +56,26 @@ pub fn api_key(key: ApiKey, now: Timestamp) -> pb::ApiKey {
         revocation_reason: reason,
         revocation_comment: comment,
         etag: etag(key.revision),
+    }
+}
+
+/// A key to issue.
+pub fn create_key(asked: pb::CreateApiKeyRequest) -> CreateKey {
+    CreateKey {
+        keyspace: asked.keyspace,
+        name: asked.name,
+        subject: asked.subject,
+        description: asked.description,
+        scopes: asked.scopes,
+        claims: asked.claims.map_or(Ok(Json::new()), claims),
+        metadata: asked.metadata,
+        expiration: match asked.expiration {
+            None => Expiration::Unset,
+            Some(WireExpiration::ExpireTime(at)) => Expiration::At(time_nanos(at)),
+            Some(WireExpiration::Ttl(ttl)) => Expiration::In(length_nanos(ttl)),
+        },
+        created_by: asked.created_by,
+        request_id: asked.request_id,
     }
 }
 

@@ -1,0 +1,69 @@
+//! `portcullis audit …`
+
+use clap::{Args, Subcommand};
+use prost_types::Timestamp;
+
+use super::client::ClientArgs;
+use super::exit::{Error, Exit};
+use super::keys::list::Page;
+use super::parse;
+use crate::grpc::pb::{ListAuditEventsRequest, ListAuditEventsResponse};
+
+/// `audit` and what follows.
+#[derive(Args, Debug)]
+pub struct AuditArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(subcommand)]
+    command: AuditCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// List events, newest first
+    List(ListArgs),
+}
+
+#[derive(Args, Debug)]
+struct ListArgs {
+    /// Only events of this keyspace [default: all that the root key may see]
+    #[arg(long)]
+    keyspace: Option<String>,
+    /// Only events of this key
+    #[arg(long, value_name = "ID")]
+    key_id: Option<String>,
+    /// Only events by this root key, or by bootstrap or offline
+    #[arg(long, value_name = "ID")]
+    actor: Option<String>,
+    /// Only events at or after this time
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    start_time: Option<Timestamp>,
+    /// Only events before this time
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    end_time: Option<Timestamp>,
+    #[command(flatten)]
+    page: Page,
+}
+
+/// Runs one of them.
+pub async fn run(args: AuditArgs) -> Result<Exit, Error> {
+    let AuditArgs { client, command: AuditCommand::List(args) } = args;
+    let mut request = ListAuditEventsRequest {
+        page_size: args.page.size(),
+        page_token: args.page.page_token.unwrap_or_default(),
+        keyspace: args.keyspace.unwrap_or_default(),
+        key_id: args.key_id.unwrap_or_default(),
+        actor: args.actor.unwrap_or_default(),
+        start_time: args.start_time,
+        end_time: args.end_time,
+    };
+    let mut audit = client.connect().await?.audit();
+    let mut answer = audit.list_audit_events(request.clone()).await?.into_inner();
+    while args.page.all && !answer.next_page_token.is_empty() {
+        request.page_token = answer.next_page_token;
+        let next = audit.list_audit_events(request.clone()).await?.into_inner();
+        answer.audit_events.extend(next.audit_events);
+        answer = ListAuditEventsResponse { audit_events: answer.audit_events, ..next };
+    }
+    client.out().show(&answer)
+}

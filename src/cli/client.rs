@@ -1,0 +1,264 @@
+//! The connection to a server.
+
+use std::fs;
+use std::io::Read as _;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri};
+use tonic::{Request, Status};
+use tonic_health::pb::health_client::HealthClient;
+
+use super::exit::{Error, write_causes};
+use super::output::{Format, Out};
+use crate::grpc::pb::api_key_service_client::ApiKeyServiceClient;
+use crate::grpc::pb::audit_service_client::AuditServiceClient;
+use crate::grpc::pb::keyspace_service_client::KeyspaceServiceClient;
+use crate::grpc::pb::verification_service_client::VerificationServiceClient;
+use crate::key::secret::Secret;
+
+/// Where a server listens if nothing else is said.
+pub const SERVER_DEFAULT: &str = "http://127.0.0.1:50051";
+const ROOT_KEY_VARIABLE: &str = "PORTCULLIS_ROOT_KEY";
+/// Far more than a root key; keeps `--root-key-file /dev/zero` from filling the memory.
+const ROOT_KEY_FILE_SIZE_MAX: u64 = 64 * 1024;
+/// A page of 1,000 of the largest keys: some 150 KB each, most of it metadata.
+const ANSWER_SIZE_MAX: usize = 256 * 1024 * 1024;
+
+/// Which server, as whom, and how to show its answers.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Server and output")]
+pub struct ClientArgs {
+    /// The server's address, http:// or https://
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "PORTCULLIS_SERVER",
+        default_value = SERVER_DEFAULT
+    )]
+    server: String,
+    /// Read the root key from this file instead of the variable PORTCULLIS_ROOT_KEY. There is no flag for the key
+    /// itself: every user of the machine could see it
+    #[arg(long, global = true, value_name = "FILE")]
+    root_key_file: Option<PathBuf>,
+    /// Trust the certificate authorities in this PEM file instead of the public ones
+    #[arg(long, global = true, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Send the root key over http:// to another machine, because something else encrypts the way there
+    // `serve` has a flag of the same name, and clap hands what is global up to the commands above.
+    #[arg(id = "client_allow_plaintext", long = "allow-plaintext", global = true)]
+    allow_plaintext: bool,
+    /// How long to wait for the connection, and then for each answer
+    #[arg(long, global = true, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "30s")]
+    timeout: Duration,
+    /// The form of the output
+    #[arg(long, global = true, value_enum, value_name = "FORM", default_value = "table")]
+    output: Format,
+    /// Print only the secret (create, rotate) or ids, in either form of output
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+impl ClientArgs {
+    /// How to show answers.
+    pub fn out(&self) -> Out {
+        Out { format: self.output, quiet: self.quiet }
+    }
+
+    /// Connects with the root key.
+    pub async fn connect(&self) -> Result<Client, Error> {
+        let root_key = self.root_key()?;
+        let uri = self.uri()?;
+        if uri.scheme_str() == Some("http") && !is_loopback(&uri) && !self.allow_plaintext {
+            return Err(Error::Usage(format!(
+                "refusing to send the root key to {} in plain text: use https://, or --allow-plaintext if something \
+                 else encrypts the way there",
+                self.server
+            )));
+        }
+        let bearer = bearer(&root_key)?;
+        Ok(Client { channel: self.channel(uri).await?, caller: Caller { bearer: Some(bearer), timeout: self.timeout } })
+    }
+
+    /// Connects as nobody: enough to ask for the health.
+    pub async fn connect_without_root_key(&self) -> Result<Client, Error> {
+        let channel = self.channel(self.uri()?).await?;
+        Ok(Client { channel, caller: Caller { bearer: None, timeout: self.timeout } })
+    }
+
+    fn uri(&self) -> Result<Uri, Error> {
+        let wrong = |why: &str| Error::Usage(format!("--server {}: {why}", self.server));
+        let uri: Uri = self.server.parse().map_err(|error| wrong(&format!("{error}")))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+            return Err(wrong("must start with http:// or https://"));
+        }
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(wrong("must end after the port"));
+        }
+        Ok(uri)
+    }
+
+    fn root_key(&self) -> Result<Secret, Error> {
+        let key = match &self.root_key_file {
+            Some(path) => read_root_key(path)?,
+            // Not through clap, which would keep a copy and could show it.
+            None => Secret::new(std::env::var(ROOT_KEY_VARIABLE).unwrap_or_default()),
+        };
+        if key.expose().trim().is_empty() {
+            return Err(Error::Usage(match &self.root_key_file {
+                Some(path) => format!("--root-key-file {}: is empty", path.display()),
+                None => format!("{ROOT_KEY_VARIABLE} is not set: it holds the root key; --root-key-file FILE does too"),
+            }));
+        }
+        Ok(key)
+    }
+
+    async fn channel(&self, uri: Uri) -> Result<Channel, Error> {
+        let is_tls = uri.scheme_str() == Some("https");
+        let unreachable = |why: &str| Error::Unreachable(format!("cannot connect to {}{why}", self.server));
+        let because = |error: tonic::transport::Error| {
+            let mut why = String::new();
+            write_causes(&error, &mut why).expect("a String takes all");
+            unreachable(&why)
+        };
+        let mut endpoint = Endpoint::from(uri)
+            .user_agent(concat!("portcullis-cli/", env!("CARGO_PKG_VERSION")))
+            .expect("the version fits a header");
+        if is_tls {
+            endpoint = endpoint.tls_config(self.tls()?).map_err(|error| {
+                let mut why = "TLS".to_owned();
+                write_causes(&error, &mut why).expect("a String takes all");
+                Error::Usage(why)
+            })?;
+        }
+        match tokio::time::timeout(self.timeout, endpoint.connect()).await {
+            Ok(connected) => connected.map_err(because),
+            Err(_) => Err(unreachable(&format!(" within {}", humantime::format_duration(self.timeout)))),
+        }
+    }
+
+    fn tls(&self) -> Result<ClientTlsConfig, Error> {
+        let Some(path) = &self.tls_ca else { return Ok(ClientTlsConfig::new().with_webpki_roots()) };
+        let pem = fs::read(path)
+            .map_err(|error| Error::Usage(format!("--tls-ca {}: cannot read: {error}", path.display())))?;
+        Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
+    }
+}
+
+fn read_root_key(path: &Path) -> Result<Secret, Error> {
+    let mut text = String::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(ROOT_KEY_FILE_SIZE_MAX).read_to_string(&mut text))
+        .map_err(|error| Error::Usage(format!("--root-key-file {}: cannot read: {error}", path.display())))?;
+    Ok(Secret::new(text))
+}
+
+fn bearer(root_key: &Secret) -> Result<MetadataValue<Ascii>, Error> {
+    let header = Secret::new(format!("Bearer {}", root_key.expose().trim()));
+    let mut value: MetadataValue<Ascii> = header
+        .expose()
+        .parse()
+        .map_err(|_| Error::Usage("the root key has characters that a header cannot carry".into()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// A connected server.
+pub struct Client {
+    channel: Channel,
+    caller: Caller,
+}
+
+/// Says in each call who calls and how long it will wait.
+#[derive(Clone)]
+pub struct Caller {
+    bearer: Option<MetadataValue<Ascii>>,
+    timeout: Duration,
+}
+
+impl Interceptor for Caller {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.set_timeout(self.timeout);
+        if let Some(bearer) = &self.bearer {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
+        Ok(request)
+    }
+}
+
+type Calls = InterceptedService<Channel, Caller>;
+
+impl Client {
+    fn calls(&self) -> Calls {
+        InterceptedService::new(self.channel.clone(), self.caller.clone())
+    }
+
+    /// ApiKeyService.
+    pub fn keys(&self) -> ApiKeyServiceClient<Calls> {
+        ApiKeyServiceClient::new(self.calls()).max_decoding_message_size(ANSWER_SIZE_MAX)
+    }
+
+    /// VerificationService.
+    pub fn verification(&self) -> VerificationServiceClient<Calls> {
+        VerificationServiceClient::new(self.calls())
+    }
+
+    /// KeyspaceService.
+    pub fn keyspaces(&self) -> KeyspaceServiceClient<Calls> {
+        KeyspaceServiceClient::new(self.calls()).max_decoding_message_size(ANSWER_SIZE_MAX)
+    }
+
+    /// AuditService.
+    pub fn audit(&self) -> AuditServiceClient<Calls> {
+        AuditServiceClient::new(self.calls()).max_decoding_message_size(ANSWER_SIZE_MAX)
+    }
+
+    /// grpc.health.v1.Health.
+    pub fn health(&self) -> HealthClient<Calls> {
+        HealthClient::new(self.calls())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn loopback(uri: &str, expect: bool) {
+        assert_eq!(is_loopback(&uri.parse().unwrap()), expect, "{uri}");
+    }
+
+    #[test]
+    fn what_stays_on_this_machine() {
+        loopback("http://127.0.0.1:50051", true);
+        loopback("http://127.8.8.8", true);
+        loopback("http://[::1]:50051", true);
+        loopback("http://localhost:1", true);
+        loopback("http://127.0.0.1.example.com", false);
+        loopback("http://localhost.example.com", false);
+        loopback("http://127.0.0.1@example.com", false);
+        loopback("http://10.0.0.1", false);
+        loopback("http://[::]:1", false);
+    }
+
+    #[test]
+    fn the_root_key_shows_in_no_form() {
+        let value = bearer(&Secret::new("root_secret\n".into())).unwrap();
+        assert_eq!(value.to_str().unwrap(), "Bearer root_secret");
+        assert!(!format!("{value:?}").contains("secret"));
+        let Err(Error::Usage(message)) = bearer(&Secret::new("secret\u{7f}".into())) else { panic!() };
+        assert!(!message.contains("secret"));
+    }
+}

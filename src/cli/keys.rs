@@ -1,0 +1,93 @@
+//! `portcullis keys …`
+
+use clap::{Args, Subcommand};
+
+use super::client::ClientArgs;
+use super::exit::{Error, Exit};
+use super::terminal;
+use crate::clock::{Clock as _, SystemClock};
+use crate::grpc::pb::{DeleteApiKeyRequest, GetApiKeyRequest};
+
+mod create;
+pub mod list;
+pub mod revoke;
+mod rotate;
+mod update;
+mod verify;
+
+pub use create::Expiration;
+
+/// `keys` and what follows.
+#[derive(Args, Debug)]
+pub struct KeysArgs {
+    #[command(flatten)]
+    pub client: ClientArgs,
+    #[command(subcommand)]
+    command: KeysCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Issue a key; its secret is shown this once
+    Create(create::CreateArgs),
+    /// Show one key
+    Get {
+        /// The id of the key
+        id: String,
+    },
+    /// List keys, newest first; by default only those that verify
+    List(list::ListArgs),
+    /// Change what is given and nothing else
+    Update(update::UpdateArgs),
+    /// Give a key a new secret under the same id; the new secret is shown this once
+    Rotate(rotate::RotateArgs),
+    /// End a key for good, everywhere at once
+    Revoke(revoke::RevokeArgs),
+    /// Remove a key and its history of use
+    Delete(DeleteArgs),
+    /// Ask whether a key is valid; exits 0 if so, 1 if not
+    Verify(verify::VerifyArgs),
+}
+
+#[derive(Args, Debug)]
+struct DeleteArgs {
+    /// The id of the key
+    id: String,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Runs one of them.
+pub async fn run(args: KeysArgs) -> Result<Exit, Error> {
+    let KeysArgs { client, command } = args;
+    let out = client.out();
+    match command {
+        KeysCommand::Create(args) => {
+            let request = args.request()?;
+            out.show(&client.connect().await?.keys().create_api_key(request).await?.into_inner())
+        }
+        KeysCommand::Get { id } => {
+            out.show(&client.connect().await?.keys().get_api_key(GetApiKeyRequest { id }).await?.into_inner())
+        }
+        KeysCommand::List(args) => list::run(args, &client).await,
+        KeysCommand::Update(args) => {
+            let request = args.request(SystemClock.now())?;
+            out.show(&client.connect().await?.keys().update_api_key(request).await?.into_inner())
+        }
+        KeysCommand::Rotate(args) => {
+            out.show(&client.connect().await?.keys().rotate_api_key(args.request()).await?.into_inner())
+        }
+        KeysCommand::Revoke(args) => {
+            let request = args.request()?;
+            out.show(&client.connect().await?.keys().revoke_api_key(request).await?.into_inner())
+        }
+        KeysCommand::Delete(DeleteArgs { id, yes }) => {
+            if !yes {
+                terminal::confirm(&format!("Delete key {id} and its history of use?"))?;
+            }
+            out.show(&client.connect().await?.keys().delete_api_key(DeleteApiKeyRequest { id }).await?.into_inner())
+        }
+        KeysCommand::Verify(args) => verify::run(args, &client).await,
+    }
+}

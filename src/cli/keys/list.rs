@@ -1,0 +1,99 @@
+//! `keys list`
+
+use clap::Args;
+use prost_types::Timestamp;
+
+use crate::cli::client::ClientArgs;
+use crate::cli::exit::{Error, Exit};
+use crate::cli::output::PAGE_SIZE_MAX;
+use crate::cli::parse;
+use crate::grpc::pb::{ListApiKeysRequest, ListApiKeysResponse};
+
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// The keyspace to list [default: default]
+    #[arg(long)]
+    keyspace: Option<String>,
+    /// Only keys of this subject
+    #[arg(long)]
+    subject: Option<String>,
+    /// Only keys whose name contains this text, in any case
+    #[arg(long, value_name = "TEXT")]
+    query: Option<String>,
+    /// Also keys that are revoked, expired or disabled
+    #[arg(long)]
+    include_invalid: bool,
+    /// Only keys with this label; may be repeated, then all must be there
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse::label)]
+    metadata: Vec<(String, String)>,
+    /// Only keys that this one asked for
+    #[arg(long, value_name = "ID")]
+    created_by: Option<String>,
+    /// Only keys not used at or after this time, those never used included
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    unused_since: Option<Timestamp>,
+    #[command(flatten)]
+    page: Page,
+    /// How many keys to pass over first
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(0..))]
+    skip: Option<i32>,
+}
+
+/// Which part of a list to show.
+#[derive(Args, Debug)]
+pub struct Page {
+    /// How many to show, up to 1000 [default: 50]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(1..))]
+    pub page_size: Option<i32>,
+    /// Go on where the page that gave this token ended; the other flags must be the same
+    #[arg(long, value_name = "TOKEN")]
+    pub page_token: Option<String>,
+    /// Show all pages as one list
+    #[arg(long)]
+    pub all: bool,
+}
+
+impl Page {
+    /// The size to ask for; 0 leaves it to the server.
+    pub fn size(&self) -> i32 {
+        self.page_size.unwrap_or(if self.all { PAGE_SIZE_MAX } else { 0 })
+    }
+}
+
+impl ListArgs {
+    fn request(self) -> Result<ListApiKeysRequest, Error> {
+        Ok(ListApiKeysRequest {
+            page_size: self.page.size(),
+            page_token: self.page.page_token.unwrap_or_default(),
+            keyspace: self.keyspace.unwrap_or_default(),
+            subject: self.subject.unwrap_or_default(),
+            query: self.query.unwrap_or_default(),
+            include_invalid: self.include_invalid,
+            metadata: parse::labels(self.metadata)?,
+            created_by: self.created_by.unwrap_or_default(),
+            unused_since: self.unused_since,
+            skip: self.skip.unwrap_or_default(),
+        })
+    }
+}
+
+pub async fn run(args: ListArgs, client: &ClientArgs) -> Result<Exit, Error> {
+    let all = args.page.all;
+    let request = args.request()?;
+    show(request, all, client).await
+}
+
+/// Shows one page, or all pages as one answer.
+pub async fn show(mut request: ListApiKeysRequest, all: bool, client: &ClientArgs) -> Result<Exit, Error> {
+    let mut keys = client.connect().await?.keys();
+    let mut answer = keys.list_api_keys(request.clone()).await?.into_inner();
+    while all && !answer.next_page_token.is_empty() {
+        request.page_token = answer.next_page_token;
+        // A token says where its page ends; skipping again would lose keys of every page.
+        request.skip = 0;
+        let next = keys.list_api_keys(request.clone()).await?.into_inner();
+        answer.api_keys.extend(next.api_keys);
+        answer = ListApiKeysResponse { api_keys: answer.api_keys, ..next };
+    }
+    client.out().show(&answer)
+}

@@ -1,0 +1,57 @@
+//! `keys verify`
+
+use std::fmt;
+
+use clap::Args;
+
+use crate::cli::client::ClientArgs;
+use crate::cli::exit::{Error, Exit};
+use crate::cli::terminal;
+use crate::grpc::pb::{VerifyApiKeyRequest, VerifyRequest};
+
+#[derive(Args)]
+pub struct VerifyArgs {
+    /// The key; - or nothing reads it from stdin, which keeps it out of the shell's history
+    key: Option<String>,
+    /// A scope that the key must have; may be repeated, then it must have all
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// A scope of which the key must have one; may be repeated
+    #[arg(long = "any-scope", value_name = "SCOPE")]
+    any_scopes: Vec<String>,
+    /// The keyspace that the key must belong to [default: any that the root key may verify in]
+    #[arg(long)]
+    keyspace: Option<String>,
+    /// Read the store itself and show the whole key: for incidents and audits
+    #[arg(long)]
+    full: bool,
+}
+
+/// By hand, because of the key.
+impl fmt::Debug for VerifyArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyArgs").finish_non_exhaustive()
+    }
+}
+
+pub async fn run(args: VerifyArgs, client: &ClientArgs) -> Result<Exit, Error> {
+    let key = match args.key {
+        Some(key) if key != "-" => key,
+        _ => terminal::secret_from_stdin()?,
+    };
+    let keyspace = args.keyspace.unwrap_or_default();
+    let server = client.connect().await?;
+    let valid = if args.full {
+        let request =
+            VerifyApiKeyRequest { key, required_scopes: args.scopes, any_of_scopes: args.any_scopes, keyspace };
+        let answer = server.keys().verify_api_key(request).await?.into_inner();
+        client.out().show(&answer)?;
+        answer.valid
+    } else {
+        let request = VerifyRequest { key, required_scopes: args.scopes, any_of_scopes: args.any_scopes, keyspace };
+        let answer = server.verification().verify(request).await?.into_inner();
+        client.out().show(&answer)?;
+        answer.valid
+    };
+    Ok(if valid { Exit::Done } else { Exit::Denied })
+}

@@ -1,0 +1,214 @@
+//! `portcullis keyspaces …`
+
+use clap::{Args, Subcommand, ValueEnum};
+use prost_types::{Duration, FieldMask};
+
+use super::client::ClientArgs;
+use super::exit::{Error, Exit};
+use super::keys::list::Page;
+use super::parse;
+use crate::grpc::pb::{
+    self, CreateKeyspaceRequest, DeleteKeyspaceRequest, GetKeyspaceRequest, Keyspace, ListKeyspacesRequest,
+    ListKeyspacesResponse, UpdateKeyspaceRequest,
+};
+
+/// `keyspaces` and what follows.
+#[derive(Args, Debug)]
+pub struct KeyspacesArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(subcommand)]
+    command: KeyspacesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyspacesCommand {
+    /// Make a keyspace
+    Create(CreateArgs),
+    /// Show one keyspace
+    Get {
+        /// The id of the keyspace
+        id: String,
+    },
+    /// List the keyspaces by id
+    List(Page),
+    /// Change what is given and nothing else; keys issued before stay as they are
+    Update(UpdateArgs),
+    /// Delete a keyspace that has no keys
+    Delete {
+        /// The id of the keyspace
+        id: String,
+    },
+}
+
+#[derive(Args, Debug)]
+struct CreateArgs {
+    /// The id: lower-case letters, digits and -, starting with a letter, up to 40
+    id: String,
+    /// What people call it
+    #[arg(long, value_name = "NAME")]
+    display_name: Option<String>,
+    /// What its key strings start with, e.g. ak_live [default: ak]
+    #[arg(long, value_name = "PREFIX")]
+    key_prefix: Option<String>,
+    /// What may stand before the first _ of a subject, e.g. user; may be repeated [default: anything]
+    #[arg(long = "allowed-subject-type", value_name = "TYPE")]
+    allowed_subject_types: Vec<String>,
+    /// How long a key is valid if its creation does not say, e.g. 90d
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    default_ttl: Option<Duration>,
+    /// How long a key may be valid at the most, e.g. 365d
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    max_ttl: Option<Duration>,
+    /// Let a scope end in * and cover all that start with what stands before it
+    #[arg(long)]
+    allow_wildcard_scopes: bool,
+    /// How the secrets of its keys are kept [default: sha256]
+    #[arg(long, value_enum, value_name = "POLICY")]
+    hash_policy: Option<Policy>,
+}
+
+#[derive(Args, Debug)]
+struct UpdateArgs {
+    /// The id of the keyspace
+    id: String,
+    #[command(flatten)]
+    change: Change,
+    /// Change the keyspace only if this is still its etag
+    #[arg(long)]
+    etag: Option<String>,
+}
+
+/// What to change: at least one.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = true)]
+struct Change {
+    /// What people call it; '' clears it
+    #[arg(long, value_name = "NAME")]
+    display_name: Option<String>,
+    /// What its new key strings start with, e.g. ak_live
+    #[arg(long, value_name = "PREFIX")]
+    key_prefix: Option<String>,
+    /// What may stand before the first _ of a subject, in place of what may now; may be repeated
+    #[arg(long = "allowed-subject-type", value_name = "TYPE")]
+    allowed_subject_types: Vec<String>,
+    /// Let any subject be
+    #[arg(long, conflicts_with = "allowed_subject_types")]
+    any_subject_type: bool,
+    /// How long a key is valid if its creation does not say, e.g. 90d
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    default_ttl: Option<Duration>,
+    /// Let keys be valid for as long as they may be if their creation does not say
+    #[arg(long, conflicts_with = "default_ttl")]
+    no_default_ttl: bool,
+    /// How long a key may be valid at the most, e.g. 365d
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    max_ttl: Option<Duration>,
+    /// Let keys be valid for ever
+    #[arg(long, conflicts_with = "max_ttl")]
+    no_max_ttl: bool,
+    /// Let a scope end in * and cover all that start with what stands before it
+    #[arg(long, conflicts_with = "refuse_wildcard_scopes")]
+    allow_wildcard_scopes: bool,
+    /// Refuse such scopes; those that keys have cover only themselves
+    #[arg(long)]
+    refuse_wildcard_scopes: bool,
+    /// How the secrets of its new keys are kept
+    #[arg(long, value_enum, value_name = "POLICY")]
+    hash_policy: Option<Policy>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Policy {
+    /// Right for issued secrets, which cannot be guessed, and fast
+    Sha256,
+    /// For those whose auditors ask for it
+    Argon2id,
+}
+
+impl Policy {
+    fn number(policy: Option<Self>) -> i32 {
+        match policy {
+            None => pb::HashPolicy::Unspecified,
+            Some(Self::Sha256) => pb::HashPolicy::Sha256,
+            Some(Self::Argon2id) => pb::HashPolicy::Argon2id,
+        }
+        .into()
+    }
+}
+
+impl CreateArgs {
+    fn request(self) -> CreateKeyspaceRequest {
+        let keyspace = Keyspace {
+            id: self.id,
+            display_name: self.display_name.unwrap_or_default(),
+            key_prefix: self.key_prefix.unwrap_or_default(),
+            allowed_subject_types: self.allowed_subject_types,
+            default_ttl: self.default_ttl,
+            max_ttl: self.max_ttl,
+            allow_wildcard_scopes: self.allow_wildcard_scopes,
+            hash_policy: Policy::number(self.hash_policy),
+            ..Keyspace::default()
+        };
+        CreateKeyspaceRequest { keyspace: Some(keyspace) }
+    }
+}
+
+impl UpdateArgs {
+    /// The request: the mask names what was given.
+    fn request(self) -> UpdateKeyspaceRequest {
+        let Self { id, change, etag } = self;
+        let given = [
+            ("display_name", change.display_name.is_some()),
+            ("key_prefix", change.key_prefix.is_some()),
+            ("allowed_subject_types", !change.allowed_subject_types.is_empty() || change.any_subject_type),
+            ("default_ttl", change.default_ttl.is_some() || change.no_default_ttl),
+            ("max_ttl", change.max_ttl.is_some() || change.no_max_ttl),
+            ("allow_wildcard_scopes", change.allow_wildcard_scopes || change.refuse_wildcard_scopes),
+            ("hash_policy", change.hash_policy.is_some()),
+        ];
+        let paths = given.into_iter().filter(|(_, given)| *given).map(|(path, _)| path.to_owned()).collect();
+        let keyspace = Keyspace {
+            id,
+            display_name: change.display_name.unwrap_or_default(),
+            key_prefix: change.key_prefix.unwrap_or_default(),
+            allowed_subject_types: change.allowed_subject_types,
+            default_ttl: change.default_ttl,
+            max_ttl: change.max_ttl,
+            allow_wildcard_scopes: change.allow_wildcard_scopes,
+            hash_policy: Policy::number(change.hash_policy),
+            etag: etag.unwrap_or_default(),
+            ..Keyspace::default()
+        };
+        UpdateKeyspaceRequest { keyspace: Some(keyspace), update_mask: Some(FieldMask { paths }) }
+    }
+}
+
+/// Runs one of them.
+pub async fn run(args: KeyspacesArgs) -> Result<Exit, Error> {
+    let KeyspacesArgs { client, command } = args;
+    let out = client.out();
+    let mut keyspaces = client.connect().await?.keyspaces();
+    match command {
+        KeyspacesCommand::Create(args) => out.show(&keyspaces.create_keyspace(args.request()).await?.into_inner()),
+        KeyspacesCommand::Get { id } => {
+            out.show(&keyspaces.get_keyspace(GetKeyspaceRequest { id }).await?.into_inner())
+        }
+        KeyspacesCommand::List(page) => {
+            let mut request =
+                ListKeyspacesRequest { page_size: page.size(), page_token: page.page_token.unwrap_or_default() };
+            let mut answer = keyspaces.list_keyspaces(request.clone()).await?.into_inner();
+            while page.all && !answer.next_page_token.is_empty() {
+                request.page_token = answer.next_page_token;
+                let next = keyspaces.list_keyspaces(request.clone()).await?.into_inner();
+                answer.keyspaces.extend(next.keyspaces);
+                answer = ListKeyspacesResponse { keyspaces: answer.keyspaces, ..next };
+            }
+            out.show(&answer)
+        }
+        KeyspacesCommand::Update(args) => out.show(&keyspaces.update_keyspace(args.request()).await?.into_inner()),
+        KeyspacesCommand::Delete { id } => {
+            out.show(&keyspaces.delete_keyspace(DeleteKeyspaceRequest { id }).await?.into_inner())
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What goes to stdout: a table for people, ProtoJSON for programs, bare ids and secrets for scripts.
+
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind, Write as _};
+use std::sync::LazyLock;
+
+use clap::ValueEnum;
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use prost_types::{Struct, Timestamp};
+
+use super::exit::{Error, Exit};
+use crate::grpc::pb;
+
+static POOL: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(pb::FILE_DESCRIPTOR_SET).expect("build.rs wrote it"));
+
+/// The largest page that the server gives; asking for more at a time saves calls when all pages are wanted.
+pub const PAGE_SIZE_MAX: i32 = 1_000;
+
+const STRUCT: &str = "google.protobuf.Struct";
+
+/// The form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table, for people
+    Table,
+    /// The answer as one ProtoJSON document
+    Json,
+}
+
+/// How to show answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Out {
+    /// In which form.
+    pub format: Format,
+    /// Only what a script needs.
+    pub quiet: bool,
+}
+
+/// An answer that can be shown.
+pub trait Shown: Message {
+    /// The full name of the message.
+    const NAME: &'static str;
+
+    /// For people; ends with a line end.
+    fn table(&self) -> String;
+
+    /// For scripts: the secret if there is one, else ids, one a line; empty if there is neither.
+    fn quiet(&self) -> String;
+
+    /// What people should know besides the answer; goes to stderr.
+    fn note(&self) -> Option<String> {
+        None
+    }
+
+    /// What is lost if this cannot be written; `None`: nothing, the command can be repeated.
+    fn loss(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Out {
+    /// Writes `answer` to stdout.
+    pub fn show<M: Shown>(self, answer: &M) -> Result<Exit, Error> {
+        let text = match self.format {
+            _ if self.quiet => answer.quiet(),
+            Format::Table => answer.table(),
+            Format::Json => pretty_json(M::NAME, answer),
+        };
+        if let Err(error) = write_stdout(&text) {
+            return match answer.loss() {
+                Some(loss) => Err(Error::Failed(format!("cannot write to stdout: {error}; {loss}"))),
+                // Whoever closed the pipe (`| head`) has read enough.
+                None if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Done),
+                None => Err(Error::Failed(format!("cannot write to stdout: {error}"))),
+            };
+        }
+        if let Some(note) = answer.note().filter(|_| self.format == Format::Table && !self.quiet) {
+            let _ = writeln!(io::stderr(), "{note}");
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Writes all of `text`, or says why not; `println!` would panic.
+pub fn write_stdout(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+fn descriptor(name: &str) -> MessageDescriptor {
+    POOL.get_message_by_name(name).expect("a message of proto/")
+}
+
+fn dynamic(name: &str, message: &impl Message) -> DynamicMessage {
+    let mut dynamic = DynamicMessage::new(descriptor(name));
+    dynamic.transcode_from(message).expect("`name` is the name of `message`");
+    dynamic
+}
+
+/// Fields that are false, zero or empty are written too: `.valid` is `false`, not `null`, to whoever asks with jq.
+const OPTIONS: SerializeOptions = SerializeOptions::new().skip_default_fields(false);
+
+/// `message`, whose full name is `name`, as ProtoJSON on several lines.
+pub fn pretty_json(name: &str, message: &impl Message) -> String {
+    let mut json = Vec::new();
+    let mut serializer = serde_json::Serializer::pretty(&mut json);
+    dynamic(name, message).serialize_with_options(&mut serializer, &OPTIONS).expect("no field is out of its range");
+    json.push(b'\n');
+    String::from_utf8(json).expect("JSON is UTF-8")
+}
+
+/// The same on one line.
+pub fn compact_json(name: &str, message: &impl Message) -> String {
+    serde_json::to_string(&dynamic(name, message)).expect("no field is out of its range")
+}
+
+/// A `Struct` on one line; empty if there is none, or nothing in it.
+pub fn json_of(object: Option<&Struct>) -> String {
+    object.filter(|object| !object.fields.is_empty()).map(|object| compact_json(STRUCT, object)).unwrap_or_default()
+}
+
+/// The JSON object that `text` is.
+pub fn struct_from_json(text: &str) -> Result<Struct, String> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let object = DynamicMessage::deserialize(descriptor(STRUCT), &mut json)
+        .and_then(|object| json.end().map(|()| object))
+        .map_err(|error| format!("not a JSON object: {error}"))?;
+    object.transcode_to().map_err(|_| "nested too deeply".to_owned())
+}
+
+/// Rows under a header.
+pub fn rows<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.set_header(header).add_rows(rows.into_iter().map(|row| row.map(|cell| visible(&cell))));
+    lines(table)
+}
+
+/// One object, a field a line; fields that are empty are left out.
+pub fn fields(fields: &[(&str, String)]) -> String {
+    let mut table = Table::new();
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
+        table.add_row([(*name).to_owned(), visible(value)]);
+    }
+    lines(table)
+}
+
+fn lines(mut table: Table) -> String {
+    table.load_style(NOTHING);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt() + "\n"
+}
+
+/// `text` with its control characters written out, so that no name or comment plays tricks on a terminal.
+pub fn visible(text: &str) -> String {
+    let mut seen = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            write!(seen, "{}", c.escape_default()).expect("a String takes all");
+        } else {
+            seen.push(c);
+        }
+    }
+    seen
+}
+
+/// As RFC 3339 has it, to the second; `absent` if there is none.
+pub fn time(at: Option<&Timestamp>, absent: &str) -> String {
+    at.map_or_else(|| absent.to_owned(), |at| Timestamp { nanos: 0, ..*at }.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_proto_json() {
+        let response = pb::VerifyResponse {
+            verdict: pb::Verdict::NotFound.into(),
+            expire_time: Some(Timestamp { seconds: 0, nanos: 500_000_000 }),
+            ..pb::VerifyResponse::default()
+        };
+        let json: serde_json::Value =
+            serde_json::from_str(&pretty_json("portcullis.v1.VerifyResponse", &response)).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "valid": false, "verdict": "VERDICT_NOT_FOUND", "keyId": "", "keyspace": "", "subject": "",
+                "scopes": [], "expireTime": "1970-01-01T00:00:00.500Z", "missingScopes": [],
+            })
+        );
+    }
+
+    #[test]
+    fn tables_line_up_and_carry_no_control_characters() {
+        let table = rows(["A", "BB"], [["x".into(), "y\u{1b}".into()], ["wide 語".into(), String::new()]]);
+        assert_eq!(table, "A        BB\nx        y\\u{1b}\nwide 語\n");
+        assert_eq!(fields(&[("Name", "n".into()), ("Gone", String::new()), ("A", "1".into())]), "Name  n\nA     1\n");
+    }
+
+    #[test]
+    fn times_to_the_second() {
+        assert_eq!(time(Some(&Timestamp { seconds: 1, nanos: 999_999_999 }), ""), "1970-01-01T00:00:01Z");
+        assert_eq!(time(None, "never"), "never");
+    }
+}

@@ -1,0 +1,130 @@
+//! Values on the command line.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+
+use prost_types::{Duration, Struct, Timestamp};
+
+use super::exit::Error;
+use super::output;
+
+/// Largest file of claims that is read. The server takes 8 KiB of compact JSON; this leaves room for white space.
+const CLAIMS_FILE_SIZE_MAX: u64 = 1024 * 1024;
+
+/// A span such as `30d`, `12h` or `1h 30m`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let span = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    span.try_into().map_err(|_| "too long".to_owned())
+}
+
+/// A point in time as RFC 3339 has it; a date alone is its beginning in UTC.
+pub fn time(text: &str) -> Result<Timestamp, String> {
+    // The parser knows signed years of any length too; the wire does not.
+    let has_plain_year = text.starts_with(|c: char| c.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|_| has_plain_year)
+        .ok_or_else(|| "not a time such as 2030-01-31T12:00:00Z or 2030-01-31".to_owned())
+}
+
+/// A label, `key=value`.
+pub fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("not of the form key=value".to_owned()),
+    }
+}
+
+/// The labels together. One given twice is an error: one of the two would be lost.
+pub fn labels(pairs: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Error> {
+    let mut labels = BTreeMap::new();
+    for (key, value) in pairs {
+        if labels.contains_key(&key) {
+            return Err(Error::Usage(format!("--metadata {key} is given twice")));
+        }
+        labels.insert(key, value);
+    }
+    Ok(labels)
+}
+
+/// A JSON object, or `@` and the name of a file that holds one.
+pub fn claims(text: &str) -> Result<Struct, String> {
+    let Some(path) = text.strip_prefix('@') else { return output::struct_from_json(text) };
+    let mut json = String::new();
+    File::open(path)
+        .and_then(|file| file.take(CLAIMS_FILE_SIZE_MAX).read_to_string(&mut json))
+        .map_err(|error| format!("cannot read {path}: {error}"))?;
+    output::struct_from_json(&json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn span(text: &str, expect: Option<i64>) {
+        assert_eq!(duration(text).ok().map(|d| d.seconds), expect, "{text}");
+    }
+
+    #[test]
+    fn durations() {
+        span("30d", Some(30 * 86_400));
+        span("12h", Some(12 * 3_600));
+        span("1h 30m", Some(5_400));
+        span("0s", Some(0));
+        for bad in ["", "30", "d", "-1h", "99999999999999999999y"] {
+            span(bad, None);
+        }
+    }
+
+    #[track_caller]
+    fn at(text: &str, expect: Option<&str>) {
+        assert_eq!(time(text).ok().map(|t| t.to_string()).as_deref(), expect, "{text}");
+    }
+
+    #[test]
+    fn times() {
+        at("2030-01-31T12:00:00Z", Some("2030-01-31T12:00:00Z"));
+        at("2030-01-31T12:00:00+02:00", Some("2030-01-31T10:00:00Z"));
+        at("2030-01-31t12:00:00.5z", Some("2030-01-31T12:00:00.500Z"));
+        at("2030-01-31", Some("2030-01-31T00:00:00Z"));
+        for bad in ["", "tomorrow", "2030-02-30", "2030-13-01", "2030-01-31T25:00:00Z", "+12030-01-31", "2030", "٢٠٣٠"]
+        {
+            at(bad, None);
+        }
+    }
+
+    #[test]
+    fn labels_are_pairs() {
+        assert_eq!(label("team=core"), Ok(("team".into(), "core".into())));
+        assert_eq!(label("a="), Ok(("a".into(), String::new())));
+        assert_eq!(label("a=b=c"), Ok(("a".into(), "b=c".into())));
+        for bad in ["", "team", "=core"] {
+            assert!(label(bad).is_err(), "{bad}");
+        }
+        let twice = vec![("a".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())];
+        assert!(matches!(labels(twice), Err(Error::Usage(_))));
+    }
+
+    #[test]
+    fn claims_are_an_object_or_a_file_with_one() {
+        let json = r#"{"plan":"pro","seats":3,"flags":[true,null]}"#;
+        let given = claims(json).unwrap();
+        assert_eq!(
+            output::compact_json("google.protobuf.Struct", &given),
+            r#"{"flags":[true,null],"plan":"pro","seats":3.0}"#
+        );
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("claims.json");
+        std::fs::write(&path, json).unwrap();
+        assert_eq!(claims(&format!("@{}", path.display())), Ok(given));
+
+        for bad in ["", "[]", "3", "null", "{", "{} {}", r#"{"a":1}x"#, "@/nonexistent"] {
+            assert!(claims(bad).is_err(), "{bad}");
+        }
+        let deep = format!("{}1{}", r#"{"a":"#.repeat(120), "}".repeat(120));
+        assert!(claims(&deep).is_err());
+    }
+}

@@ -1,0 +1,199 @@
+//! Keys.
+
+use super::{lines, more, pairs, value_name};
+use crate::cli::output::{self, Shown};
+use crate::grpc::pb;
+
+impl Shown for pb::CreateApiKeyResponse {
+    const NAME: &'static str = "portcullis.v1.CreateApiKeyResponse";
+
+    fn table(&self) -> String {
+        with_secret(self.api_key.as_ref(), &self.secret)
+    }
+
+    fn quiet(&self) -> String {
+        format!("{}\n", self.secret)
+    }
+
+    fn loss(&self) -> Option<String> {
+        Some(lost(self.api_key.as_ref()))
+    }
+}
+
+impl Shown for pb::RotateApiKeyResponse {
+    const NAME: &'static str = "portcullis.v1.RotateApiKeyResponse";
+
+    fn table(&self) -> String {
+        with_secret(self.api_key.as_ref(), &self.secret)
+    }
+
+    fn quiet(&self) -> String {
+        format!("{}\n", self.secret)
+    }
+
+    fn loss(&self) -> Option<String> {
+        Some(lost(self.api_key.as_ref()))
+    }
+}
+
+/// Answers that are one key.
+macro_rules! one_key {
+    ($($message:ident)*) => {$(
+        impl Shown for pb::$message {
+            const NAME: &'static str = concat!("portcullis.v1.", stringify!($message));
+
+            fn table(&self) -> String {
+                table(self.api_key.as_ref())
+            }
+
+            fn quiet(&self) -> String {
+                lines(self.api_key.iter().map(|key| key.id.clone()))
+            }
+        }
+    )*};
+}
+
+one_key!(GetApiKeyResponse UpdateApiKeyResponse RevokeApiKeyResponse);
+
+impl Shown for pb::DeleteApiKeyResponse {
+    const NAME: &'static str = "portcullis.v1.DeleteApiKeyResponse";
+
+    fn table(&self) -> String {
+        "deleted\n".to_owned()
+    }
+
+    fn quiet(&self) -> String {
+        String::new()
+    }
+}
+
+impl Shown for pb::ListApiKeysResponse {
+    const NAME: &'static str = "portcullis.v1.ListApiKeysResponse";
+
+    fn table(&self) -> String {
+        if self.api_keys.is_empty() {
+            return "no keys\n".to_owned();
+        }
+        let header = ["ID", "NAME", "SUBJECT", "STATE", "HINT", "EXPIRES", "LAST USED", "SCOPES"];
+        let rows = self.api_keys.iter().map(|key| {
+            [
+                key.id.clone(),
+                key.name.clone(),
+                key.subject.clone(),
+                state(key),
+                key.hint.clone(),
+                output::time(key.expire_time.as_ref(), "never"),
+                output::time(key.last_use_time.as_ref(), "never"),
+                abridged(&key.scopes),
+            ]
+        });
+        output::rows(header, rows)
+    }
+
+    fn quiet(&self) -> String {
+        lines(self.api_keys.iter().map(|key| key.id.clone()))
+    }
+
+    fn note(&self) -> Option<String> {
+        more(&self.next_page_token).map(|more| format!("{} of {} keys; {more}", self.api_keys.len(), self.total_size))
+    }
+}
+
+fn with_secret(key: Option<&pb::ApiKey>, secret: &str) -> String {
+    format!("{}\n{secret}\n\nThis is the secret. It is shown this once and kept nowhere: store it now.\n", table(key))
+}
+
+fn lost(key: Option<&pb::ApiKey>) -> String {
+    let id = key.map_or("", |key| &key.id);
+    format!("the secret of {id} is lost: `portcullis keys rotate {id}` makes another")
+}
+
+/// One key, a field a line.
+pub fn table(key: Option<&pb::ApiKey>) -> String {
+    let Some(key) = key else { return String::new() };
+    let reason = match key.revocation_reason() {
+        pb::RevocationReason::Unspecified => "",
+        reason => reason.as_str_name().trim_start_matches("REVOCATION_REASON_"),
+    };
+    output::fields(&[
+        ("ID", key.id.clone()),
+        ("Name", key.name.clone()),
+        ("State", state(key)),
+        ("Keyspace", key.keyspace.clone()),
+        ("Subject", key.subject.clone()),
+        ("Description", key.description.clone()),
+        ("Scopes", if key.scopes.is_empty() { "none".to_owned() } else { key.scopes.join(" ") }),
+        ("Claims", output::json_of(key.claims.as_ref())),
+        ("Metadata", pairs(&key.metadata)),
+        ("Created", output::time(key.create_time.as_ref(), "")),
+        ("Created by", key.created_by.clone()),
+        ("Updated", output::time(key.update_time.as_ref(), "")),
+        ("Expires", output::time(key.expire_time.as_ref(), "never")),
+        ("Last used", output::time(key.last_use_time.as_ref(), "never")),
+        ("Revoked", output::time(key.revoke_time.as_ref(), "")),
+        ("Reason", reason.to_owned()),
+        ("Comment", key.revocation_comment.clone()),
+        ("Secrets", secrets(key)),
+        ("Etag", key.etag.clone()),
+    ])
+}
+
+/// The hints of the live secrets, and until when the older one works.
+fn secrets(key: &pb::ApiKey) -> String {
+    let secret = |secret: &pb::ApiKeySecret| match &secret.expire_time {
+        Some(at) => format!("{} (until {})", secret.hint, output::time(Some(at), "")),
+        None => secret.hint.clone(),
+    };
+    key.secrets.iter().map(secret).collect::<Vec<_>>().join(" ")
+}
+
+fn state(key: &pb::ApiKey) -> String {
+    let name = pb::ApiKeyState::try_from(key.state).ok().map(|state| state.as_str_name());
+    value_name(name, "API_KEY_STATE_", key.state)
+}
+
+/// The first scopes and how many more there are: a line of a list has no room for a hundred.
+fn abridged(scopes: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let first = scopes[..scopes.len().min(SHOWN)].join(" ");
+    match scopes.len().saturating_sub(SHOWN) {
+        0 => first,
+        more => format!("{first} +{more}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_a_line_a_key() {
+        let empty = pb::ListApiKeysResponse::default();
+        assert_eq!((empty.table(), empty.quiet(), empty.note()), ("no keys\n".into(), String::new(), None));
+        let key = pb::ApiKey {
+            id: "key_1".into(),
+            name: "two\nlines".into(),
+            state: pb::ApiKeyState::Revoked.into(),
+            scopes: ["a", "b", "c", "d"].map(str::to_owned).into(),
+            ..pb::ApiKey::default()
+        };
+        let list = pb::ListApiKeysResponse { api_keys: vec![key], next_page_token: "t".into(), total_size: 7 };
+        assert_eq!(
+            list.table(),
+            "ID     NAME        SUBJECT  STATE    HINT  EXPIRES  LAST USED  SCOPES\n\
+             key_1  two\\nlines           REVOKED        never    never      a b c +1\n"
+        );
+        assert_eq!(list.quiet(), "key_1\n");
+        assert!(list.note().unwrap().starts_with("1 of 7 keys; "));
+    }
+
+    #[test]
+    fn a_secret_is_shown_and_its_loss_told() {
+        let key = pb::ApiKey { id: "key_1".into(), ..pb::ApiKey::default() };
+        let made = pb::CreateApiKeyResponse { api_key: Some(key), secret: "ak_s".into() };
+        assert_eq!(made.quiet(), "ak_s\n");
+        assert!(made.table().contains("\nak_s\n") && made.table().contains("this once"));
+        let loss = made.loss().unwrap();
+        assert!(loss.contains("keys rotate key_1") && !loss.contains("ak_s"));
+    }
+}

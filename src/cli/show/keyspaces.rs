@@ -1,0 +1,94 @@
+//! Keyspaces.
+
+use super::{lines, more, value_name};
+use crate::cli::output::{self, Shown};
+use crate::grpc::pb;
+
+/// Answers that are one keyspace.
+macro_rules! one_keyspace {
+    ($($message:ident)*) => {$(
+        impl Shown for pb::$message {
+            const NAME: &'static str = concat!("portcullis.v1.", stringify!($message));
+
+            fn table(&self) -> String {
+                self.keyspace.as_ref().map(table).unwrap_or_default()
+            }
+
+            fn quiet(&self) -> String {
+                lines(self.keyspace.iter().map(|keyspace| keyspace.id.clone()))
+            }
+        }
+    )*};
+}
+
+one_keyspace!(CreateKeyspaceResponse GetKeyspaceResponse UpdateKeyspaceResponse);
+
+impl Shown for pb::DeleteKeyspaceResponse {
+    const NAME: &'static str = "portcullis.v1.DeleteKeyspaceResponse";
+
+    fn table(&self) -> String {
+        "deleted\n".to_owned()
+    }
+
+    fn quiet(&self) -> String {
+        String::new()
+    }
+}
+
+impl Shown for pb::ListKeyspacesResponse {
+    const NAME: &'static str = "portcullis.v1.ListKeyspacesResponse";
+
+    fn table(&self) -> String {
+        if self.keyspaces.is_empty() {
+            return "no keyspaces\n".to_owned();
+        }
+        let header = ["ID", "NAME", "PREFIX", "DEFAULT TTL", "MAX TTL", "HASH POLICY", "CREATED"];
+        let rows = self.keyspaces.iter().map(|keyspace| {
+            [
+                keyspace.id.clone(),
+                keyspace.display_name.clone(),
+                keyspace.key_prefix.clone(),
+                span(keyspace.default_ttl),
+                span(keyspace.max_ttl),
+                hash_policy(keyspace),
+                output::time(keyspace.create_time.as_ref(), ""),
+            ]
+        });
+        output::rows(header, rows)
+    }
+
+    fn quiet(&self) -> String {
+        lines(self.keyspaces.iter().map(|keyspace| keyspace.id.clone()))
+    }
+
+    fn note(&self) -> Option<String> {
+        more(&self.next_page_token)
+    }
+}
+
+fn table(keyspace: &pb::Keyspace) -> String {
+    output::fields(&[
+        ("ID", keyspace.id.clone()),
+        ("Name", keyspace.display_name.clone()),
+        ("Key prefix", keyspace.key_prefix.clone()),
+        ("Subject types", keyspace.allowed_subject_types.join(" ")),
+        ("Default TTL", span(keyspace.default_ttl)),
+        ("Max TTL", span(keyspace.max_ttl)),
+        ("Wildcards", if keyspace.allow_wildcard_scopes { "allowed" } else { "refused" }.to_owned()),
+        ("Hash policy", hash_policy(keyspace)),
+        ("Created", output::time(keyspace.create_time.as_ref(), "")),
+        ("Updated", output::time(keyspace.update_time.as_ref(), "")),
+        ("Etag", keyspace.etag.clone()),
+    ])
+}
+
+fn span(span: Option<prost_types::Duration>) -> String {
+    span.and_then(|span| std::time::Duration::try_from(span).ok())
+        .map(|span| humantime::format_duration(span).to_string())
+        .unwrap_or_default()
+}
+
+fn hash_policy(keyspace: &pb::Keyspace) -> String {
+    let name = pb::HashPolicy::try_from(keyspace.hash_policy).ok().map(|policy| policy.as_str_name());
+    value_name(name, "HASH_POLICY_", keyspace.hash_policy)
+}
