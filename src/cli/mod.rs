@@ -13,6 +13,7 @@ mod audit;
 mod client;
 pub mod exit;
 mod healthcheck;
+mod json;
 mod keys;
 mod keyspaces;
 mod offline;
