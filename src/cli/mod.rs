@@ -18,6 +18,7 @@ mod keys;
 mod keyspaces;
 mod offline;
 mod output;
+mod page;
 mod parse;
 mod root_keys;
 mod server;

@@ -12,9 +12,6 @@ use prost_types::Timestamp;
 use super::exit::{Error, Exit};
 use super::json;
 
-/// The largest page that the server gives; asking for more at a time saves calls when all pages are wanted.
-pub const PAGE_SIZE_MAX: i32 = 1_000;
-
 /// The form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
