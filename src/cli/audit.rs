@@ -5,7 +5,7 @@ use prost_types::Timestamp;
 
 use super::client::ClientArgs;
 use super::exit::{Error, Exit};
-use super::keys::list::Page;
+use super::page::Page;
 use super::parse;
 use crate::grpc::pb::{ListAuditEventsRequest, ListAuditEventsResponse};
 
@@ -50,7 +50,7 @@ pub async fn run(args: AuditArgs) -> Result<Exit, Error> {
     let AuditArgs { client, command: AuditCommand::List(args) } = args;
     let mut request = ListAuditEventsRequest {
         page_size: args.page.size(),
-        page_token: args.page.page_token.unwrap_or_default(),
+        page_token: args.page.token.unwrap_or_default(),
         keyspace: args.keyspace.unwrap_or_default(),
         key_id: args.key_id.unwrap_or_default(),
         actor: args.actor.unwrap_or_default(),

@@ -5,7 +5,7 @@ use prost_types::{Duration, FieldMask};
 
 use super::client::ClientArgs;
 use super::exit::{Error, Exit};
-use super::keys::list::Page;
+use super::page::Page;
 use super::parse;
 use crate::grpc::pb::{
     self, CreateKeyspaceRequest, DeleteKeyspaceRequest, GetKeyspaceRequest, Keyspace, ListKeyspacesRequest,
@@ -82,6 +82,7 @@ struct UpdateArgs {
 /// What to change: at least one.
 #[derive(Args, Debug)]
 #[group(required = true, multiple = true)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct Change {
     /// What people call it; '' clears it
     #[arg(long, value_name = "NAME")]
@@ -196,7 +197,7 @@ pub async fn run(args: KeyspacesArgs) -> Result<Exit, Error> {
         }
         KeyspacesCommand::List(page) => {
             let mut request =
-                ListKeyspacesRequest { page_size: page.size(), page_token: page.page_token.unwrap_or_default() };
+                ListKeyspacesRequest { page_size: page.size(), page_token: page.token.unwrap_or_default() };
             let mut answer = keyspaces.list_keyspaces(request.clone()).await?.into_inner();
             while page.all && !answer.next_page_token.is_empty() {
                 request.page_token = answer.next_page_token;

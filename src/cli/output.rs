@@ -2,25 +2,15 @@
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write as _};
-use std::sync::LazyLock;
 
 use clap::ValueEnum;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
-use prost_types::{Struct, Timestamp};
+use prost_types::Timestamp;
 
 use super::exit::{Error, Exit};
-use crate::grpc::pb;
-
-static POOL: LazyLock<DescriptorPool> =
-    LazyLock::new(|| DescriptorPool::decode(pb::FILE_DESCRIPTOR_SET).expect("build.rs wrote it"));
-
-/// The largest page that the server gives; asking for more at a time saves calls when all pages are wanted.
-pub const PAGE_SIZE_MAX: i32 = 1_000;
-
-const STRUCT: &str = "google.protobuf.Struct";
+use super::json;
 
 /// The form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -68,7 +58,7 @@ impl Out {
         let text = match self.format {
             _ if self.quiet => answer.quiet(),
             Format::Table => answer.table(),
-            Format::Json => pretty_json(M::NAME, answer),
+            Format::Json => json::pretty(M::NAME, answer),
         };
         if let Err(error) = write_stdout(&text) {
             return match answer.loss() {
@@ -90,47 +80,6 @@ pub fn write_stdout(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
-}
-
-fn descriptor(name: &str) -> MessageDescriptor {
-    POOL.get_message_by_name(name).expect("a message of proto/")
-}
-
-fn dynamic(name: &str, message: &impl Message) -> DynamicMessage {
-    let mut dynamic = DynamicMessage::new(descriptor(name));
-    dynamic.transcode_from(message).expect("`name` is the name of `message`");
-    dynamic
-}
-
-/// Fields that are false, zero or empty are written too: `.valid` is `false`, not `null`, to whoever asks with jq.
-const OPTIONS: SerializeOptions = SerializeOptions::new().skip_default_fields(false);
-
-/// `message`, whose full name is `name`, as ProtoJSON on several lines.
-pub fn pretty_json(name: &str, message: &impl Message) -> String {
-    let mut json = Vec::new();
-    let mut serializer = serde_json::Serializer::pretty(&mut json);
-    dynamic(name, message).serialize_with_options(&mut serializer, &OPTIONS).expect("no field is out of its range");
-    json.push(b'\n');
-    String::from_utf8(json).expect("JSON is UTF-8")
-}
-
-/// The same on one line.
-pub fn compact_json(name: &str, message: &impl Message) -> String {
-    serde_json::to_string(&dynamic(name, message)).expect("no field is out of its range")
-}
-
-/// A `Struct` on one line; empty if there is none, or nothing in it.
-pub fn json_of(object: Option<&Struct>) -> String {
-    object.filter(|object| !object.fields.is_empty()).map(|object| compact_json(STRUCT, object)).unwrap_or_default()
-}
-
-/// The JSON object that `text` is.
-pub fn struct_from_json(text: &str) -> Result<Struct, String> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let object = DynamicMessage::deserialize(descriptor(STRUCT), &mut json)
-        .and_then(|object| json.end().map(|()| object))
-        .map_err(|error| format!("not a JSON object: {error}"))?;
-    object.transcode_to().map_err(|_| "nested too deeply".to_owned())
 }
 
 /// Rows under a header.
@@ -178,24 +127,6 @@ pub fn time(at: Option<&Timestamp>, absent: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn json_is_proto_json() {
-        let response = pb::VerifyResponse {
-            verdict: pb::Verdict::NotFound.into(),
-            expire_time: Some(Timestamp { seconds: 0, nanos: 500_000_000 }),
-            ..pb::VerifyResponse::default()
-        };
-        let json: serde_json::Value =
-            serde_json::from_str(&pretty_json("portcullis.v1.VerifyResponse", &response)).unwrap();
-        assert_eq!(
-            json,
-            serde_json::json!({
-                "valid": false, "verdict": "VERDICT_NOT_FOUND", "keyId": "", "keyspace": "", "subject": "",
-                "scopes": [], "expireTime": "1970-01-01T00:00:00.500Z", "missingScopes": [],
-            })
-        );
-    }
 
     #[test]
     fn tables_line_up_and_carry_no_control_characters() {

@@ -5,9 +5,10 @@ use clap::{Args, Subcommand};
 use super::client::ClientArgs;
 use super::exit::{Error, Exit};
 use super::keys::Expiration;
-use super::keys::list::{self, Page};
+use super::keys::list;
 use super::keys::revoke::Why;
 use super::offline::{self, OfflineArgs};
+use super::page::Page;
 use crate::grpc::pb::{CreateApiKeyRequest, GetApiKeyRequest, ListApiKeysRequest, revoke_api_key_request::Target};
 use crate::key::keyspace::SYSTEM;
 
@@ -39,7 +40,7 @@ struct CreateArgs {
     #[arg(long = "permission", value_name = "PERMISSION", required = true)]
     permissions: Vec<String>,
     /// Which service will hold the key
-    #[arg(long, default_value = "root")]
+    #[arg(long, default_value = "operator")]
     subject: String,
     /// Free text for people
     #[arg(long, value_name = "TEXT")]
@@ -98,7 +99,7 @@ pub async fn run(args: RootKeyArgs) -> Result<Exit, Error> {
                 keyspace: SYSTEM.to_owned(),
                 include_invalid: args.include_invalid,
                 page_size: args.page.size(),
-                page_token: args.page.page_token.unwrap_or_default(),
+                page_token: args.page.token.unwrap_or_default(),
                 ..ListApiKeysRequest::default()
             };
             list::show(request, args.page.all, &client).await

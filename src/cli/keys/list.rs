@@ -5,7 +5,7 @@ use prost_types::Timestamp;
 
 use crate::cli::client::ClientArgs;
 use crate::cli::exit::{Error, Exit};
-use crate::cli::output::PAGE_SIZE_MAX;
+use crate::cli::page::Page;
 use crate::cli::parse;
 use crate::grpc::pb::{ListApiKeysRequest, ListApiKeysResponse};
 
@@ -39,32 +39,11 @@ pub struct ListArgs {
     skip: Option<i32>,
 }
 
-/// Which part of a list to show.
-#[derive(Args, Debug)]
-pub struct Page {
-    /// How many to show, up to 1000 [default: 50]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(1..))]
-    pub page_size: Option<i32>,
-    /// Go on where the page that gave this token ended; the other flags must be the same
-    #[arg(long, value_name = "TOKEN")]
-    pub page_token: Option<String>,
-    /// Show all pages as one list
-    #[arg(long)]
-    pub all: bool,
-}
-
-impl Page {
-    /// The size to ask for; 0 leaves it to the server.
-    pub fn size(&self) -> i32 {
-        self.page_size.unwrap_or(if self.all { PAGE_SIZE_MAX } else { 0 })
-    }
-}
-
 impl ListArgs {
     fn request(self) -> Result<ListApiKeysRequest, Error> {
         Ok(ListApiKeysRequest {
             page_size: self.page.size(),
-            page_token: self.page.page_token.unwrap_or_default(),
+            page_token: self.page.token.unwrap_or_default(),
             keyspace: self.keyspace.unwrap_or_default(),
             subject: self.subject.unwrap_or_default(),
             query: self.query.unwrap_or_default(),

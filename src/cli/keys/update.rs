@@ -22,6 +22,7 @@ pub struct UpdateArgs {
 /// What to change: at least one.
 #[derive(Args, Debug)]
 #[group(required = true, multiple = true)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct Change {
     /// What people call the key
     #[arg(long)]

@@ -1,6 +1,7 @@
 //! The audit trail.
 
 use super::{lines, more};
+use crate::cli::json;
 use crate::cli::output::{self, Shown};
 use crate::grpc::pb;
 
@@ -20,7 +21,7 @@ impl Shown for pb::ListAuditEventsResponse {
                 event.keyspace.clone(),
                 event.key_id.clone(),
                 event.peer.clone(),
-                output::json_of(event.changes.as_ref()),
+                json::object(event.changes.as_ref()),
             ]
         });
         output::rows(header, rows)

@@ -1,6 +1,7 @@
 //! Keys.
 
 use super::{lines, more, pairs, value_name};
+use crate::cli::json;
 use crate::cli::output::{self, Shown};
 use crate::grpc::pb;
 
@@ -123,7 +124,7 @@ pub fn table(key: Option<&pb::ApiKey>) -> String {
         ("Subject", key.subject.clone()),
         ("Description", key.description.clone()),
         ("Scopes", if key.scopes.is_empty() { "none".to_owned() } else { key.scopes.join(" ") }),
-        ("Claims", output::json_of(key.claims.as_ref())),
+        ("Claims", json::object(key.claims.as_ref())),
         ("Metadata", pairs(&key.metadata)),
         ("Created", output::time(key.create_time.as_ref(), "")),
         ("Created by", key.created_by.clone()),

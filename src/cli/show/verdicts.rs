@@ -1,6 +1,7 @@
 //! Verdicts.
 
 use super::{keys, value_name};
+use crate::cli::json;
 use crate::cli::output::{self, Shown};
 use crate::grpc::pb;
 
@@ -18,7 +19,7 @@ impl Shown for pb::VerifyResponse {
             ("Keyspace", self.keyspace.clone()),
             ("Subject", self.subject.clone()),
             ("Scopes", self.scopes.join(" ")),
-            ("Claims", output::json_of(self.claims.as_ref())),
+            ("Claims", json::object(self.claims.as_ref())),
             ("Expires", output::time(self.expire_time.as_ref(), if self.valid { "never" } else { "" })),
         ])
     }
