@@ -38,11 +38,8 @@ async fn without_a_root_key_nothing_is_answered(backend: Backend) {
 async fn a_root_key_that_ended_opens_nothing(backend: Backend) {
     let service = Service::start(backend).await;
     let mut admin = service.admin();
-    let request = CreateApiKeyRequest {
-        keyspace: "system".into(),
-        scopes: vec!["keys:read".into()],
-        ..new_key("caller")
-    };
+    let request =
+        CreateApiKeyRequest { keyspace: "system".into(), scopes: vec!["keys:read".into()], ..new_key("caller") };
     let (key, secret) = admin.create(request).await;
     let mut caller = service.caller(&secret);
     caller.keys.list_api_keys(ListApiKeysRequest::default()).await.unwrap();
@@ -181,11 +178,8 @@ async fn root_keys_belong_to_admins(backend: Backend) {
     let service = Service::start(backend).await;
     let all = ["keys:read", "keys:write", "keys:revoke", "keyspaces:read", "keyspaces:write", "audit:read"];
     let mut caller = service.caller_with(&all).await;
-    let in_system = CreateApiKeyRequest {
-        keyspace: "system".into(),
-        scopes: vec!["admin".into()],
-        ..new_key("escalation")
-    };
+    let in_system =
+        CreateApiKeyRequest { keyspace: "system".into(), scopes: vec!["admin".into()], ..new_key("escalation") };
     let refused = caller.keys.create_api_key(in_system.clone()).await;
     check_error(refused, Code::PermissionDenied, ErrorReason::PermissionMissing);
     let list = || ListApiKeysRequest { keyspace: "system".into(), ..Default::default() };

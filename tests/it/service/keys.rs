@@ -14,7 +14,7 @@ use prost_types::value::Kind;
 use tonic::Code;
 
 use super::{Backend, over_both_stores};
-use crate::support::service::{Service, bad_fields, check_error, details, new_key};
+use crate::support::service::{Service, bad_fields, check_error, details, eventually, new_key};
 
 over_both_stores![
     a_keys_whole_life,
@@ -211,10 +211,8 @@ async fn a_leaked_secret_revokes_its_key(backend: Backend) {
     let service = Service::start(backend).await;
     let mut admin = service.admin();
     let (key, secret) = admin.create(new_key("leaked")).await;
-    let by_secret = |secret: &str| RevokeApiKeyRequest {
-        target: Some(Target::Secret(secret.into())),
-        ..Default::default()
-    };
+    let by_secret =
+        |secret: &str| RevokeApiKeyRequest { target: Some(Target::Secret(secret.into())), ..Default::default() };
     let (_, other) = admin.create(new_key("other")).await;
     // The lookup alone is public; it must not be enough.
     let forged = forge(&secret, &other);
@@ -261,11 +259,8 @@ async fn a_request_id_makes_one_key(backend: Backend) {
     let mut admin = service.admin();
     let request = CreateApiKeyRequest { request_id: "0b9c-1".into(), ..new_key("once") };
     let (key, _) = admin.create(request.clone()).await;
-    let status = check_error(
-        admin.keys.create_api_key(request.clone()).await,
-        Code::AlreadyExists,
-        ErrorReason::RequestIdUsed,
-    );
+    let status =
+        check_error(admin.keys.create_api_key(request.clone()).await, Code::AlreadyExists, ErrorReason::RequestIdUsed);
     assert_eq!(details(&status).error_info().unwrap().metadata["key_id"], key.id);
     admin.create_keyspace("other").await;
     admin.create(CreateApiKeyRequest { keyspace: "other".into(), ..request.clone() }).await;
@@ -304,13 +299,11 @@ async fn last_use_is_noted(backend: Backend) {
     let before = admin.get(&key.id).await.unwrap();
     assert_eq!(before.last_use_time, None);
     assert_eq!(admin.verdict(&secret).await, Verdict::Valid);
-    let used = loop {
-        let key = admin.get(&key.id).await.unwrap();
-        if key.last_use_time.is_some() {
-            break key;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let used = eventually("the last use", async || {
+        let key = service.admin().get(&key.id).await.unwrap();
+        key.last_use_time.is_some().then_some(key)
+    })
+    .await;
     assert_eq!(used.etag, before.etag, "use is no change");
     assert_eq!(used.update_time, before.update_time);
     service.stop().await;

@@ -41,8 +41,7 @@ async fn default_and_system_always_exist(backend: Backend) {
     for id in ["default", "system"] {
         let refused = admin.keyspaces.delete_keyspace(DeleteKeyspaceRequest { id: id.into() }).await;
         check_error(refused, Code::FailedPrecondition, ErrorReason::KeyspaceReserved);
-        let refused =
-            admin.keyspaces.create_keyspace(CreateKeyspaceRequest { keyspace: Some(named(id)) }).await;
+        let refused = admin.keyspaces.create_keyspace(CreateKeyspaceRequest { keyspace: Some(named(id)) }).await;
         check_error(refused, Code::AlreadyExists, ErrorReason::KeyspaceExists);
     }
     let refused = update(&mut admin, Keyspace { display_name: "x".into(), ..named("system") }, &["display_name"]).await;
@@ -85,9 +84,7 @@ async fn a_keyspaces_whole_life(backend: Backend) {
     assert_ne!(changed.etag, etag);
     check_error(update(&mut admin, cleared, &["display_name"]).await, Code::Aborted, ErrorReason::EtagMismatch);
 
-    let (key, _) = admin
-        .create(CreateApiKeyRequest { keyspace: "prod-eu".into(), ..new_key("k") })
-        .await;
+    let (key, _) = admin.create(CreateApiKeyRequest { keyspace: "prod-eu".into(), ..new_key("k") }).await;
     admin.revoke(&key.id).await;
     let delete = || DeleteKeyspaceRequest { id: "prod-eu".into() };
     let refused = admin.keyspaces.delete_keyspace(delete()).await;
@@ -134,10 +131,7 @@ async fn bad_keyspaces_are_refused_by_name(backend: Backend) {
         ("keyspace.key_prefix", Keyspace { key_prefix: "a".repeat(25), ..named("a") }),
         ("keyspace.default_ttl", Keyspace { default_ttl: seconds(2), max_ttl: seconds(1), ..named("a") }),
         ("keyspace.max_ttl", Keyspace { max_ttl: seconds(100 * 31_557_600 + 1), ..named("a") }),
-        (
-            "keyspace.allowed_subject_types",
-            Keyspace { allowed_subject_types: vec!["t".into(); 21], ..named("a") },
-        ),
+        ("keyspace.allowed_subject_types", Keyspace { allowed_subject_types: vec!["t".into(); 21], ..named("a") }),
     ];
     for (field, keyspace) in cases {
         let refused = admin.keyspaces.create_keyspace(CreateKeyspaceRequest { keyspace: Some(keyspace) }).await;
@@ -153,11 +147,7 @@ async fn subjects_are_held_to_their_types(backend: Backend) {
     let mut admin = service.admin();
     let allowed_subject_types = vec!["user".into(), "org".into()];
     admin.create_keyspace_of(Keyspace { allowed_subject_types, ..named("typed") }).await;
-    let of = |subject: &str| CreateApiKeyRequest {
-        keyspace: "typed".into(),
-        subject: subject.into(),
-        ..new_key("k")
-    };
+    let of = |subject: &str| CreateApiKeyRequest { keyspace: "typed".into(), subject: subject.into(), ..new_key("k") };
     for good in ["user_1", "org_a_b"] {
         admin.create(of(good)).await;
     }

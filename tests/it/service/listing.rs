@@ -10,7 +10,7 @@ use portcullis::grpc::pb::{self, CreateApiKeyRequest, ErrorReason, ListApiKeysRe
 use tonic::Code;
 
 use super::{Backend, over_both_stores};
-use crate::support::service::{Caller, Service, bad_fields, check_error, new_key};
+use crate::support::service::{Caller, Service, bad_fields, check_error, eventually, new_key};
 
 over_both_stores![
     filters_must_all_hold,
@@ -190,9 +190,7 @@ async fn unused_keys_are_found(backend: Backend) {
     admin.create(new_key("unused")).await;
     let since = used.create_time;
     assert!(admin.verify(&secret).await.valid);
-    while admin.get(&used.id).await.unwrap().last_use_time.is_none() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("the last use", async || service.admin().get(&used.id).await.unwrap().last_use_time).await;
     let request = ListApiKeysRequest { unused_since: since, ..Default::default() };
     assert_eq!(names(&mut admin, request).await, ["unused"]);
     service.stop().await;

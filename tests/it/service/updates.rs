@@ -75,10 +75,9 @@ async fn a_key_can_be_switched_off_and_on(backend: Backend) {
     let service = Service::start(backend).await;
     let mut admin = service.admin();
     let (key, secret) = admin.create(new_key("switch")).await;
-    for (enabled, state, verdict) in [
-        (false, ApiKeyState::Disabled, Verdict::Disabled),
-        (true, ApiKeyState::Active, Verdict::Valid),
-    ] {
+    for (enabled, state, verdict) in
+        [(false, ApiKeyState::Disabled, Verdict::Disabled), (true, ApiKeyState::Active, Verdict::Valid)]
+    {
         let asked = pb::ApiKey { id: key.id.clone(), enabled, ..Default::default() };
         assert_eq!(admin.update(asked, &["enabled"]).await.unwrap().state(), state);
         assert_eq!(admin.verdict(&secret).await, verdict);

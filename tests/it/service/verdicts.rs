@@ -128,14 +128,10 @@ async fn keyspaces_do_not_see_each_other(backend: Backend) {
 async fn wildcards_cover_only_where_allowed(backend: Backend) {
     let service = Service::start(backend).await;
     let mut admin = service.admin();
-    let wild = || CreateApiKeyRequest {
-        keyspace: "wild".into(),
-        scopes: vec!["orders:*".into()],
-        ..new_key("wild")
-    };
+    let wild = || CreateApiKeyRequest { keyspace: "wild".into(), scopes: vec!["orders:*".into()], ..new_key("wild") };
     admin.create_keyspace("wild").await;
     assert_eq!(bad_fields(admin.keys.create_api_key(wild()).await), ["scopes[0]"]);
-    let mut allow = async |allow_wildcard_scopes: bool| {
+    let allow = async |allow_wildcard_scopes: bool| {
         let keyspace = pb::Keyspace { id: "wild".into(), allow_wildcard_scopes, ..Default::default() };
         let update_mask = Some(prost_types::FieldMask { paths: vec!["allow_wildcard_scopes".into()] });
         let request = pb::UpdateKeyspaceRequest { keyspace: Some(keyspace), update_mask };

@@ -27,6 +27,19 @@ use super::backend::{Backend, Fixture};
 /// How long a test waits for what must come: far longer than it takes, so that load does not matter.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Asks again until the answer is there.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asked = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("{what} did not happen"))
+}
+
 /// A running service.
 pub struct Service {
     pub fixture: Fixture,
@@ -208,7 +221,11 @@ pub fn details(status: &Status) -> ErrorDetails {
 
 /// Checks the code and the reason of an error.
 #[track_caller]
-pub fn check_error<T: std::fmt::Debug>(result: Result<T, Status>, code: tonic::Code, reason: pb::ErrorReason) -> Status {
+pub fn check_error<T: std::fmt::Debug>(
+    result: Result<T, Status>,
+    code: tonic::Code,
+    reason: pb::ErrorReason,
+) -> Status {
     let status = result.expect_err("an error");
     assert_eq!(status.code(), code, "{status:?}");
     assert_eq!(details(&status).error_info().expect("checked").reason, reason.as_str_name(), "{status:?}");
