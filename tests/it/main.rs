@@ -1,1 +1,5 @@
-fn main() {}
+//! The integration tests, as one binary: it links once, and one PostgreSQL serves them all.
+
+mod key_format;
+mod store;
+mod support;
