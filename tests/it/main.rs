@@ -1,4 +1,6 @@
 //! The integration tests, as one binary: it links once, and one PostgreSQL serves them all.
 
+mod key_format;
 mod service;
+mod store;
 mod support;
