@@ -1,5 +1,404 @@
-//! What the service is told by flags, environment and file.
+//! Settings in two layers: raw, as flags, environment and file say them, and resolved, as the program uses them. All
+//! that is wrong is reported at once.
 
-/// The flags of `serve`, as given.
-#[derive(clap::Args, Debug)]
-pub struct Flags {}
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use tracing_subscriber::EnvFilter;
+
+use crate::key::field;
+use crate::key::secret::Secret;
+use crate::store::Schema;
+use crate::telemetry::LogFormat;
+
+/// The settings of the server as flags and environment say them: text, unchecked.
+#[derive(Args, Debug, Default)]
+pub struct Flags {
+    /// A TOML file with settings; names are those of the flags, e.g. `listen = "127.0.0.1:50051"`
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The address to listen on; port 0 is any free one [default: 127.0.0.1:50051]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "PORTCULLIS_LISTEN")]
+    pub listen: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub store: StoreFlags,
+    /// Listen beyond loopback without TLS: something else encrypts
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          env = "PORTCULLIS_ALLOW_PLAINTEXT")]
+    pub allow_plaintext: Option<String>,
+    /// The certificate chain to serve TLS with, PEM
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_TLS_CERT")]
+    pub tls_cert: Option<String>,
+    /// The private key of the certificate, PEM
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_TLS_KEY")]
+    pub tls_key: Option<String>,
+    /// How long a replica may answer from memory without hearing from the database, in milliseconds: 500 to 60000.
+    /// No effect yet: every Verify reads the store [default: 2400]
+    #[arg(long, value_name = "MS", env = "PORTCULLIS_LEASE_MS")]
+    pub lease_ms: Option<String>,
+    /// On SIGTERM, how long to go on serving after health says NOT_SERVING, in milliseconds [default: 3000]
+    #[arg(long, value_name = "MS", env = "PORTCULLIS_SHUTDOWN_GRACE_MS")]
+    pub shutdown_grace_ms: Option<String>,
+    /// How long calls in flight may take to finish after that, in milliseconds [default: 20000]
+    #[arg(long, value_name = "MS", env = "PORTCULLIS_DRAIN_TIMEOUT_MS")]
+    pub drain_timeout_ms: Option<String>,
+    /// What to log, e.g. `info` or `portcullis=debug,warn` [default: info]
+    #[arg(long, value_name = "FILTER", env = "PORTCULLIS_LOG")]
+    pub log: Option<String>,
+    /// How log lines look: text or json [default: text]
+    #[arg(long, value_name = "FORMAT", env = "PORTCULLIS_LOG_FORMAT")]
+    pub log_format: Option<String>,
+}
+
+/// The settings that say where the store is: also of commands that work on the store itself.
+#[derive(Args, Debug, Default)]
+pub struct StoreFlags {
+    /// Where keys are kept: `sqlite://PATH` or `postgres://…` [default: sqlite://portcullis.db]
+    #[arg(long, value_name = "URL", env = "PORTCULLIS_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Bring an older schema up to date at start [default: true for SQLite, false for Postgres]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          env = "PORTCULLIS_AUTO_MIGRATE")]
+    pub auto_migrate: Option<String>,
+}
+
+/// The variable that supplies the first root key. Only a variable: a flag would show in the process list.
+pub const BOOTSTRAP_ROOT_KEY_VARIABLE: &str = "PORTCULLIS_BOOTSTRAP_ROOT_KEY";
+
+/// The settings of the server.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where keys are kept. May hold a password: see [`Config::settings`] for what may be shown.
+    pub database_url: String,
+    /// What to do about an older schema.
+    pub schema: Schema,
+    /// Listening beyond loopback without TLS is meant.
+    pub allow_plaintext: bool,
+    /// The first root key, if the operator chose it.
+    pub bootstrap_root_key: Option<Secret>,
+    /// Certificate chain and private key, PEM files.
+    pub tls: Option<TlsFiles>,
+    /// How long a replica answers without hearing from the database.
+    pub lease: Duration,
+    /// How long to go on serving after saying NOT_SERVING.
+    pub shutdown_grace: Duration,
+    /// How long calls in flight may take to finish.
+    pub drain_timeout: Duration,
+    /// What to log, as [`EnvFilter`] reads it.
+    pub log: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// The files of a TLS identity.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The certificate chain.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// All that is wrong with the settings.
+#[derive(Debug)]
+pub struct ConfigErrors(Vec<String>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl Flags {
+    /// The settings: flags and environment before the file, the file before the defaults.
+    ///
+    /// # Errors
+    /// All that is wrong, each with the name of the setting, its value and what it must be.
+    pub fn resolve(self, bootstrap_root_key: Option<String>) -> Result<Config, ConfigErrors> {
+        let mut errors = Vec::new();
+        let file = self.config.as_deref().map(|path| File::read(path, &mut errors)).unwrap_or_default();
+        let mut raw = Raw { file, errors };
+
+        let listen = raw.take("listen", self.listen, "127.0.0.1:50051", "ADDRESS:PORT", |text| text.parse().ok());
+        let (database_url, schema) = self.store.resolve_from(&mut raw);
+        let allow_plaintext = raw.take("allow-plaintext", self.allow_plaintext, "false", "true or false", boolean);
+        let lease = raw.take("lease-ms", self.lease_ms, "2400", "500 to 60000", |text| millis(text, 500..=60_000));
+        let shutdown_grace = raw
+            .take("shutdown-grace-ms", self.shutdown_grace_ms, "3000", "0 to 600000", |text| millis(text, 0..=600_000));
+        let drain_timeout = raw
+            .take("drain-timeout-ms", self.drain_timeout_ms, "20000", "0 to 600000", |text| millis(text, 0..=600_000));
+        let log = raw.take("log", self.log, "info", "a filter such as info or portcullis=debug,warn", |text| {
+            EnvFilter::try_new(text).ok().map(|_| text.to_owned())
+        });
+        let log_format = raw.take("log-format", self.log_format, "text", "text or json", |text| match text {
+            "text" => Some(LogFormat::Text),
+            "json" => Some(LogFormat::Json),
+            _ => None,
+        });
+        let tls_cert = raw.optional("tls-cert", self.tls_cert);
+        let tls_key = raw.optional("tls-key", self.tls_key);
+        raw.file.refuse_rest(&mut raw.errors);
+        let mut errors = raw.errors;
+
+        let tls = match (tls_cert, tls_key) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert: cert.into(), key: key.into() }),
+            (None, None) => None,
+            (Some(_), None) => {
+                errors.push("tls-key: must be given with tls-cert; is absent".to_owned());
+                None
+            }
+            (None, Some(_)) => {
+                errors.push("tls-cert: must be given with tls-key; is absent".to_owned());
+                None
+            }
+        };
+        if let Some(text) = &bootstrap_root_key
+            && let Err(rule) = field::root_key_text(text)
+        {
+            errors.push(format!("{BOOTSTRAP_ROOT_KEY_VARIABLE}: must {rule}; has {}", text.chars().count()));
+        }
+        if let (Some(listen), Some(false), None) = (listen, allow_plaintext, &tls)
+            && !SocketAddr::ip(&listen).is_loopback()
+        {
+            errors.push(format!(
+                "listen: must be loopback without TLS; is {listen}. Give tls-cert and tls-key, or allow-plaintext if \
+                 something else encrypts"
+            ));
+        }
+        if !errors.is_empty() {
+            return Err(ConfigErrors(errors));
+        }
+        let all = "no errors, so every setting is there";
+        Ok(Config {
+            listen: listen.expect(all),
+            database_url: database_url.expect(all),
+            schema: schema.expect(all),
+            allow_plaintext: allow_plaintext.expect(all),
+            bootstrap_root_key: bootstrap_root_key.map(Secret::new),
+            tls,
+            lease: lease.expect(all),
+            shutdown_grace: shutdown_grace.expect(all),
+            drain_timeout: drain_timeout.expect(all),
+            log: log.expect(all),
+            log_format: log_format.expect(all),
+        })
+    }
+}
+
+impl StoreFlags {
+    /// Where the store is, for a command that needs nothing else. The other settings of a file are not looked at.
+    ///
+    /// # Errors
+    /// As [`Flags::resolve`].
+    pub fn resolve(self, config: Option<&Path>) -> Result<(String, Schema), ConfigErrors> {
+        let mut errors = Vec::new();
+        let file = config.map(|path| File::read(path, &mut errors)).unwrap_or_default();
+        let mut raw = Raw { file, errors };
+        let (url, schema) = self.resolve_from(&mut raw);
+        match (url, schema) {
+            (Some(url), Some(schema)) if raw.errors.is_empty() => Ok((url, schema)),
+            _ => Err(ConfigErrors(raw.errors)),
+        }
+    }
+
+    fn resolve_from(self, raw: &mut Raw) -> (Option<String>, Option<Schema>) {
+        let url = raw.take("database-url", self.database_url, "sqlite://portcullis.db", "", |url| Some(url.to_owned()));
+        let url = url.filter(|url| {
+            let known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme));
+            if !known {
+                // The URL may hold a password, so it is not repeated.
+                raw.errors.push("database-url: must start with sqlite:// or postgres://".to_owned());
+            }
+            known
+        });
+        let own = if url.as_ref().is_some_and(|url| url.starts_with("sqlite:")) { "true" } else { "false" };
+        let migrate = raw.take("auto-migrate", self.auto_migrate, own, "true or false", boolean);
+        let schema = migrate.map(|migrate| if migrate { Schema::Migrate } else { Schema::MustBeCurrent });
+        (url, schema)
+    }
+}
+
+impl Config {
+    /// Every setting as it may be shown: no password, no root key.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let path = |file: Option<&PathBuf>| file.map(|file| file.display().to_string()).unwrap_or_default();
+        vec![
+            ("listen", self.listen.to_string()),
+            ("database-url", without_password(&self.database_url)),
+            ("auto-migrate", (self.schema == Schema::Migrate).to_string()),
+            ("allow-plaintext", self.allow_plaintext.to_string()),
+            ("tls-cert", path(self.tls.as_ref().map(|tls| &tls.cert))),
+            ("tls-key", path(self.tls.as_ref().map(|tls| &tls.key))),
+            ("lease-ms", self.lease.as_millis().to_string()),
+            ("shutdown-grace-ms", self.shutdown_grace.as_millis().to_string()),
+            ("drain-timeout-ms", self.drain_timeout.as_millis().to_string()),
+            ("log", self.log.clone()),
+            ("log-format", format!("{:?}", self.log_format).to_lowercase()),
+        ]
+    }
+}
+
+/// A database URL as it may be shown: passwords stand before the last `@`, or among the parameters.
+pub fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let rest = rest.split_once('?').map_or(rest, |(before, _)| before);
+    match rest.rsplit_once('@') {
+        Some((login, host)) => {
+            let user = login.split_once(':').map_or(login, |(user, _)| user);
+            format!("{scheme}://{user}@{host}")
+        }
+        None => format!("{scheme}://{rest}"),
+    }
+}
+
+/// What the flags leave open comes from the file; what is wrong is collected.
+struct Raw {
+    file: File,
+    errors: Vec<String>,
+}
+
+impl Raw {
+    /// The setting `name`, read by `parse`; `None` if it is bad, which is noted.
+    fn take<T>(
+        &mut self,
+        name: &str,
+        flag: Option<String>,
+        default: &str,
+        rule: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let text = self.optional(name, flag).unwrap_or_else(|| default.to_owned());
+        let value = parse(&text);
+        if value.is_none() {
+            self.errors.push(format!("{name}: must be {rule}; is {text:?}"));
+        }
+        value
+    }
+
+    fn optional(&mut self, name: &str, flag: Option<String>) -> Option<String> {
+        let in_file = self.file.0.remove(name);
+        flag.or(in_file)
+    }
+}
+
+/// The settings of a file that were not taken yet, as text.
+#[derive(Default)]
+struct File(BTreeMap<String, String>);
+
+impl File {
+    fn read(path: &Path, errors: &mut Vec<String>) -> Self {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).map_err(|e| format!("config: cannot read {shown}: {e}"));
+        let table = text.and_then(|text| {
+            text.parse::<toml::Table>().map_err(|e| format!("config: {shown} is not TOML: {}", e.message()))
+        });
+        match table {
+            Ok(table) => Self(table.into_iter().map(|(name, value)| (name, as_text(value))).collect()),
+            Err(error) => {
+                errors.push(error);
+                Self::default()
+            }
+        }
+    }
+
+    fn refuse_rest(&mut self, errors: &mut Vec<String>) {
+        errors.extend(self.0.keys().map(|name| format!("{name}: is no setting; see `portcullis serve --help`")));
+    }
+}
+
+fn as_text(value: toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+fn millis(text: &str, allowed: std::ops::RangeInclusive<u64>) -> Option<Duration> {
+    text.parse().ok().filter(|millis| allowed.contains(millis)).map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(flags: Flags, bootstrap: Option<&str>) -> Vec<String> {
+        flags.resolve(bootstrap.map(str::to_owned)).unwrap_err().0
+    }
+
+    #[test]
+    fn the_defaults_are_good() {
+        let config = Flags::default().resolve(None).unwrap();
+        assert_eq!(config.listen, "127.0.0.1:50051".parse().unwrap());
+        assert_eq!(config.schema, Schema::Migrate);
+        assert_eq!(config.lease, Duration::from_millis(2_400));
+    }
+
+    #[test]
+    fn all_errors_are_reported_at_once() {
+        let flags = Flags {
+            listen: Some("nowhere".into()),
+            store: StoreFlags {
+                database_url: Some("mysql://u:hunter2@h/d".into()),
+                auto_migrate: Some("maybe".into()),
+            },
+            lease_ms: Some("499".into()),
+            tls_cert: Some("cert.pem".into()),
+            ..Flags::default()
+        };
+        let found = errors(flags, Some("short"));
+        let starts =
+            ["listen:", "database-url:", "auto-migrate:", "lease-ms:", "tls-key:", BOOTSTRAP_ROOT_KEY_VARIABLE];
+        assert_eq!(found.len(), starts.len(), "{found:?}");
+        assert!(found.iter().zip(starts).all(|(error, start)| error.starts_with(start)), "{found:?}");
+        assert!(!found.iter().any(|error| error.contains("hunter2") || error.contains("short")), "{found:?}");
+    }
+
+    #[test]
+    fn plaintext_beyond_loopback_must_be_meant() {
+        let beyond = || Flags { listen: Some("0.0.0.0:50051".into()), ..Flags::default() };
+        assert_eq!(errors(beyond(), None).len(), 1);
+        Flags { allow_plaintext: Some("true".into()), ..beyond() }.resolve(None).unwrap();
+        Flags { tls_cert: Some("c".into()), tls_key: Some("k".into()), ..beyond() }.resolve(None).unwrap();
+        Flags { listen: Some("[::1]:0".into()), ..Flags::default() }.resolve(None).unwrap();
+    }
+
+    #[test]
+    fn flags_come_before_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("portcullis.toml");
+        std::fs::write(&path, "listen = \"127.0.0.1:1\"\nlease-ms = 1000\nallow-plaintext = true\n").unwrap();
+        let flags = Flags { config: Some(path.clone()), listen: Some("127.0.0.1:2".into()), ..Flags::default() };
+        let config = flags.resolve(None).unwrap();
+        assert_eq!((config.listen.port(), config.lease.as_millis(), config.allow_plaintext), (2, 1000, true));
+
+        std::fs::write(&path, "lisen = 1\nlease-ms = \"x\"\n").unwrap();
+        let found = errors(Flags { config: Some(path.clone()), ..Flags::default() }, None);
+        assert_eq!(found.len(), 2, "{found:?}");
+        std::fs::write(&path, "listen").unwrap();
+        assert_eq!(errors(Flags { config: Some(path), ..Flags::default() }, None).len(), 1);
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(without_password("postgres://u:p@ss@h:5/d?password=x"), "postgres://u@h:5/d");
+        assert_eq!(without_password("postgres://h/d"), "postgres://h/d");
+        assert_eq!(without_password("sqlite://portcullis.db"), "sqlite://portcullis.db");
+    }
+}

@@ -1,9 +1,30 @@
 //! Portcullis: a self-hosted API-key service.
-#![forbid(unsafe_code)]
+//!
+//! The modules, in the order in which to read them; nothing imports from below itself:
+//!
+//! - [`clock`]: time as a parameter
+//! - [`key`]: what a key is. Pure
+//! - [`store`]: where keys live: SQLite or Postgres behind one trait
+//! - [`hashing`]: Argon2id, a bounded number at a time
+//! - [`verify`]: may this key do this?
+//! - [`manage`]: the use cases that change and show keys and keyspaces
+//! - [`grpc`]: the wire
+//! - [`config`], [`telemetry`], [`lifecycle`]: settings, logs, signals
+//! - [`server`]: the only wiring
+//! - [`cli`]: the program
+//!
+//! What never happens: a secret is stored, logged, printed by `Debug` or returned twice; a verification writes to the
+//! store or says VALID for what it could not read; a queue, list or page without a limit; expiry stored as a state.
 
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod grpc;
+pub mod hashing;
 pub mod key;
+pub mod lifecycle;
+pub mod manage;
+pub mod server;
 pub mod store;
+pub mod telemetry;
+pub mod verify;

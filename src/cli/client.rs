@@ -22,6 +22,8 @@ use crate::grpc::pb::keyspace_service_client::KeyspaceServiceClient;
 use crate::grpc::pb::verification_service_client::VerificationServiceClient;
 use crate::key::secret::Secret;
 
+/// Where a server listens if nothing else is said.
+pub const SERVER_DEFAULT: &str = "http://127.0.0.1:50051";
 const ROOT_KEY_VARIABLE: &str = "PORTCULLIS_ROOT_KEY";
 /// Far more than a root key; keeps `--root-key-file /dev/zero` from filling the memory.
 const ROOT_KEY_FILE_SIZE_MAX: u64 = 64 * 1024;
@@ -38,7 +40,7 @@ pub struct ClientArgs {
         global = true,
         value_name = "URL",
         env = "PORTCULLIS_SERVER",
-        default_value = "http://127.0.0.1:50051"
+        default_value = SERVER_DEFAULT
     )]
     server: String,
     /// Read the root key from this file instead of the variable PORTCULLIS_ROOT_KEY. There is no flag for the key
@@ -49,7 +51,8 @@ pub struct ClientArgs {
     #[arg(long, global = true, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
     /// Send the root key over http:// to another machine, because something else encrypts the way there
-    #[arg(long, global = true)]
+    // `serve` has a flag of the same name, and clap hands what is global up to the commands above.
+    #[arg(id = "client_allow_plaintext", long = "allow-plaintext", global = true)]
     allow_plaintext: bool,
     /// How long to wait for the connection, and then for each answer
     #[arg(long, global = true, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "30s")]

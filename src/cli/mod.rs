@@ -16,12 +16,13 @@ mod healthcheck;
 mod json;
 mod keys;
 mod keyspaces;
+mod migrate;
 mod offline;
 mod output;
 mod page;
 mod parse;
 mod root_keys;
-mod server;
+mod serve;
 mod show;
 mod terminal;
 
@@ -49,7 +50,7 @@ enum Command {
     /// Run the service; what `portcullis` alone does too
     Serve(ServeArgs),
     /// Bring the database's schema up to date and exit
-    Migrate(ServeArgs),
+    Migrate(migrate::MigrateArgs),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -74,7 +75,7 @@ enum ConfigCommand {
 /// Does what the command line says and reports how it went.
 pub async fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
-        None => server::serve(cli.serve).await,
+        None => serve::serve(cli.serve.flags).await,
         Some(command) => dispatch(command).await,
     };
     match ended {
@@ -85,9 +86,9 @@ pub async fn run(cli: Cli) -> ExitCode {
 
 async fn dispatch(command: Command) -> Result<Exit, Error> {
     match command {
-        Command::Serve(args) => server::serve(args).await,
-        Command::Migrate(args) => server::migrate(args).await,
-        Command::Config(ConfigCommand::Check(args)) => server::check_config(args),
+        Command::Serve(args) => serve::serve(args.flags).await,
+        Command::Migrate(args) => migrate::migrate(args).await,
+        Command::Config(ConfigCommand::Check(args)) => serve::check_config(args.flags),
         Command::Keys(args) => keys::run(args).await,
         Command::Keyspaces(args) => keyspaces::run(args).await,
         Command::RootKey(args) => root_keys::run(args).await,

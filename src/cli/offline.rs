@@ -1,18 +1,45 @@
 //! `root-key create --offline`: a root key made on the store itself, for when every other is lost.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
 use super::exit::{Error, Exit};
 use super::output::Out;
-use crate::grpc::pb::CreateApiKeyRequest;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::StoreFlags;
+use crate::grpc::{convert, pb, status};
+use crate::hashing::Hashing;
+use crate::manage::{Management, Principal};
+use crate::store;
 
 /// Where the store is.
-#[derive(clap::Args, Debug)]
+#[derive(Args, Debug)]
 pub struct OfflineArgs {
     /// Work on the store itself, not through a server: for when every root key is lost. On SQLite the server must be
     /// stopped
     #[arg(long)]
     pub offline: bool,
+    /// A TOML file with settings
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG", requires = "offline")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    store: StoreFlags,
 }
 
-pub async fn create_root_key(_args: OfflineArgs, _request: CreateApiKeyRequest, _out: Out) -> Result<Exit, Error> {
-    Err(Error::Failed("not built yet".into()))
+/// Makes the root key and shows it as a server would.
+pub async fn create_root_key(args: OfflineArgs, asked: pb::CreateApiKeyRequest, out: Out) -> Result<Exit, Error> {
+    let (url, schema) = args.store.resolve(args.config.as_deref())?;
+    let store = store::connect(&url, schema).await?;
+    let clock = Arc::new(SystemClock);
+    let unavailable = |error: store::StoreError| status::from_manage(error.into());
+    let management = Management::new(store.clone(), Arc::new(Hashing::default()), clock.clone());
+    let management = management.await.map_err(unavailable)?;
+    let by = Principal { name: "offline", peer: "" };
+    let made = management.create(convert::create_key(asked), by).await.map_err(status::from_manage);
+    store.close().await;
+    let (key, secret) = made?;
+    let api_key = Some(convert::api_key(key, clock.now()));
+    out.show(&pb::CreateApiKeyResponse { api_key, secret: secret.expose().to_owned() })
 }

@@ -1,3 +1,12 @@
-//! The wire, and the only place that knows it.
+//! The wire, and the only place that knows it. Handlers are thin: who calls, may they, convert, call, convert back.
 
+pub mod api_keys;
+pub mod audit;
+pub mod caller;
+pub mod convert;
+pub mod details;
+pub mod health;
+pub mod keyspaces;
 pub mod pb;
+pub mod status;
+pub mod verification;

@@ -21,6 +21,8 @@ pub const METADATA_PAIRS_MAX: usize = 50;
 pub const METADATA_KEY_LEN_MAX: usize = 64;
 /// Longest value of a label, in characters.
 pub const METADATA_VALUE_LEN_MAX: usize = 512;
+/// Shortest text that may serve as a root key, in characters.
+pub const ROOT_KEY_TEXT_LEN_MIN: usize = 32;
 
 /// A name: 1 to 100 characters, no white space at either end, no control characters.
 pub fn name(text: &str) -> Result<(), &'static str> {
@@ -92,6 +94,15 @@ pub fn metadata(labels: &BTreeMap<String, String>) -> Result<(), &'static str> {
         if key.chars().chain(value.chars()).any(char::is_control) {
             return Err("not contain control characters");
         }
+    }
+    Ok(())
+}
+
+/// A text that an operator chose as the first root key: 32 characters to 512 bytes that a header can carry.
+pub fn root_key_text(text: &str) -> Result<(), &'static str> {
+    let length = ROOT_KEY_TEXT_LEN_MIN..=super::token::PRESENTED_LEN_MAX;
+    if !length.contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err("have 32 to 512 printable ASCII characters without spaces");
     }
     Ok(())
 }

@@ -128,9 +128,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(scopes: &[&str], permission: Permission, expect: Option<Reach>) {
+    fn check(scopes: &[&str], permission: Permission, expect: Option<&Reach>) {
         let grants: Vec<Grant> = scopes.iter().map(|s| s.parse().unwrap()).collect();
-        assert_eq!(reach(&grants, permission), expect);
+        assert_eq!(reach(&grants, permission).as_ref(), expect);
     }
 
     #[test]
@@ -138,12 +138,12 @@ mod tests {
         use Permission::{Admin, KeysRead, KeysVerify};
         check(&[], KeysRead, None);
         check(&["keys:write"], KeysRead, None);
-        check(&["keys:read"], KeysRead, Some(Reach::AllButSystem));
-        check(&["keys:read@prod", "keys:verify@dev"], KeysRead, Some(Reach::Only(vec!["prod".into()])));
-        check(&["keys:read@prod", "keys:read"], KeysRead, Some(Reach::AllButSystem));
-        check(&["admin"], KeysVerify, Some(Reach::Everywhere));
-        check(&["admin@prod"], KeysVerify, Some(Reach::Only(vec!["prod".into()])));
-        check(&["admin@prod"], Admin, Some(Reach::Only(vec!["prod".into()])));
+        check(&["keys:read"], KeysRead, Some(&Reach::AllButSystem));
+        check(&["keys:read@prod", "keys:verify@dev"], KeysRead, Some(&Reach::Only(vec!["prod".into()])));
+        check(&["keys:read@prod", "keys:read"], KeysRead, Some(&Reach::AllButSystem));
+        check(&["admin"], KeysVerify, Some(&Reach::Everywhere));
+        check(&["admin@prod"], KeysVerify, Some(&Reach::Only(vec!["prod".into()])));
+        check(&["admin@prod"], Admin, Some(&Reach::Only(vec!["prod".into()])));
         assert!(!Reach::AllButSystem.includes(SYSTEM));
         assert!(!Reach::Only(vec!["prod".into()]).includes("dev"));
     }

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 /// Most live secrets of one key: the newest, and the one it replaces.
 pub const SECRETS_MAX: usize = 2;
 /// Longest overlap of a rotation.
-pub const OVERLAP_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const OVERLAP_MAX: Duration = Duration::from_hours(30 * 24);
 
 /// A JSON object.
 pub type Json = Map<String, Value>;
@@ -166,6 +166,29 @@ pub enum Ended {
 }
 
 impl ApiKey {
+    /// A key issued at `now` with nothing but what every key has.
+    pub fn issued(id: KeyId, keyspace: &str, name: &str, subject: &str, first: PublicPrefix, now: Timestamp) -> Self {
+        Self {
+            id,
+            keyspace: keyspace.to_owned(),
+            name: name.to_owned(),
+            description: String::new(),
+            subject: subject.to_owned(),
+            scopes: Vec::new(),
+            claims: Json::new(),
+            metadata: BTreeMap::new(),
+            enabled: true,
+            created_by: String::new(),
+            create_time: now,
+            update_time: now,
+            expire_time: None,
+            revocation: None,
+            last_use_time: None,
+            secrets: vec![SecretInfo { public_prefix: first, create_time: now, expire_time: None }],
+            revision: 1,
+        }
+    }
+
     /// What the key is at `now`. Expiry is computed, never stored.
     pub fn state(&self, now: Timestamp) -> State {
         if self.revocation.is_some() {
@@ -296,30 +319,10 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_micros(1_000_000_000);
 
-    fn secret(text: &str, expire_time: Option<Timestamp>) -> SecretInfo {
-        SecretInfo { public_prefix: PublicPrefix::from_stored(text.into()), create_time: NOW, expire_time }
-    }
-
     fn key() -> ApiKey {
-        ApiKey {
-            id: KeyId::from_text("key_1"),
-            keyspace: "default".into(),
-            name: "n".into(),
-            description: String::new(),
-            subject: "user_1".into(),
-            scopes: vec!["a".into()],
-            claims: Json::new(),
-            metadata: BTreeMap::new(),
-            enabled: true,
-            created_by: String::new(),
-            create_time: NOW,
-            update_time: NOW,
-            expire_time: None,
-            revocation: None,
-            last_use_time: None,
-            secrets: vec![secret("ak_1", None)],
-            revision: 1,
-        }
+        let first = PublicPrefix::from_stored("ak_1".into());
+        let key = ApiKey::issued(KeyId::from_text("key_1"), "default", "n", "user_1", first, NOW);
+        ApiKey { scopes: vec!["a".into()], ..key }
     }
 
     fn prefixes(key: &ApiKey, now: Timestamp) -> Vec<&str> {
@@ -340,7 +343,7 @@ mod tests {
 
     #[test]
     fn rotation_leaves_two_live_secrets_at_most() {
-        let hour = Duration::from_secs(3600);
+        let hour = Duration::from_hours(1);
         let mut key = key();
         key.rotate(PublicPrefix::from_stored("ak_2".into()), hour, NOW).unwrap();
         assert_eq!(prefixes(&key, NOW), ["ak_2", "ak_1"]);

@@ -27,6 +27,9 @@ pub const PRESENTED_LEN_MAX: usize = 512;
 /// How many characters of the lookup a hint shows.
 pub const HINT_LEN: usize = 4;
 
+/// What finds the one root key that an operator supplied as free text. No issued key has it: it has no underscore.
+pub const FREE_TEXT_LOOKUP: &str = "bootstrap";
+
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// A well-formed key string, borrowed from what was presented, taken apart.

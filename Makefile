@@ -1,0 +1,33 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt proto fuzz ci clean
+
+FUZZ_SECONDS ?= 60
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Start the server on 127.0.0.1:50051, over portcullis.db
+	cargo run --release
+
+test: ## Run every test; installs PostgreSQL and tools where they are missing
+	scripts/test
+
+lint: ## Check Rust, protobuf, Dockerfile, manifests, scripts and licences
+	scripts/lint
+
+fmt: ## Format the Rust code
+	cargo fmt
+
+proto: ## Format and lint the protobuf files
+	scripts/tools
+	target/tools/bin/buf format -w proto
+	target/tools/bin/buf lint proto
+
+fuzz: ## Fuzz the key parser for FUZZ_SECONDS (needs nightly Rust and cargo-fuzz)
+	cargo +nightly fuzz run parse_token -- -max_total_time=$(FUZZ_SECONDS)
+
+ci: ## Run what must pass before a change lands
+	.ci/run
+
+clean: ## Remove everything that was built or installed under target
+	cargo clean

@@ -1,0 +1,137 @@
+//! `portcullis serve`: a start that a person likes, and an end that callers do not notice.
+
+use std::env;
+use std::net::SocketAddr;
+use std::process;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use super::exit::{Error, Exit};
+use super::output;
+use crate::clock::SystemClock;
+use crate::config::{self, BOOTSTRAP_ROOT_KEY_VARIABLE, Config, ConfigErrors, Flags};
+use crate::lifecycle::{Ending, Signals};
+use crate::manage::Bootstrap;
+use crate::server::{Server, ServerError};
+use crate::store::ConnectError;
+use crate::telemetry;
+
+/// Serves until a signal comes.
+pub async fn serve(flags: Flags) -> Result<Exit, Error> {
+    let config = resolve(flags)?;
+    let filter = EnvFilter::try_new(&config.log).expect("checked when it was resolved");
+    telemetry::start(filter, config.log_format);
+    // Before anything is printed: from the first line on, a signal ends the server in order.
+    let signals = Signals::listen().map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| Error::Unreachable(format!("cannot listen on {}: {error}", config.listen)))?;
+    let database = config::without_password(&config.database_url);
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let server = Server::open(config, listener, Arc::new(SystemClock)).await?;
+    greet(&server, &database, scheme);
+    server.run(shutdown(signals)).await?;
+    Ok(Exit::Done)
+}
+
+/// `portcullis config check`: prints the settings as they are resolved, or all that is wrong with them.
+pub fn check_config(flags: Flags) -> Result<Exit, Error> {
+    let settings = resolve(flags)?.settings();
+    let lines: String = settings.into_iter().map(|(name, value)| format!("{name} = {value:?}\n")).collect();
+    output::write_stdout(&lines).map_err(|error| Error::Failed(format!("cannot write to stdout: {error}")))?;
+    Ok(Exit::Done)
+}
+
+fn resolve(flags: Flags) -> Result<Config, Error> {
+    let bootstrap_root_key = env::var(BOOTSTRAP_ROOT_KEY_VARIABLE).ok();
+    Ok(flags.resolve(bootstrap_root_key)?)
+}
+
+/// Says what is where and, on a first start, the root key, once, with lines to paste next.
+fn greet(server: &Server, database: &str, scheme: &str) {
+    let addr = server.addr();
+    eprintln!("portcullis {}, keys in {database}", env!("CARGO_PKG_VERSION"));
+    match server.bootstrap() {
+        Bootstrap::Made(secret) => {
+            eprintln!("\nThis store is new. Its root key, shown this once:\n");
+            eprintln!("export PORTCULLIS_ROOT_KEY={}", secret.expose());
+            eprintln!("\nIn another terminal, with that line pasted, issue a key and verify it:\n");
+            greet_next(addr, scheme);
+        }
+        Bootstrap::Supplied => {
+            eprintln!("This store is new. Its root key is the one in {BOOTSTRAP_ROOT_KEY_VARIABLE}.");
+        }
+        Bootstrap::Done => {}
+    }
+    eprintln!("listening on {addr}");
+}
+
+fn greet_next(addr: SocketAddr, scheme: &str) {
+    let program = env::current_exe().map_or_else(|_| "portcullis".to_owned(), |path| path.display().to_string());
+    let here = env::current_dir().map(|dir| format!("{}/", dir.display())).unwrap_or_default();
+    let program = program.strip_prefix(&here).unwrap_or(&program);
+    if format!("{scheme}://{addr}") != super::client::SERVER_DEFAULT {
+        eprintln!("export PORTCULLIS_SERVER={scheme}://{addr}");
+    }
+    eprintln!("KEY=$({program} keys create --name \"first key\" --subject user_1 --scope orders:read --quiet)");
+    eprintln!("{program} keys verify \"$KEY\" --scope orders:read");
+    if scheme == "http" {
+        eprintln!("\nor with grpcurl:\n");
+        for (method, message) in [
+            ("ApiKeyService/CreateApiKey", r#"'{"name": "second key", "subject": "user_1"}'"#),
+            ("VerificationService/Verify", r#""{\"key\": \"$KEY\"}""#),
+        ] {
+            eprintln!(
+                "grpcurl -plaintext -H \"authorization: Bearer $PORTCULLIS_ROOT_KEY\" -d {message} {addr} \
+                 portcullis.v1.{method}"
+            );
+        }
+    }
+    eprintln!();
+}
+
+/// Resolves at the first signal: whether callers need time to look elsewhere. A second signal aborts.
+async fn shutdown(mut signals: Signals) -> bool {
+    let ending = signals.next().await;
+    tokio::spawn(async move {
+        signals.next().await;
+        eprintln!("aborted by a second signal");
+        process::exit(1);
+    });
+    ending == Ending::Terminate
+}
+
+impl From<ConfigErrors> for Error {
+    fn from(errors: ConfigErrors) -> Self {
+        Self::Usage(format!("bad settings\n{errors}"))
+    }
+}
+
+impl From<ConnectError> for Error {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Url(_) => Self::Usage(error.to_string()),
+            ConnectError::SchemaBehind { .. } | ConnectError::SchemaNewer { .. } => Self::Failed(error.to_string()),
+            ConnectError::Locked { .. } | ConnectError::Unavailable { .. } => Self::Unreachable(error.to_string()),
+        }
+    }
+}
+
+impl From<ServerError> for Error {
+    fn from(error: ServerError) -> Self {
+        match error {
+            ServerError::Store(error) => error.into(),
+            ServerError::TlsFile(..) => Self::Usage(with_sources(&error)),
+            _ => Self::Failed(with_sources(&error)),
+        }
+    }
+}
+
+/// An error and all that is behind it, in a line.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    super::exit::write_causes(error, &mut text).expect("a String takes all");
+    text
+}

@@ -1,0 +1,210 @@
+//! ApiKeyService.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::caller::Callers;
+use super::pb::api_key_service_server::ApiKeyService;
+use super::pb::revoke_api_key_request::Target;
+use super::{convert, pb, status, verification};
+use crate::clock::Clock;
+use crate::key::id::KeyId;
+use crate::key::keyspace::DEFAULT;
+use crate::key::permission::{Permission, Reach};
+use crate::key::record::ApiKey;
+use crate::key::secret::Secret;
+use crate::manage::{self, KeyFields, ListKeys, Management, UpdateKey, Violation};
+use crate::store::Refusal;
+use crate::verify::Verifier;
+
+/// The handlers.
+pub struct ApiKeys {
+    /// Who calls.
+    pub callers: Callers,
+    /// The use cases.
+    pub management: Arc<Management>,
+    /// For VerifyApiKey, and to revoke by secret.
+    pub verifier: Arc<Verifier>,
+    /// For the state that a key is shown in.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl ApiKeys {
+    fn show(&self, key: ApiKey) -> pb::ApiKey {
+        convert::api_key(key, self.clock.now())
+    }
+}
+
+#[tonic::async_trait]
+impl ApiKeyService for ApiKeys {
+    async fn create_api_key(
+        &self,
+        request: Request<pb::CreateApiKeyRequest>,
+    ) -> Result<Response<pb::CreateApiKeyResponse>, Status> {
+        let caller = self.callers.authenticate(&request).await?;
+        caller.may(Permission::KeysWrite, or_default(&request.get_ref().keyspace))?;
+        let asked = request.into_inner();
+        let asked = convert::create_key(asked);
+        let (key, secret) = self.management.create(asked, caller.principal()).await.map_err(status::from_manage)?;
+        Ok(Response::new(pb::CreateApiKeyResponse {
+            api_key: Some(self.show(key)),
+            secret: secret.expose().to_owned(),
+        }))
+    }
+
+    async fn get_api_key(
+        &self,
+        request: Request<pb::GetApiKeyRequest>,
+    ) -> Result<Response<pb::GetApiKeyResponse>, Status> {
+        let caller = self.callers.authenticate(&request).await?;
+        let reach = caller.reach(Permission::KeysRead)?;
+        let id = key_id("id", request.into_inner().id)?;
+        let key = self.management.get(&id, &reach).await.map_err(status::from_manage)?;
+        Ok(Response::new(pb::GetApiKeyResponse { api_key: Some(self.show(key)) }))
+    }
+
+    async fn list_api_keys(
+        &self,
+        request: Request<pb::ListApiKeysRequest>,
+    ) -> Result<Response<pb::ListApiKeysResponse>, Status> {
+        let caller = self.callers.authenticate(&request).await?;
+        caller.may(Permission::KeysRead, or_default(&request.get_ref().keyspace))?;
+        let asked = request.into_inner();
+        let asked = ListKeys {
+            keyspace: asked.keyspace,
+            subject: asked.subject,
+            query: asked.query,
+            include_invalid: asked.include_invalid,
+            metadata: asked.metadata,
+            created_by: asked.created_by,
+            unused_since: asked.unused_since.map(convert::time_nanos),
+            page_size: asked.page_size,
+            page_token: asked.page_token,
+            skip: asked.skip,
+        };
+        let page = self.management.list(asked).await.map_err(status::from_manage)?;
+        let now = self.clock.now();
+        Ok(Response::new(pb::ListApiKeysResponse {
+            api_keys: page.items.into_iter().map(|key| convert::api_key(key, now)).collect(),
+            next_page_token: page.next_page_token,
+            total_size: i64::try_from(page.total).unwrap_or(i64::MAX),
+        }))
+    }
+
+    async fn update_api_key(
+        &self,
+        request: Request<pb::UpdateApiKeyRequest>,
+    ) -> Result<Response<pb::UpdateApiKeyResponse>, Status> {
+        let caller = self.callers.authenticate(&request).await?;
+        let reach = caller.reach(Permission::KeysWrite)?;
+        let asked = request.into_inner();
+        let key = asked.api_key.unwrap_or_default();
+        let asked = UpdateKey {
+            id: key_id("api_key.id", key.id)?,
+            etag: key.etag,
+            mask: asked.update_mask.map(|mask| mask.paths),
+            fields: KeyFields {
+                name: key.name,
+                description: key.description,
+                scopes: key.scopes,
+                claims: key.claims.map(convert::claims),
+                metadata: key.metadata,
+                expire_time: key.expire_time.map(convert::time_nanos),
+                enabled: key.enabled,
+            },
+        };
+        let key = self.management.update(asked, &reach, caller.principal()).await.map_err(status::from_manage)?;
+        Ok(Response::new(pb::UpdateApiKeyResponse { api_key: Some(self.show(key)) }))
+    }
+
+    async fn rotate_api_key(
+        &self,
+        request: Request<pb::RotateApiKeyRequest>,
+    ) -> Result<Response<pb::RotateApiKeyResponse>, Status> {
+        let caller = self.callers.authenticate(&request).await?;
+        let reach = caller.reach(Permission::KeysWrite)?;
+        let asked = request.into_inner();
+        let id = key_id("id", asked.id)?;
+        let overlap = asked.overlap.map_or(0, convert::length_nanos);
+        let rotated =
+            self.management.rotate(&id, overlap, &reach, caller.principal()).await.map_err(status::from_manage)?;
+        Ok(Response::new(pb::RotateApiKeyResponse {
+            api_key: Some(self.show(rotated.key)),
+            secret: rotated.secret.expose().to_owned(),
+            previous_secret_expire_time: Some(convert::timestamp(rotated.previous_expire_time)),
+        }))
+    }
+
+    async fn revoke_api_key(
+        &self,
+        request: Request<pb::RevokeApiKeyRequest>,
+    ) -> Result<Response<pb::RevokeApiKeyResponse>, Status> {
+        let caller = self.callers.authenticate(&request).await?;
+        let reach = caller.reach(Permission::KeysRevoke)?;
+        let asked = request.into_inner();
+        let id = match asked.target {
+            None => return Err(missing("target", "name a key: give its id or a secret of it")),
+            Some(Target::Id(id)) => key_id("id", id)?,
+            Some(Target::Secret(secret)) => self.id_of(Secret::new(secret), &reach).await?,
+        };
+        let key = self
+            .management
+            .revoke(&id, asked.reason, asked.comment, &reach, caller.principal())
+            .await
+            .map_err(status::from_manage)?;
+        Ok(Response::new(pb::RevokeApiKeyResponse { api_key: Some(self.show(key)) }))
+    }
+
+    async fn delete_api_key(
+        &self,
+        request: Request<pb::DeleteApiKeyRequest>,
+    ) -> Result<Response<pb::DeleteApiKeyResponse>, Status> {
+        let caller = self.callers.authenticate(&request).await?;
+        let reach = caller.reach(Permission::KeysRevoke)?;
+        let id = key_id("id", request.into_inner().id)?;
+        self.management.delete(&id, &reach, caller.principal()).await.map_err(status::from_manage)?;
+        Ok(Response::new(pb::DeleteApiKeyResponse {}))
+    }
+
+    async fn verify_api_key(
+        &self,
+        request: Request<pb::VerifyApiKeyRequest>,
+    ) -> Result<Response<pb::VerifyApiKeyResponse>, Status> {
+        let caller = self.callers.authenticate(&request).await?;
+        let reach = caller.verification_reach(&request.get_ref().keyspace)?;
+        let asked = request.into_inner();
+        let demand = verification::demand(&asked.required_scopes, &asked.any_of_scopes, &asked.keyspace)?;
+        let key = Secret::new(asked.key);
+        let judged = self.verifier.verify(key.expose(), demand, &reach).await.map_err(status::from_verify)?;
+        let response = convert::verify_response(judged.clone());
+        Ok(Response::new(pb::VerifyApiKeyResponse {
+            valid: response.valid,
+            verdict: response.verdict,
+            missing_scopes: response.missing_scopes,
+            api_key: judged.into_key().map(|key| self.show(key)),
+        }))
+    }
+}
+
+impl ApiKeys {
+    /// The id of the key that `secret` proves.
+    async fn id_of(&self, secret: Secret, reach: &Reach) -> Result<KeyId, Status> {
+        let found = self.verifier.identify(secret.expose(), reach).await.map_err(status::from_verify)?;
+        let unknown = || status::from_manage(manage::Error::Refused(Refusal::KeyNotFound));
+        found.map(|found| found.key.id).ok_or_else(unknown)
+    }
+}
+
+fn or_default(keyspace: &str) -> &str {
+    if keyspace.is_empty() { DEFAULT } else { keyspace }
+}
+
+/// The id in a request. An id that is no key's is simply not found; only an absent one is a mistake.
+fn key_id(field: &str, id: String) -> Result<KeyId, Status> {
+    if id.is_empty() { Err(missing(field, "name a key by its id")) } else { Ok(KeyId::from_text(id)) }
+}
+
+fn missing(field: &str, rule: &str) -> Status {
+    status::invalid(&[Violation { field: field.to_owned(), description: format!("must {rule}; is absent") }])
+}

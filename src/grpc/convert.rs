@@ -1,0 +1,267 @@
+//! Between wire and domain. From the wire nothing is checked here but what only the wire can get wrong; the use cases
+//! check the rest, so that all that is bad is said at once.
+
+use std::time::Duration;
+
+use prost_types::value::Kind;
+use prost_types::{ListValue, Struct, Value};
+use serde_json::Value as JsonValue;
+
+use super::pb::{self, create_api_key_request::Expiration as WireExpiration};
+use crate::clock::Timestamp;
+use crate::key::keyspace::Keyspace;
+use crate::key::record::{ApiKey, Json, State};
+use crate::key::verifier::HashPolicy;
+use crate::manage::{Claims, CreateKey, Expiration, KeyspaceFields, Nanos, etag};
+use crate::store::Event;
+use crate::verify::verdict::Verdict;
+
+/// The key as it is at `now`.
+pub fn api_key(key: ApiKey, now: Timestamp) -> pb::ApiKey {
+    let state = match key.state(now) {
+        State::Active => pb::ApiKeyState::Active,
+        State::Revoked => pb::ApiKeyState::Revoked,
+        State::Expired => pb::ApiKeyState::Expired,
+        State::Disabled => pb::ApiKeyState::Disabled,
+    };
+    let secrets = key.live_secrets(now).map(|secret| pb::ApiKeySecret {
+        hint: secret.public_prefix.hint(),
+        create_time: Some(timestamp(secret.create_time)),
+        expire_time: secret.expire_time.map(timestamp),
+    });
+    let secrets = secrets.collect();
+    let (revoke_time, reason, comment) = match key.revocation {
+        Some(revocation) => (Some(timestamp(revocation.at)), revocation.reason as i32, revocation.comment),
+        None => (None, 0, String::new()),
+    };
+    pb::ApiKey {
+        hint: key.secrets.first().map(|secret| secret.public_prefix.hint()).unwrap_or_default(),
+        secrets,
+        state: state.into(),
+        id: key.id.as_str().to_owned(),
+        keyspace: key.keyspace,
+        name: key.name,
+        description: key.description,
+        subject: key.subject,
+        scopes: key.scopes,
+        claims: (!key.claims.is_empty()).then(|| to_struct(key.claims)),
+        metadata: key.metadata,
+        enabled: key.enabled,
+        created_by: key.created_by,
+        create_time: Some(timestamp(key.create_time)),
+        update_time: Some(timestamp(key.update_time)),
+        expire_time: key.expire_time.map(timestamp),
+        revoke_time,
+        last_use_time: key.last_use_time.map(timestamp),
+        revocation_reason: reason,
+        revocation_comment: comment,
+        etag: etag(key.revision),
+    }
+}
+
+/// A key to issue.
+pub fn create_key(asked: pb::CreateApiKeyRequest) -> CreateKey {
+    CreateKey {
+        keyspace: asked.keyspace,
+        name: asked.name,
+        subject: asked.subject,
+        description: asked.description,
+        scopes: asked.scopes,
+        claims: asked.claims.map_or(Ok(Json::new()), claims),
+        metadata: asked.metadata,
+        expiration: match asked.expiration {
+            None => Expiration::Unset,
+            Some(WireExpiration::ExpireTime(at)) => Expiration::At(time_nanos(at)),
+            Some(WireExpiration::Ttl(ttl)) => Expiration::In(length_nanos(ttl)),
+        },
+        created_by: asked.created_by,
+        request_id: asked.request_id,
+    }
+}
+
+/// A keyspace.
+pub fn keyspace(keyspace: Keyspace) -> pb::Keyspace {
+    let hash_policy = match keyspace.hash_policy {
+        HashPolicy::Sha256 => pb::HashPolicy::Sha256,
+        HashPolicy::Argon2id => pb::HashPolicy::Argon2id,
+    };
+    pb::Keyspace {
+        id: keyspace.id,
+        display_name: keyspace.display_name,
+        key_prefix: keyspace.key_prefix.as_str().to_owned(),
+        allowed_subject_types: keyspace.allowed_subject_types,
+        default_ttl: keyspace.default_ttl.map(duration),
+        max_ttl: keyspace.max_ttl.map(duration),
+        allow_wildcard_scopes: keyspace.allow_wildcard_scopes,
+        hash_policy: hash_policy.into(),
+        create_time: Some(timestamp(keyspace.create_time)),
+        update_time: Some(timestamp(keyspace.update_time)),
+        etag: etag(keyspace.revision),
+    }
+}
+
+/// What a caller may set of a keyspace.
+pub fn keyspace_fields(keyspace: pb::Keyspace) -> KeyspaceFields {
+    KeyspaceFields {
+        hash_policy: match pb::HashPolicy::try_from(keyspace.hash_policy) {
+            Ok(pb::HashPolicy::Unspecified) => Ok(None),
+            Ok(pb::HashPolicy::Sha256) => Ok(Some(HashPolicy::Sha256)),
+            Ok(pb::HashPolicy::Argon2id) => Ok(Some(HashPolicy::Argon2id)),
+            Err(_) => Err(keyspace.hash_policy),
+        },
+        display_name: keyspace.display_name,
+        key_prefix: keyspace.key_prefix,
+        allowed_subject_types: keyspace.allowed_subject_types,
+        default_ttl: keyspace.default_ttl.map(length_nanos),
+        max_ttl: keyspace.max_ttl.map(length_nanos),
+        allow_wildcard_scopes: keyspace.allow_wildcard_scopes,
+    }
+}
+
+/// An audit event.
+pub fn audit_event(event: Event) -> pb::AuditEvent {
+    pb::AuditEvent {
+        id: event.id,
+        time: Some(timestamp(event.at)),
+        actor: event.actor,
+        action: event.action,
+        keyspace: event.keyspace,
+        key_id: event.key_id.map(|id| id.as_str().to_owned()).unwrap_or_default(),
+        peer: event.peer,
+        changes: Some(to_struct(event.changes)),
+    }
+}
+
+/// The number of a verdict.
+pub fn verdict(verdict: &Verdict) -> pb::Verdict {
+    match verdict {
+        Verdict::Valid(_) => pb::Verdict::Valid,
+        Verdict::Malformed => pb::Verdict::Malformed,
+        Verdict::NotFound => pb::Verdict::NotFound,
+        Verdict::Revoked(_) => pb::Verdict::Revoked,
+        Verdict::Expired(_) => pb::Verdict::Expired,
+        Verdict::Disabled(_) => pb::Verdict::Disabled,
+        Verdict::InsufficientScope { .. } => pb::Verdict::InsufficientScope,
+    }
+}
+
+/// A verdict, filled as the contract's table says.
+pub fn verify_response(judged: Verdict) -> pb::VerifyResponse {
+    let verdict = verdict(&judged);
+    let mut response = pb::VerifyResponse { verdict: verdict.into(), ..Default::default() };
+    if let Some(key) = judged.key() {
+        key.id.as_str().clone_into(&mut response.key_id);
+        response.keyspace.clone_from(&key.keyspace);
+        response.subject.clone_from(&key.subject);
+    }
+    match judged {
+        Verdict::Valid(key) => {
+            response.valid = true;
+            response.scopes = key.scopes;
+            response.claims = (!key.claims.is_empty()).then(|| to_struct(key.claims));
+            response.expire_time = key.expire_time.map(timestamp);
+        }
+        Verdict::InsufficientScope { key, missing } => {
+            response.scopes = key.scopes;
+            response.missing_scopes = missing;
+        }
+        _ => {}
+    }
+    response
+}
+
+/// A time on the wire.
+pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+    let micros = at.as_micros();
+    prost_types::Timestamp {
+        seconds: micros.div_euclid(1_000_000),
+        nanos: i32::try_from(micros.rem_euclid(1_000_000) * 1_000).expect("less than a second"),
+    }
+}
+
+/// A length of time on the wire.
+fn duration(length: Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(length.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(length.subsec_nanos()).expect("less than a second"),
+    }
+}
+
+/// A time from the wire, since the epoch.
+pub fn time_nanos(at: prost_types::Timestamp) -> Nanos {
+    Nanos::from(at.seconds) * 1_000_000_000 + Nanos::from(at.nanos)
+}
+
+/// A length of time from the wire.
+pub fn length_nanos(length: prost_types::Duration) -> Nanos {
+    Nanos::from(length.seconds) * 1_000_000_000 + Nanos::from(length.nanos)
+}
+
+/// Claims from the wire.
+pub fn claims(claims: Struct) -> Claims {
+    claims.fields.into_iter().map(|(name, value)| Ok((name, from_value(value)?))).collect()
+}
+
+/// Numbers are doubles on the wire; whole ones that a double holds exactly become integers, as people write them.
+fn from_value(value: Value) -> Result<JsonValue, String> {
+    /// 2^53: up to here a double holds every whole number.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    Ok(match value.kind {
+        None | Some(Kind::NullValue(_)) => JsonValue::Null,
+        Some(Kind::BoolValue(value)) => value.into(),
+        Some(Kind::StringValue(value)) => value.into(),
+        #[expect(clippy::cast_possible_truncation, reason = "whole and within the range of i64")]
+        Some(Kind::NumberValue(value)) if value.fract() == 0.0 && value.abs() <= EXACT_MAX => (value as i64).into(),
+        Some(Kind::NumberValue(value)) => serde_json::Number::from_f64(value)
+            .map(JsonValue::Number)
+            .ok_or_else(|| format!("must be JSON, which knows no number {value}"))?,
+        Some(Kind::ListValue(list)) => list.values.into_iter().map(from_value).collect::<Result<Vec<_>, _>>()?.into(),
+        Some(Kind::StructValue(object)) => JsonValue::Object(claims(object)?),
+    })
+}
+
+fn to_struct(json: Json) -> Struct {
+    Struct { fields: json.into_iter().map(|(name, value)| (name, to_value(value))).collect() }
+}
+
+fn to_value(json: JsonValue) -> Value {
+    let kind = match json {
+        JsonValue::Null => Kind::NullValue(0),
+        JsonValue::Bool(value) => Kind::BoolValue(value),
+        JsonValue::Number(value) => Kind::NumberValue(value.as_f64().unwrap_or(f64::NAN)),
+        JsonValue::String(value) => Kind::StringValue(value),
+        JsonValue::Array(items) => Kind::ListValue(ListValue { values: items.into_iter().map(to_value).collect() }),
+        JsonValue::Object(object) => Kind::StructValue(to_struct(object)),
+    };
+    Value { kind: Some(kind) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn claims_survive_the_wire() {
+        let json = crate::key::record::object(json!({
+            "s": "e\u{301}\0", "n": null, "b": true, "i": -7, "f": 1.5, "big": 1e300, "l": [1, {"x": []}], "o": {},
+        }));
+        assert_eq!(claims(to_struct(json.clone())), Ok(json));
+    }
+
+    #[test]
+    fn a_number_that_json_does_not_know_is_refused() {
+        for number in [f64::NAN, f64::INFINITY] {
+            let value = Value { kind: Some(Kind::NumberValue(number)) };
+            assert!(claims(Struct { fields: [("a".to_owned(), value)].into() }).is_err());
+        }
+    }
+
+    #[test]
+    fn times_survive_the_wire() {
+        for micros in [0, -1, 1, 1_700_000_000_123_456, -62_135_596_800_000_000] {
+            let at = Timestamp::from_micros(micros);
+            assert_eq!(time_nanos(timestamp(at)), Nanos::from(micros) * 1_000);
+        }
+    }
+}

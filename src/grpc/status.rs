@@ -1,0 +1,162 @@
+//! Domain errors become wire errors here, and only here. Callers get a reason and what they can act on; the log gets
+//! the cause, once.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::pb::ErrorReason;
+use crate::hashing::HashingError;
+use crate::key::permission::Permission;
+use crate::manage::{self, Violation};
+use crate::store::{Refusal, StoreError};
+use crate::verify::VerifyError;
+
+/// The domain of every ErrorInfo.
+pub const DOMAIN: &str = "portcullis.v1";
+
+/// When to try again after UNAVAILABLE or an overloaded hashing pool.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The status of a management error.
+pub fn from_manage(error: manage::Error) -> Status {
+    match error {
+        manage::Error::Invalid(violations) => invalid(&violations),
+        manage::Error::Refused(refusal) => refused(refusal),
+        manage::Error::KeyspaceReserved(id) => {
+            let message = format!("keyspace {id} cannot be changed so");
+            plain(Code::FailedPrecondition, ErrorReason::KeyspaceReserved, &message)
+        }
+        manage::Error::Hashing(error) => hashing(error),
+        manage::Error::Store(error) => store(error),
+        error @ manage::Error::Random(_) => internal(&error),
+    }
+}
+
+/// The status of a verification that could not be made.
+pub fn from_verify(error: VerifyError) -> Status {
+    match error {
+        VerifyError::Store(error) => store(error),
+        VerifyError::Hashing(error) => hashing(error),
+    }
+}
+
+/// INVALID_ARGUMENT, naming every bad field.
+pub fn invalid(violations: &[Violation]) -> Status {
+    let mut details = info(ErrorReason::FieldInvalid, []);
+    let mut message = String::from("invalid request");
+    for (at, violation) in violations.iter().enumerate() {
+        details.add_bad_request_violation(&violation.field, &violation.description);
+        let separator = if at == 0 { ": " } else { "; " };
+        if message.len() < 1_000 {
+            let _ = write!(message, "{separator}{} {}", violation.field, violation.description);
+        }
+    }
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// UNAUTHENTICATED: no credential.
+pub fn credential_missing() -> Status {
+    let message = "no credential: send `authorization: Bearer <root key>`";
+    plain(Code::Unauthenticated, ErrorReason::CredentialMissing, message)
+}
+
+/// UNAUTHENTICATED: a credential that is no valid root key. Which of the ways it is bad in is not said.
+pub fn credential_invalid() -> Status {
+    plain(Code::Unauthenticated, ErrorReason::CredentialInvalid, "the credential is not a valid root key")
+}
+
+/// PERMISSION_DENIED.
+pub fn permission_missing(permission: Permission) -> Status {
+    let message = format!("the root key lacks {permission} here");
+    let details = info(ErrorReason::PermissionMissing, [("permission", permission.to_string())]);
+    Status::with_error_details(Code::PermissionDenied, message, details)
+}
+
+/// A status that tonic made on its own, with the ErrorInfo it lacks; `None` if it is not one of those.
+pub fn completed(bare: &Status) -> Option<Status> {
+    let (code, reason, message) = match bare.code() {
+        Code::Unimplemented => (Code::Unimplemented, ErrorReason::MethodUnknown, "there is no such method"),
+        // Its message says the limit and the size.
+        Code::OutOfRange => (Code::ResourceExhausted, ErrorReason::RequestTooLarge, "the request is larger than 1 MiB"),
+        Code::Internal | Code::InvalidArgument => {
+            (Code::InvalidArgument, ErrorReason::RequestMalformed, "the request is not a message of this method's type")
+        }
+        _ => return None,
+    };
+    Some(plain(code, reason, message))
+}
+
+fn refused(refusal: Refusal) -> Status {
+    use ErrorReason as R;
+    let (code, reason, message) = match refusal {
+        Refusal::KeyNotFound => (Code::NotFound, R::KeyNotFound, "no such key"),
+        Refusal::KeyspaceNotFound => (Code::NotFound, R::KeyspaceNotFound, "no such keyspace"),
+        Refusal::KeyspaceExists => (Code::AlreadyExists, R::KeyspaceExists, "there is a keyspace of this id"),
+        Refusal::KeyspaceNotEmpty => (Code::FailedPrecondition, R::KeyspaceNotEmpty, "the keyspace has keys"),
+        Refusal::EtagMismatch => (Code::Aborted, R::EtagMismatch, "the etag is stale: read again, then decide again"),
+        Refusal::KeyRevoked => (Code::FailedPrecondition, R::KeyRevoked, "the key is revoked"),
+        Refusal::KeyExpired => (Code::FailedPrecondition, R::KeyExpired, "the key has expired"),
+        Refusal::RequestIdUsed(key) => {
+            let message = format!("this request_id made {key} already: rotate it if its secret is lost");
+            let mut details = info(R::RequestIdUsed, [("key_id", key.to_string())]);
+            details.set_resource_info("portcullis.v1.ApiKey", key.as_str(), "", &message);
+            return Status::with_error_details(Code::AlreadyExists, message, details);
+        }
+    };
+    plain(code, reason, message)
+}
+
+fn hashing(error: HashingError) -> Status {
+    match error {
+        HashingError::Busy => {
+            let mut details = info(ErrorReason::HashingBusy, []);
+            details.set_retry_info(Some(RETRY_AFTER));
+            Status::with_error_details(Code::ResourceExhausted, "too many secrets are being hashed", details)
+        }
+        error @ HashingError::Failed(_) => internal(&error),
+    }
+}
+
+fn store(error: StoreError) -> Status {
+    match error {
+        StoreError::Unavailable(cause) => {
+            tracing::warn!(error = chain(cause.as_ref()), "the store is unavailable");
+            let mut details = info(ErrorReason::StoreUnavailable, []);
+            details.set_retry_info(Some(RETRY_AFTER));
+            Status::with_error_details(Code::Unavailable, "the store is unavailable", details)
+        }
+        error @ StoreError::Fault(_) => internal(&error),
+    }
+}
+
+/// INTERNAL: the caller gets an id, the log the id and the cause.
+fn internal(error: &(dyn std::error::Error + 'static)) -> Status {
+    let error_id = ulid::Ulid::generate().to_string();
+    tracing::error!(error_id, error = chain(error), "internal error");
+    let details = info(ErrorReason::Internal, [("error_id", error_id.clone())]);
+    Status::with_error_details(Code::Internal, format!("internal error {error_id}"), details)
+}
+
+/// An error and all that is behind it, in a line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn plain(code: Code, reason: ErrorReason, message: &str) -> Status {
+    Status::with_error_details(code, message, info(reason, []))
+}
+
+fn info<const N: usize>(reason: ErrorReason, metadata: [(&str, String); N]) -> ErrorDetails {
+    let metadata: Vec<(String, String)> = metadata.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+    ErrorDetails::with_error_info(reason.as_str_name(), DOMAIN, metadata.into_iter().collect::<HashMap<_, _>>())
+}

@@ -1,0 +1,185 @@
+//! Issuing a key.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Claims, Error, Management, Nanos, Principal, Violations, claims};
+use crate::clock::Timestamp;
+use crate::key::keyspace::{DEFAULT, Keyspace, SYSTEM, TTL_MAX, is_keyspace_id};
+use crate::key::permission::Grant;
+use crate::key::record::ApiKey;
+use crate::key::secret::Secret;
+use crate::key::{field, scope};
+use crate::store::NewKey;
+
+/// A key to issue, as the caller asked for it.
+#[derive(Debug)]
+pub struct CreateKey {
+    /// Empty: `default`.
+    pub keyspace: String,
+    /// What people will call it.
+    pub name: String,
+    /// Whom it acts for.
+    pub subject: String,
+    /// Free text.
+    pub description: String,
+    /// Its rights.
+    pub scopes: Vec<String>,
+    /// What travels with its verdicts.
+    pub claims: Claims,
+    /// Its labels.
+    pub metadata: BTreeMap<String, String>,
+    /// When it expires.
+    pub expiration: Expiration,
+    /// Who asked for it; may be empty.
+    pub created_by: String,
+    /// The caller's id of this request; may be empty.
+    pub request_id: String,
+}
+
+/// When a key is to expire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiration {
+    /// As the keyspace says.
+    Unset,
+    /// At this time, since the epoch.
+    At(Nanos),
+    /// So long from now.
+    In(Nanos),
+}
+
+impl Management {
+    /// Issues a key. The secret is returned this once.
+    pub async fn create(&self, asked: CreateKey, by: Principal<'_>) -> Result<(ApiKey, Secret), Error> {
+        let keyspace_id = if asked.keyspace.is_empty() { DEFAULT } else { &asked.keyspace };
+        if !is_keyspace_id(keyspace_id) {
+            let mut bad = Violations::default();
+            bad.must("keyspace", keyspace_id, Err("match [a-z][a-z0-9-]{0,39}"));
+            bad.check()?;
+        }
+        let keyspace = self.keyspace(keyspace_id).await?;
+        let now = self.clock.now();
+
+        let mut bad = Violations::default();
+        bad.must("name", &asked.name, field::name(&asked.name));
+        check_subject("subject", &asked.subject, &keyspace, &mut bad);
+        bad.must("description", &asked.description, field::text(&asked.description));
+        let scopes = check_scopes("scopes", asked.scopes, &keyspace, &mut bad);
+        let claims = claims::check(asked.claims, "claims", &mut bad);
+        if let Err(rule) = field::metadata(&asked.metadata) {
+            bad.add("metadata", format!("must {rule}"));
+        }
+        let expire_time = check_expiration(asked.expiration, &keyspace, now, &mut bad);
+        check_reference("created_by", &asked.created_by, &mut bad);
+        check_reference("request_id", &asked.request_id, &mut bad);
+        bad.check()?;
+
+        let (newest, secret) = self.issue(&keyspace.key_prefix, keyspace.hash_policy).await?;
+        let first = newest.public_prefix.clone();
+        let key = ApiKey {
+            description: asked.description,
+            scopes,
+            claims,
+            metadata: asked.metadata,
+            created_by: asked.created_by,
+            expire_time,
+            ..ApiKey::issued(self.ids.key(now), &keyspace.id, &asked.name, &asked.subject, first, now)
+        };
+        let request_id = Some(asked.request_id).filter(|id| !id.is_empty());
+        let new = NewKey { key, secret: newest, request_id };
+        self.store.create_key(&new, &self.actor(by, now)).await??;
+        Ok((new.key, secret))
+    }
+}
+
+fn check_subject(path: &str, subject: &str, keyspace: &Keyspace, bad: &mut Violations) {
+    let checked = field::reference(subject);
+    bad.must(path, subject, checked);
+    if checked.is_ok() && !keyspace.allows_subject(subject) {
+        let types = keyspace.allowed_subject_types.join("_, ");
+        bad.must(path, subject, Err(format!("start with one of {types}_ in keyspace {}", keyspace.id)));
+    }
+}
+
+fn check_reference(path: &str, text: &str, bad: &mut Violations) {
+    if !text.is_empty() {
+        bad.must(path, text, field::reference(text));
+    }
+}
+
+/// The scopes without duplicates. In `system` they are permissions; elsewhere `*` must be allowed.
+pub(super) fn check_scopes(path: &str, scopes: Vec<String>, keyspace: &Keyspace, bad: &mut Violations) -> Vec<String> {
+    let scopes = scope::fold(scopes);
+    if scopes.len() > scope::SCOPES_MAX {
+        bad.add(path, format!("must be at most {} scopes; are {}", scope::SCOPES_MAX, scopes.len()));
+        return scopes;
+    }
+    for (at, scope) in scopes.iter().enumerate() {
+        let path = format!("{path}[{at}]");
+        if keyspace.id == SYSTEM {
+            bad.must(path, scope, scope.parse::<Grant>().map(drop));
+        } else if let Err(rule) = scope::check(scope) {
+            bad.must(path, scope, Err(rule));
+        } else if scope::is_wildcard(scope) && !keyspace.allow_wildcard_scopes {
+            bad.must(path, scope, Err(format!("not have a `*`: keyspace {} does not allow it", keyspace.id)));
+        }
+    }
+    scopes
+}
+
+fn check_expiration(asked: Expiration, keyspace: &Keyspace, now: Timestamp, bad: &mut Violations) -> Option<Timestamp> {
+    match asked {
+        Expiration::Unset => keyspace.default_ttl.or(keyspace.max_ttl).map(|ttl| now.saturating_add(ttl)),
+        Expiration::At(nanos) => check_expire_time("expire_time", nanos, keyspace, now, bad),
+        Expiration::In(nanos) => {
+            let longest = ttl_max(keyspace);
+            let ttl = u64::try_from(nanos / 1_000).map(Duration::from_micros).ok().filter(|ttl| *ttl <= longest);
+            let Some(ttl) = ttl.filter(|ttl| !ttl.is_zero()) else {
+                bad.add(
+                    "ttl",
+                    format!("must be more than 0 and at most {}; is {} s", secs(longest), nanos_as_secs(nanos)),
+                );
+                return None;
+            };
+            Some(now.saturating_add(ttl))
+        }
+    }
+}
+
+/// The time, if a key of `keyspace` may expire then.
+pub(super) fn check_expire_time(
+    path: &str,
+    nanos: Nanos,
+    keyspace: &Keyspace,
+    now: Timestamp,
+    bad: &mut Violations,
+) -> Option<Timestamp> {
+    let longest = ttl_max(keyspace);
+    let at = i64::try_from(nanos.div_euclid(1_000)).ok().map(Timestamp::from_micros);
+    let good = at.filter(|at| *at > now && *at <= now.saturating_add(longest));
+    if good.is_none() {
+        let from_now = nanos_as_secs(nanos - Nanos::from(now.as_micros()) * 1_000);
+        bad.add(
+            path,
+            format!("must be in the future and at most {} from now; is {from_now} s from now", secs(longest)),
+        );
+    }
+    good
+}
+
+fn ttl_max(keyspace: &Keyspace) -> Duration {
+    keyspace.max_ttl.unwrap_or(TTL_MAX).min(TTL_MAX)
+}
+
+fn secs(of: Duration) -> String {
+    format!("{} s", of.as_secs_f64())
+}
+
+fn nanos_as_secs(nanos: Nanos) -> String {
+    let sign = if nanos < 0 { "-" } else { "" };
+    let nanos = nanos.unsigned_abs();
+    match (nanos / 1_000_000_000, nanos % 1_000_000_000) {
+        (whole, 0) => format!("{sign}{whole}"),
+        (whole, part) => format!("{sign}{whole}.{}", format!("{part:09}").trim_end_matches('0')),
+    }
+}

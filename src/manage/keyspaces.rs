@@ -1,0 +1,251 @@
+//! Making, showing, changing and deleting keyspaces.
+
+use std::time::Duration;
+
+use super::page::{Cursor, check_size};
+use super::update::{check_mask, expected_revision};
+use super::{Error, Management, Nanos, Page, Principal, Violations};
+use crate::clock::Timestamp;
+use crate::key::field;
+use crate::key::keyspace::{
+    DEFAULT, Keyspace, KeyspacePatch, ROOT_PREFIX, SUBJECT_TYPES_MAX, SYSTEM, TTL_MAX, is_keyspace_id,
+};
+use crate::key::permission::Reach;
+use crate::key::token::{Prefix, PrefixError};
+use crate::key::verifier::HashPolicy;
+use crate::store::Refusal;
+
+/// The prefix of a keyspace that asks for none.
+const PREFIX_DEFAULT: &str = "ak";
+/// What can be changed about a keyspace.
+const PATHS: [&str; 7] = [
+    "display_name",
+    "key_prefix",
+    "allowed_subject_types",
+    "default_ttl",
+    "max_ttl",
+    "allow_wildcard_scopes",
+    "hash_policy",
+];
+
+/// The fields of a keyspace that can be set, absent ones in their wire default.
+#[derive(Clone, Debug)]
+pub struct KeyspaceFields {
+    /// What people call it.
+    pub display_name: String,
+    /// What its key strings start with; empty: `ak`.
+    pub key_prefix: String,
+    /// What may stand before the first `_` of a subject.
+    pub allowed_subject_types: Vec<String>,
+    /// How long a key lives if its creation does not say.
+    pub default_ttl: Option<Nanos>,
+    /// How long a key may live.
+    pub max_ttl: Option<Nanos>,
+    /// Whether scopes may end in `*`.
+    pub allow_wildcard_scopes: bool,
+    /// How secrets are kept; `None`: absent; an error: a number that is no policy.
+    pub hash_policy: Result<Option<HashPolicy>, i32>,
+}
+
+/// A change of a keyspace, as the caller asked for it.
+#[derive(Debug)]
+pub struct UpdateKeyspace {
+    /// Which keyspace.
+    pub id: String,
+    /// The etag it must have; empty: any.
+    pub etag: String,
+    /// What to change; `None`: what is set in `fields`.
+    pub mask: Option<Vec<String>>,
+    /// The new values.
+    pub fields: KeyspaceFields,
+}
+
+impl Management {
+    /// Makes a keyspace.
+    pub async fn create_keyspace(
+        &self,
+        id: String,
+        fields: &KeyspaceFields,
+        by: Principal<'_>,
+    ) -> Result<Keyspace, Error> {
+        let mut bad = Violations::default();
+        if !is_keyspace_id(&id) {
+            bad.must("keyspace.id", &id, Err("match [a-z][a-z0-9-]{0,39}"));
+        }
+        let patch = check_fields(fields, &PATHS, &mut bad);
+        check_ttls(patch.default_ttl.flatten(), patch.max_ttl.flatten(), &mut bad);
+        bad.check()?;
+        let now = self.clock.now();
+        let blank = Keyspace {
+            id,
+            display_name: String::new(),
+            key_prefix: PREFIX_DEFAULT.parse().expect("a prefix"),
+            allowed_subject_types: Vec::new(),
+            default_ttl: None,
+            max_ttl: None,
+            allow_wildcard_scopes: false,
+            hash_policy: HashPolicy::default(),
+            create_time: now,
+            update_time: now,
+            revision: 0,
+        };
+        let keyspace = Keyspace { revision: 1, ..blank.patched(&patch, now).unwrap_or(blank) };
+        self.store.create_keyspace(&keyspace, &self.actor(by, now)).await??;
+        Ok(keyspace)
+    }
+
+    /// The keyspace of this id.
+    pub async fn get_keyspace(&self, id: &str, reach: &Reach) -> Result<Keyspace, Error> {
+        if reach.includes(id) { self.keyspace(id).await } else { Err(Error::Refused(Refusal::KeyspaceNotFound)) }
+    }
+
+    /// A page of keyspaces, by id.
+    pub async fn list_keyspaces(
+        &self,
+        page_size: i32,
+        page_token: &str,
+        reach: &Reach,
+    ) -> Result<Page<Keyspace>, Error> {
+        let mut bad = Violations::default();
+        let size = check_size(page_size, &mut bad);
+        let after = self.page_tokens.read(&"keyspaces", page_token, &mut bad);
+        bad.check()?;
+        let after = after.map(|cursor| cursor.id).unwrap_or_default();
+        let mut keyspaces = self.store.list_keyspaces(reach, &after, size + 1).await?;
+        let mut next_page_token = String::new();
+        if keyspaces.len() > size {
+            keyspaces.truncate(size);
+            let cursor = Cursor { at: Timestamp::from_micros(0), id: keyspaces[size - 1].id.clone() };
+            next_page_token = self.page_tokens.write(&"keyspaces", &cursor);
+        }
+        Ok(Page { items: keyspaces, next_page_token, total: 0 })
+    }
+
+    /// Changes a keyspace. Changing nothing succeeds. `system` cannot be changed.
+    pub async fn update_keyspace(
+        &self,
+        asked: UpdateKeyspace,
+        reach: &Reach,
+        by: Principal<'_>,
+    ) -> Result<Keyspace, Error> {
+        let mut bad = Violations::default();
+        let paths = check_mask(asked.mask.as_deref(), &PATHS, |path| asked.fields.is_set(path), &mut bad);
+        let present = self.get_keyspace(&asked.id, reach).await?;
+        if present.id == SYSTEM {
+            return Err(Error::KeyspaceReserved(SYSTEM));
+        }
+        let patch = check_fields(&asked.fields, &paths, &mut bad);
+        check_ttls(
+            patch.default_ttl.unwrap_or(present.default_ttl),
+            patch.max_ttl.unwrap_or(present.max_ttl),
+            &mut bad,
+        );
+        bad.check()?;
+        let revision = expected_revision(&asked.etag)?;
+        let actor = self.actor(by, self.clock.now());
+        Ok(self.store.update_keyspace(&asked.id, &patch, revision, &actor).await??)
+    }
+
+    /// Deletes a keyspace that has no keys. `default` and `system` cannot be deleted.
+    pub async fn delete_keyspace(&self, id: &str, reach: &Reach, by: Principal<'_>) -> Result<(), Error> {
+        for reserved in [DEFAULT, SYSTEM] {
+            if id == reserved {
+                return Err(Error::KeyspaceReserved(reserved));
+            }
+        }
+        self.get_keyspace(id, reach).await?;
+        Ok(self.store.delete_keyspace(id, &self.actor(by, self.clock.now())).await??)
+    }
+}
+
+impl KeyspaceFields {
+    fn is_set(&self, path: &str) -> bool {
+        match path {
+            "display_name" => !self.display_name.is_empty(),
+            "key_prefix" => !self.key_prefix.is_empty(),
+            "allowed_subject_types" => !self.allowed_subject_types.is_empty(),
+            "default_ttl" => self.default_ttl.is_some(),
+            "max_ttl" => self.max_ttl.is_some(),
+            "allow_wildcard_scopes" => self.allow_wildcard_scopes,
+            "hash_policy" => self.hash_policy != Ok(None),
+            _ => false,
+        }
+    }
+}
+
+fn check_fields(fields: &KeyspaceFields, paths: &[&str], bad: &mut Violations) -> KeyspacePatch {
+    let mut patch = KeyspacePatch::default();
+    for path in paths {
+        match *path {
+            "display_name" => {
+                if !fields.display_name.is_empty() {
+                    bad.must("keyspace.display_name", &fields.display_name, field::name(&fields.display_name));
+                }
+                patch.display_name = Some(fields.display_name.clone());
+            }
+            "key_prefix" => patch.key_prefix = check_prefix(&fields.key_prefix, bad),
+            "allowed_subject_types" => {
+                patch.allowed_subject_types = Some(check_subject_types(&fields.allowed_subject_types, bad));
+            }
+            "default_ttl" => patch.default_ttl = Some(check_ttl("keyspace.default_ttl", fields.default_ttl, bad)),
+            "max_ttl" => patch.max_ttl = Some(check_ttl("keyspace.max_ttl", fields.max_ttl, bad)),
+            "allow_wildcard_scopes" => patch.allow_wildcard_scopes = Some(fields.allow_wildcard_scopes),
+            "hash_policy" => match fields.hash_policy {
+                Ok(policy) => patch.hash_policy = Some(policy.unwrap_or_default()),
+                Err(number) => {
+                    bad.add("keyspace.hash_policy", format!("must be a value of HashPolicy; is {number}"));
+                }
+            },
+            other => unreachable!("check_mask lets only PATHS through, not {other}"),
+        }
+    }
+    patch
+}
+
+fn check_prefix(text: &str, bad: &mut Violations) -> Option<Prefix> {
+    let asked = if text.is_empty() { PREFIX_DEFAULT } else { text };
+    if asked == ROOT_PREFIX {
+        bad.must("keyspace.key_prefix", asked, Err("not be `root`, which is kept for root keys"));
+        return None;
+    }
+    let parsed = asked.parse();
+    if parsed.is_err() {
+        bad.add("keyspace.key_prefix", format!("{PrefixError}; is {asked:?}"));
+    }
+    parsed.ok()
+}
+
+fn check_subject_types(types: &[String], bad: &mut Violations) -> Vec<String> {
+    if types.len() > SUBJECT_TYPES_MAX {
+        let path = "keyspace.allowed_subject_types";
+        bad.add(path, format!("must be at most {SUBJECT_TYPES_MAX}; are {}", types.len()));
+        return Vec::new();
+    }
+    for (at, kind) in types.iter().enumerate() {
+        let path = format!("keyspace.allowed_subject_types[{at}]");
+        bad.must(&path, kind, field::reference(kind));
+        if kind.contains('_') {
+            bad.must(&path, kind, Err("not contain `_`, which ends a subject's type"));
+        }
+    }
+    types.to_vec()
+}
+
+fn check_ttl(path: &str, nanos: Option<Nanos>, bad: &mut Violations) -> Option<Duration> {
+    let nanos = nanos?;
+    let ttl = u64::try_from(nanos / 1_000).map(Duration::from_micros).ok();
+    let good = ttl.filter(|ttl| !ttl.is_zero() && *ttl <= TTL_MAX);
+    if good.is_none() {
+        bad.add(path, format!("must be more than 0 and at most {} s (100 years); is {nanos} ns", TTL_MAX.as_secs()));
+    }
+    good
+}
+
+fn check_ttls(default_ttl: Option<Duration>, max_ttl: Option<Duration>, bad: &mut Violations) {
+    if let (Some(default_ttl), Some(max_ttl)) = (default_ttl, max_ttl)
+        && default_ttl > max_ttl
+    {
+        let (default, max) = (default_ttl.as_secs_f64(), max_ttl.as_secs_f64());
+        bad.add("keyspace.default_ttl", format!("must be at most max_ttl, {max} s; is {default} s"));
+    }
+}

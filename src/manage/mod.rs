@@ -1,0 +1,128 @@
+//! The use cases that change and show keys and keyspaces. Each one checks its input whole, then asks the store for one
+//! atomic change.
+//!
+//! Whoever calls has been authorised already: `reach` says in which keyspaces it may do this.
+
+mod audit;
+mod bootstrap;
+mod claims;
+mod create;
+mod keyspaces;
+mod list;
+mod page;
+mod revoke;
+mod rotate;
+mod update;
+mod violation;
+
+use std::sync::Arc;
+
+use crate::clock::{Clock, Timestamp};
+use crate::hashing::{Hashing, HashingError};
+use crate::key::id::{IdSource, KeyId};
+use crate::key::keyspace::Keyspace;
+use crate::key::permission::Reach;
+use crate::key::record::{ApiKey, NewSecret};
+use crate::key::secret::Secret;
+use crate::key::token::{self, Prefix, Token};
+use crate::key::verifier::{self, HashPolicy, Verifier};
+use crate::store::{Actor, BoxError, Refusal, Store, StoreError};
+
+pub use audit::ListEvents;
+pub use bootstrap::Bootstrap;
+pub use claims::Claims;
+pub use create::{CreateKey, Expiration};
+pub use keyspaces::{KeyspaceFields, UpdateKeyspace};
+pub use list::{ListKeys, Page};
+pub use rotate::Rotated;
+pub use update::{KeyFields, UpdateKey, etag};
+pub use violation::{Violation, Violations};
+
+use page::PageTokens;
+
+/// A time or a length of time as a caller gave it: nanoseconds, unchecked.
+pub type Nanos = i128;
+
+/// The use cases, over one store.
+pub struct Management {
+    store: Arc<dyn Store>,
+    hashing: Arc<Hashing>,
+    clock: Arc<dyn Clock>,
+    ids: IdSource,
+    page_tokens: PageTokens,
+}
+
+/// Who calls, for the audit trail.
+#[derive(Clone, Copy, Debug)]
+pub struct Principal<'a> {
+    /// The id of a root key, or a word of the program's own.
+    pub name: &'a str,
+    /// The network address; empty if it calls from inside.
+    pub peer: &'a str,
+}
+
+/// Why a use case did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Fields are bad: all that are.
+    #[error("{} bad field(s), the first: {}: {}", .0.len(), .0[0].field, .0[0].description)]
+    Invalid(Vec<Violation>),
+    /// The store refused.
+    #[error("refused: {0:?}")]
+    Refused(Refusal),
+    /// `default` and `system` cannot be treated so.
+    #[error("keyspace {0} is reserved")]
+    KeyspaceReserved(&'static str),
+    /// No secret was made because hashing is overloaded or failed.
+    #[error(transparent)]
+    Hashing(#[from] HashingError),
+    /// The operating system gives no random bytes.
+    #[error("no random bytes")]
+    Random(#[source] BoxError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl Management {
+    /// The use cases over `store`.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn new(store: Arc<dyn Store>, hashing: Arc<Hashing>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let page_tokens = PageTokens::new(store.installation().await?.page_token_key);
+        Ok(Self { store, hashing, clock, ids: IdSource::default(), page_tokens })
+    }
+
+    fn actor(&self, by: Principal<'_>, at: Timestamp) -> Actor {
+        Actor { event_id: self.ids.event(at), at, name: by.name.to_owned(), peer: by.peer.to_owned() }
+    }
+
+    /// The key of this id.
+    pub async fn get(&self, id: &KeyId, reach: &Reach) -> Result<ApiKey, Error> {
+        let key = self.store.key(id).await?.filter(|key| reach.includes(&key.keyspace));
+        key.ok_or(Error::Refused(Refusal::KeyNotFound))
+    }
+
+    /// The keyspace of this id.
+    async fn keyspace(&self, id: &str) -> Result<Keyspace, Error> {
+        self.store.keyspace(id).await?.ok_or(Error::Refused(Refusal::KeyspaceNotFound))
+    }
+
+    /// A new key string and what the store keeps of it.
+    async fn issue(&self, prefix: &Prefix, policy: HashPolicy) -> Result<(NewSecret, Secret), Error> {
+        let (public_prefix, secret) = token::generate(prefix).map_err(|e| Error::Random(e.into()))?;
+        let proof = Token::parse(secret.expose()).expect("a generated key parses").secret;
+        let verifier = match policy {
+            HashPolicy::Sha256 => Verifier::Sha256(verifier::sha256(proof)),
+            HashPolicy::Argon2id => Verifier::Argon2id(self.hashing.hash(Secret::new(proof.to_owned())).await?),
+        };
+        Ok((NewSecret { public_prefix, verifier }, secret))
+    }
+}

@@ -1,0 +1,44 @@
+//! Giving a key a new secret.
+
+use std::time::Duration;
+
+use super::{Error, Management, Nanos, Principal, Violations};
+use crate::clock::Timestamp;
+use crate::key::id::KeyId;
+use crate::key::permission::Reach;
+use crate::key::record::{ApiKey, OVERLAP_MAX};
+use crate::key::secret::Secret;
+
+/// A key with a new secret.
+#[derive(Debug)]
+pub struct Rotated {
+    /// The key.
+    pub key: ApiKey,
+    /// The new secret, returned this once.
+    pub secret: Secret,
+    /// When the secret before it stops working.
+    pub previous_expire_time: Timestamp,
+}
+
+impl Management {
+    /// Gives a key a new secret; the one before it goes on working for `overlap`.
+    pub async fn rotate(&self, id: &KeyId, overlap: Nanos, reach: &Reach, by: Principal<'_>) -> Result<Rotated, Error> {
+        let overlap = check_overlap(overlap)?;
+        let key = self.get(id, reach).await?;
+        let keyspace = self.keyspace(&key.keyspace).await?;
+        let (newest, secret) = self.issue(&keyspace.key_prefix, keyspace.hash_policy).await?;
+        let now = self.clock.now();
+        let key = self.store.rotate_key(id, &newest, overlap, &self.actor(by, now)).await??;
+        Ok(Rotated { key, secret, previous_expire_time: now.saturating_add(overlap) })
+    }
+}
+
+fn check_overlap(nanos: Nanos) -> Result<Duration, Error> {
+    let overlap = u64::try_from(nanos / 1_000).map(Duration::from_micros).ok();
+    let mut bad = Violations::default();
+    match overlap.filter(|overlap| nanos >= 0 && *overlap <= OVERLAP_MAX) {
+        Some(overlap) => return Ok(overlap),
+        None => bad.add("overlap", format!("must be 0 to {} s (30 days); is {} ns", OVERLAP_MAX.as_secs(), nanos)),
+    }
+    bad.check().map(|()| Duration::ZERO)
+}

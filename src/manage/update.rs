@@ -1,0 +1,162 @@
+//! Changing a key.
+
+use std::collections::BTreeMap;
+
+use super::create::{check_expire_time, check_scopes};
+use super::{Claims, Error, Management, Nanos, Principal, Violations, claims};
+use crate::clock::Timestamp;
+use crate::key::field;
+use crate::key::id::KeyId;
+use crate::key::keyspace::Keyspace;
+use crate::key::permission::Reach;
+use crate::key::record::{ApiKey, Json, Patch};
+use crate::store::Refusal;
+
+/// What can be changed about a key.
+const PATHS: [&str; 7] = ["name", "description", "scopes", "claims", "metadata", "expire_time", "enabled"];
+
+/// A change of a key, as the caller asked for it.
+#[derive(Debug)]
+pub struct UpdateKey {
+    /// Which key.
+    pub id: KeyId,
+    /// The etag it must have; empty: any.
+    pub etag: String,
+    /// What to change; `None`: what is set in `fields`.
+    pub mask: Option<Vec<String>>,
+    /// The new values.
+    pub fields: KeyFields,
+}
+
+/// The fields of a key that can be changed, absent ones in their wire default.
+#[derive(Debug)]
+pub struct KeyFields {
+    /// What people call it.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Its rights.
+    pub scopes: Vec<String>,
+    /// What travels with its verdicts; `None`: absent.
+    pub claims: Option<Claims>,
+    /// Its labels, all of them.
+    pub metadata: BTreeMap<String, String>,
+    /// When it expires, since the epoch; `None`: never.
+    pub expire_time: Option<Nanos>,
+    /// On or off.
+    pub enabled: bool,
+}
+
+impl Management {
+    /// Changes a key. Changing nothing succeeds.
+    pub async fn update(&self, asked: UpdateKey, reach: &Reach, by: Principal<'_>) -> Result<ApiKey, Error> {
+        let mut bad = Violations::default();
+        let paths = check_mask(asked.mask.as_deref(), &PATHS, |path| asked.fields.is_set(path), &mut bad);
+        let key = self.get(&asked.id, reach).await?;
+        let keyspace = self.keyspace(&key.keyspace).await?;
+        let now = self.clock.now();
+        let patch = check_fields(&asked.fields, &paths, &keyspace, now, &mut bad);
+        bad.check()?;
+        let revision = expected_revision(&asked.etag)?;
+        Ok(self.store.update_key(&asked.id, &patch, revision, &self.actor(by, now)).await??)
+    }
+}
+
+impl KeyFields {
+    fn is_set(&self, path: &str) -> bool {
+        match path {
+            "name" => !self.name.is_empty(),
+            "description" => !self.description.is_empty(),
+            "scopes" => !self.scopes.is_empty(),
+            "claims" => self.claims.is_some(),
+            "metadata" => !self.metadata.is_empty(),
+            "expire_time" => self.expire_time.is_some(),
+            "enabled" => self.enabled,
+            _ => false,
+        }
+    }
+}
+
+fn check_fields(
+    fields: &KeyFields,
+    paths: &[&str],
+    keyspace: &Keyspace,
+    now: Timestamp,
+    bad: &mut Violations,
+) -> Patch {
+    let mut patch = Patch::default();
+    for path in paths {
+        match *path {
+            "name" => {
+                bad.must("api_key.name", &fields.name, field::name(&fields.name));
+                patch.name = Some(fields.name.clone());
+            }
+            "description" => {
+                bad.must("api_key.description", &fields.description, field::text(&fields.description));
+                patch.description = Some(fields.description.clone());
+            }
+            "scopes" => {
+                patch.scopes = Some(check_scopes("api_key.scopes", fields.scopes.clone(), keyspace, bad));
+            }
+            "claims" => {
+                let asked = fields.claims.clone().unwrap_or(Ok(Json::new()));
+                patch.claims = Some(claims::check(asked, "api_key.claims", bad));
+            }
+            "metadata" => {
+                if let Err(rule) = field::metadata(&fields.metadata) {
+                    bad.add("api_key.metadata", format!("must {rule}"));
+                }
+                patch.metadata = Some(fields.metadata.clone());
+            }
+            "expire_time" => {
+                if fields.expire_time.is_none() && keyspace.max_ttl.is_some() {
+                    bad.add(
+                        "api_key.expire_time",
+                        format!("must be given: keyspace {} has a max_ttl, so no key may live for ever", keyspace.id),
+                    );
+                }
+                let checked =
+                    fields.expire_time.map(|at| check_expire_time("api_key.expire_time", at, keyspace, now, bad));
+                patch.expire_time = Some(checked.flatten());
+            }
+            "enabled" => patch.enabled = Some(fields.enabled),
+            other => unreachable!("check_mask lets only PATHS through, not {other}"),
+        }
+    }
+    patch
+}
+
+/// The paths of a mask, each once: those it names, all for `*`, those that are set if there is no mask.
+pub(super) fn check_mask(
+    mask: Option<&[String]>,
+    known: &[&'static str],
+    is_set: impl Fn(&str) -> bool,
+    bad: &mut Violations,
+) -> Vec<&'static str> {
+    let Some(mask) = mask else {
+        return known.iter().copied().filter(|path| is_set(path)).collect();
+    };
+    if mask == ["*"] {
+        return known.to_vec();
+    }
+    for path in mask {
+        if !known.contains(&path.as_str()) {
+            bad.must("update_mask", path, Err(format!("name only {}, or be `*` alone", known.join(", "))));
+        }
+    }
+    known.iter().copied().filter(|path| mask.iter().any(|asked| asked == path)).collect()
+}
+
+/// The etag of a revision.
+pub fn etag(revision: i64) -> String {
+    format!("{revision:x}")
+}
+
+/// The revision that an etag asks for; `None`: any. What is no etag of ours cannot be the present one.
+pub(super) fn expected_revision(etag: &str) -> Result<Option<i64>, Error> {
+    if etag.is_empty() {
+        return Ok(None);
+    }
+    let revision = i64::from_str_radix(etag, 16).ok().filter(|revision| self::etag(*revision) == etag);
+    revision.map(Some).ok_or(Error::Refused(Refusal::EtagMismatch))
+}

@@ -1,0 +1,276 @@
+//! The only wiring: from settings and a listener to a running service and its orderly end.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinError;
+use tokio::time;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::{self, Identity, server::ServerTlsConfig};
+
+use crate::clock::Clock;
+use crate::config::{Config, TlsFiles};
+use crate::grpc::api_keys::ApiKeys;
+use crate::grpc::audit::Audit;
+use crate::grpc::caller::Callers;
+use crate::grpc::details::CompleteErrors;
+use crate::grpc::health::Health;
+use crate::grpc::keyspaces::Keyspaces;
+use crate::grpc::pb;
+use crate::grpc::verification::Verification;
+use crate::hashing::Hashing;
+use crate::key::secret::Secret;
+use crate::manage::{self, Bootstrap, Management};
+use crate::store::{self, ConnectError, Store};
+use crate::verify::{Uses, Verifier};
+
+/// Largest request, in bytes. Each call in flight may hold one.
+pub const REQUEST_SIZE_MAX: usize = 1024 * 1024;
+/// Most calls in flight on one connection; more wait at the client. With [`REQUEST_SIZE_MAX`] this bounds what one
+/// connection can make the server hold.
+const STREAMS_MAX: u32 = 1_000;
+/// How long a connection's TLS handshake may take.
+const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Silent connections are asked for a sign of life this often, and closed without one.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// Last uses are written, and the store's health looked at, this often.
+const BACKGROUND_INTERVAL: Duration = Duration::from_secs(1);
+/// A store that does not answer for this long does not answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A service with its store open, ready to serve.
+pub struct Server {
+    listener: TcpListener,
+    addr: SocketAddr,
+    tls: Option<ServerTlsConfig>,
+    shutdown_grace: Duration,
+    drain_timeout: Duration,
+    store: Arc<dyn Store>,
+    verifier: Arc<Verifier>,
+    management: Arc<Management>,
+    uses: Arc<Uses>,
+    clock: Arc<dyn Clock>,
+    bootstrap: Bootstrap,
+}
+
+/// Why the server did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The store could not be opened.
+    #[error(transparent)]
+    Store(#[from] ConnectError),
+    /// The first root key could not be made, or the store not read.
+    #[error("cannot prepare the store")]
+    Prepare(#[source] manage::Error),
+    /// The listener cannot be used.
+    #[error("cannot listen")]
+    Listen(#[source] io::Error),
+    /// A TLS file cannot be read.
+    #[error("cannot read {0}")]
+    TlsFile(String, #[source] io::Error),
+    /// What the TLS files hold is no identity, or serving failed.
+    #[error("cannot serve")]
+    Serve(#[source] transport::Error),
+    /// A task that must not end did.
+    #[error("a task died")]
+    Task(#[source] JoinError),
+}
+
+impl Server {
+    /// Opens the store, makes the first root key if there never was one, and prepares to serve on `listener`.
+    ///
+    /// # Errors
+    /// See [`ServerError`].
+    pub async fn open(config: Config, listener: TcpListener, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
+        let tls = config.tls.as_ref().map(read_tls).transpose()?;
+        let addr = listener.local_addr().map_err(ServerError::Listen)?;
+        let store = store::connect(&config.database_url, config.schema).await?;
+        let hashing = Arc::new(Hashing::default());
+        let uses = Arc::new(Uses::default());
+        let verifier = Verifier::new(store.clone(), hashing.clone(), clock.clone(), uses.clone());
+        let management = Management::new(store.clone(), hashing, clock.clone());
+        let management = management.await.map_err(|e| ServerError::Prepare(e.into()))?;
+        let supplied = config.bootstrap_root_key.as_ref();
+        let bootstrap = management.bootstrap(supplied).await.map_err(ServerError::Prepare)?;
+        if let Some(supplied) = supplied {
+            warm(&verifier, supplied).await;
+        }
+        Ok(Self {
+            listener,
+            addr,
+            tls,
+            shutdown_grace: config.shutdown_grace,
+            drain_timeout: config.drain_timeout,
+            store,
+            verifier: Arc::new(verifier),
+            management: Arc::new(management),
+            uses,
+            clock,
+            bootstrap,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// What became of the first root key.
+    pub fn bootstrap(&self) -> &Bootstrap {
+        &self.bootstrap
+    }
+
+    /// Serves until `shutdown` resolves, then ends in order: health says NOT_SERVING, a grace period if `shutdown`
+    /// resolved to `true`, no new connections, calls in flight finish, last uses are written, the store is closed.
+    ///
+    /// # Errors
+    /// If serving fails or a task that must not end does.
+    pub async fn run(self, shutdown: impl Future<Output = bool> + Send) -> Result<(), ServerError> {
+        let (reporter, health_service) = tonic_health::server::health_reporter();
+        let health = Health::new(reporter).await;
+        health.set_ready(self.store.ping().await.is_ok()).await;
+
+        let stop_background = CancellationToken::new();
+        let background =
+            tokio::spawn(background(self.store.clone(), self.uses.clone(), health.clone(), stop_background.clone()));
+        let mut background = std::pin::pin!(background);
+
+        let callers = Callers::new(self.verifier.clone());
+        let routes = routes(&callers, &self.management, &self.verifier, &self.clock).add_service(health_service);
+        let mut builder = transport::Server::builder()
+            .tcp_nodelay(true)
+            .max_concurrent_streams(STREAMS_MAX)
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+        if let Some(tls) = self.tls {
+            builder = builder.tls_config(tls.timeout(TLS_HANDSHAKE_TIMEOUT)).map_err(ServerError::Serve)?;
+        }
+        let close = CancellationToken::new();
+        let serving = builder
+            .layer(CompleteErrors)
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(TcpListenerStream::new(self.listener), close.clone().cancelled_owned());
+        let mut serving = std::pin::pin!(serving);
+
+        let graceful = tokio::select! {
+            graceful = shutdown => graceful,
+            served = &mut serving => return served.map_err(ServerError::Serve),
+            died = &mut background => return Err(died.err().map_or_else(unexpected_end, ServerError::Task)),
+        };
+        tracing::info!("shutting down");
+        stop_background.cancel();
+        background.await.map_err(ServerError::Task)?;
+        health.set_ready(false).await;
+        if graceful {
+            tokio::select! {
+                () = time::sleep(self.shutdown_grace) => {}
+                served = &mut serving => return served.map_err(ServerError::Serve),
+            }
+        }
+        close.cancel();
+        match time::timeout(self.drain_timeout, &mut serving).await {
+            Ok(served) => served.map_err(ServerError::Serve)?,
+            Err(_) => tracing::warn!("calls in flight did not finish in time and are cut off"),
+        }
+        if let Err(error) = self.uses.flush(self.store.as_ref()).await {
+            tracing::warn!(%error, "the last uses of keys could not be written");
+        }
+        self.store.close().await;
+        tracing::info!("ended");
+        Ok(())
+    }
+}
+
+fn unexpected_end() -> ServerError {
+    unreachable!("the background task ends only when it is told to")
+}
+
+/// Tells apart, before anybody calls, whether the supplied root key is one: then it costs no Argon2id run from here on.
+async fn warm(verifier: &Verifier, supplied: &Secret) {
+    use crate::verify::verdict::Verdict;
+    match verifier.verify_root(supplied.expose()).await {
+        Ok(Verdict::Valid(_)) => {}
+        Ok(_) => tracing::warn!(
+            "the bootstrap root key is not a valid root key of this store: it was set up before, and its first root key \
+             was another or has been revoked"
+        ),
+        Err(error) => tracing::warn!(%error, "cannot tell whether the bootstrap root key is valid"),
+    }
+}
+
+fn routes(callers: &Callers, management: &Arc<Management>, verifier: &Arc<Verifier>, clock: &Arc<dyn Clock>) -> Routes {
+    let api_keys = ApiKeys {
+        callers: callers.clone(),
+        management: management.clone(),
+        verifier: verifier.clone(),
+        clock: clock.clone(),
+    };
+    let keyspaces = Keyspaces { callers: callers.clone(), management: management.clone() };
+    let audit = Audit { callers: callers.clone(), management: management.clone() };
+    let verification = Verification { callers: callers.clone(), verifier: verifier.clone() };
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // Without these, grpcurl prints the details of errors as base64.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+    };
+    let built = "the descriptors were compiled with this program";
+    let mut routes = Routes::builder();
+    routes
+        .add_service(
+            pb::api_key_service_server::ApiKeyServiceServer::new(api_keys).max_decoding_message_size(REQUEST_SIZE_MAX),
+        )
+        .add_service(
+            pb::keyspace_service_server::KeyspaceServiceServer::new(keyspaces)
+                .max_decoding_message_size(REQUEST_SIZE_MAX),
+        )
+        .add_service(
+            pb::audit_service_server::AuditServiceServer::new(audit).max_decoding_message_size(REQUEST_SIZE_MAX),
+        )
+        .add_service(
+            pb::verification_service_server::VerificationServiceServer::new(verification)
+                .max_decoding_message_size(REQUEST_SIZE_MAX),
+        )
+        .add_service(reflection().build_v1().expect(built))
+        .add_service(reflection().build_v1alpha().expect(built));
+    routes.routes()
+}
+
+/// Keeps readiness true to the store and writes last uses behind.
+async fn background(store: Arc<dyn Store>, uses: Arc<Uses>, health: Health, stop: CancellationToken) {
+    let mut ready = true;
+    let mut tick = time::interval(BACKGROUND_INTERVAL);
+    tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        let answers = matches!(time::timeout(PING_TIMEOUT, store.ping()).await, Ok(Ok(())));
+        if answers != ready {
+            ready = answers;
+            if ready {
+                tracing::info!("ready: the store answers");
+            } else {
+                tracing::warn!("not ready: the store does not answer");
+            }
+        }
+        health.set_ready(ready).await;
+        if ready && let Err(error) = uses.flush(store.as_ref()).await {
+            tracing::warn!(%error, "the last uses of keys could not be written; they are kept and tried again");
+        }
+    }
+}
+
+fn read_tls(files: &TlsFiles) -> Result<ServerTlsConfig, ServerError> {
+    let read = |path: &std::path::Path| {
+        std::fs::read(path).map_err(|error| ServerError::TlsFile(path.display().to_string(), error))
+    };
+    Ok(ServerTlsConfig::new().identity(Identity::from_pem(read(&files.cert)?, read(&files.key)?)))
+}

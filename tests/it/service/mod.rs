@@ -1,0 +1,26 @@
+//! The services through real generated clients, over each store.
+
+use crate::support::backend::Backend;
+
+mod callers;
+mod errors;
+mod keys;
+mod keyspaces;
+mod listing;
+mod probes;
+mod trail;
+mod updates;
+mod verdicts;
+
+/// Runs each test over both stores, under the same name.
+macro_rules! over_both_stores {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $test() { super::$test(super::Backend::Sqlite).await; })*
+        }
+        mod postgres {
+            $(#[tokio::test] async fn $test() { super::$test(super::Backend::Postgres).await; })*
+        }
+    };
+}
+pub(crate) use over_both_stores;

@@ -1,0 +1,73 @@
+//! AuditService: who did what, and never a secret.
+
+use portcullis::grpc::pb::{self, AuditEvent, ListAuditEventsRequest, RotateApiKeyRequest};
+
+use super::{Backend, over_both_stores};
+use crate::support::service::{Caller, Service, bad_fields, new_key};
+
+over_both_stores![each_change_leaves_one_event, events_come_in_pages];
+
+async fn events(caller: &mut Caller, request: ListAuditEventsRequest) -> Vec<AuditEvent> {
+    caller.audit.list_audit_events(request).await.expect("events").into_inner().audit_events
+}
+
+async fn each_change_leaves_one_event(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let (key, secret) = admin.create(new_key("k")).await;
+    let id = key.id.clone();
+    admin.update(pb::ApiKey { name: "renamed".into(), ..key.clone() }, &["name"]).await.unwrap();
+    let renamed = pb::ApiKey { id: id.clone(), name: "renamed".into(), ..Default::default() };
+    admin.update(renamed, &["name"]).await.unwrap();
+    admin.verify(&secret).await;
+    let rotated = admin.keys.rotate_api_key(RotateApiKeyRequest { id: id.clone(), overlap: None }).await.unwrap();
+    admin.revoke(&id).await;
+    admin.revoke(&id).await;
+    admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: id.clone() }).await.unwrap();
+
+    let of_key = ListAuditEventsRequest { key_id: id.clone(), ..Default::default() };
+    let found = events(&mut admin, of_key).await;
+    let actions: Vec<_> = found.iter().map(|event| event.action.as_str()).collect();
+    assert_eq!(actions, ["DeleteApiKey", "RevokeApiKey", "RotateApiKey", "UpdateApiKey", "CreateApiKey"]);
+    let root = ListAuditEventsRequest { actor: "bootstrap".into(), ..Default::default() };
+    let root = events(&mut admin, root).await.pop().expect("the first root key");
+    assert_eq!((root.action.as_str(), root.keyspace.as_str()), ("CreateApiKey", "system"));
+    for event in &found {
+        assert_eq!((event.actor.as_str(), event.keyspace.as_str()), (root.key_id.as_str(), "default"));
+        assert!(event.peer.starts_with("127.0.0.1:"), "{}", event.peer);
+        assert!(event.time.is_some() && event.id.starts_with("evt_"));
+    }
+    assert_eq!(found[3].changes.as_ref().unwrap().fields["name"], "renamed".into());
+    let text = format!("{found:?}");
+    for secret in [secret, rotated.into_inner().secret] {
+        assert!(!text.contains(&secret["ak_".len() + 4..]), "no secret, nor the lookup beyond its hint");
+    }
+    service.stop().await;
+}
+
+async fn events_come_in_pages(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    for n in 0..5 {
+        admin.create(new_key(&format!("k{n}"))).await;
+    }
+    let mut seen = Vec::new();
+    let mut request = ListAuditEventsRequest { page_size: 2, keyspace: "default".into(), ..Default::default() };
+    loop {
+        let page = admin.audit.list_audit_events(request.clone()).await.unwrap().into_inner();
+        seen.extend(page.audit_events);
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    assert_eq!(seen.len(), 5);
+    assert!(seen.windows(2).all(|pair| pair[0].id > pair[1].id), "newest first");
+    let end_time = seen[0].time;
+    let before_last = ListAuditEventsRequest { end_time, keyspace: "default".into(), ..Default::default() };
+    assert_eq!(events(&mut admin, before_last).await, seen[1..]);
+    let start_time = seen[0].time;
+    let bad = ListAuditEventsRequest { start_time, end_time: seen[4].time, page_size: -1, ..Default::default() };
+    assert_eq!(bad_fields(admin.audit.list_audit_events(bad).await), ["page_size", "end_time"]);
+    service.stop().await;
+}

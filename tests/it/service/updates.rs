@@ -1,0 +1,137 @@
+//! UpdateApiKey: masks and etags.
+
+use portcullis::grpc::pb::{self, ApiKeyState, CreateApiKeyRequest, ErrorReason, UpdateApiKeyRequest, Verdict};
+use tonic::Code;
+
+use super::{Backend, over_both_stores};
+use crate::support::service::{Service, bad_fields, check_error, new_key};
+
+over_both_stores![
+    a_mask_names_what_changes,
+    without_a_mask_what_is_set_changes,
+    a_star_replaces_all,
+    a_key_can_be_switched_off_and_on,
+    bad_updates_are_refused_by_name,
+    of_two_updates_with_one_etag_one_wins,
+];
+
+fn full() -> CreateApiKeyRequest {
+    CreateApiKeyRequest {
+        description: "d".into(),
+        scopes: vec!["a".into()],
+        claims: Some(prost_types::Struct { fields: [("c".to_owned(), 1.0.into())].into() }),
+        metadata: [("k".to_owned(), "v".to_owned())].into(),
+        ..new_key("n")
+    }
+}
+
+async fn a_mask_names_what_changes(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let (key, _) = admin.create(full()).await;
+    let asked = pb::ApiKey { id: key.id.clone(), name: "new".into(), subject: "ignored".into(), ..Default::default() };
+    let changed = admin.update(asked, &["name", "description", "metadata"]).await.unwrap();
+    let expect = pb::ApiKey {
+        name: "new".into(),
+        description: String::new(),
+        metadata: Default::default(),
+        update_time: changed.update_time,
+        etag: changed.etag.clone(),
+        ..key.clone()
+    };
+    assert_eq!(changed, expect);
+    assert_ne!(changed.etag, key.etag);
+    // Asking for what is so already changes nothing, not even the etag.
+    assert_eq!(admin.update(changed.clone(), &["name", "scopes"]).await.unwrap(), changed);
+    service.stop().await;
+}
+
+async fn without_a_mask_what_is_set_changes(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let (key, _) = admin.create(full()).await;
+    let asked = pb::ApiKey { id: key.id.clone(), scopes: vec!["b".into()], ..Default::default() };
+    let request = UpdateApiKeyRequest { api_key: Some(asked), update_mask: None };
+    let changed = admin.keys.update_api_key(request).await.unwrap().into_inner().api_key.unwrap();
+    assert_eq!(changed.scopes, ["b"]);
+    assert_eq!((&changed.name, &changed.claims, changed.enabled), (&key.name, &key.claims, true));
+    service.stop().await;
+}
+
+async fn a_star_replaces_all(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let (key, secret) = admin.create(full()).await;
+    let asked = pb::ApiKey { id: key.id.clone(), name: "bare".into(), ..Default::default() };
+    let changed = admin.update(asked, &["*"]).await.unwrap();
+    assert_eq!((changed.name.as_str(), changed.description.as_str()), ("bare", ""));
+    assert!(changed.scopes.is_empty() && changed.claims.is_none() && changed.metadata.is_empty());
+    assert!(!changed.enabled);
+    assert_eq!(admin.verdict(&secret).await, Verdict::Disabled);
+    service.stop().await;
+}
+
+async fn a_key_can_be_switched_off_and_on(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let (key, secret) = admin.create(new_key("switch")).await;
+    for (enabled, state, verdict) in
+        [(false, ApiKeyState::Disabled, Verdict::Disabled), (true, ApiKeyState::Active, Verdict::Valid)]
+    {
+        let asked = pb::ApiKey { id: key.id.clone(), enabled, ..Default::default() };
+        assert_eq!(admin.update(asked, &["enabled"]).await.unwrap().state(), state);
+        assert_eq!(admin.verdict(&secret).await, verdict);
+    }
+    service.stop().await;
+}
+
+async fn bad_updates_are_refused_by_name(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let (key, _) = admin.create(full()).await;
+    let bad = pb::ApiKey {
+        id: key.id.clone(),
+        name: String::new(),
+        description: "\0".into(),
+        scopes: vec!["orders:*".into()],
+        metadata: [(String::new(), String::new())].into(),
+        expire_time: Some(prost_types::Timestamp { seconds: 1, nanos: 0 }),
+        ..Default::default()
+    };
+    let expect =
+        ["api_key.name", "api_key.description", "api_key.scopes[0]", "api_key.metadata", "api_key.expire_time"];
+    assert_eq!(bad_fields(admin.update(bad, &["*"]).await), expect);
+    assert_eq!(admin.get(&key.id).await.unwrap(), key, "nothing was changed");
+
+    let mask = ["name", "rate_limit", "id", "metadata.k", "*"];
+    assert_eq!(bad_fields(admin.update(key.clone(), &mask).await), ["update_mask"; 4]);
+    assert_eq!(bad_fields(admin.update(pb::ApiKey::default(), &["name"]).await), ["api_key.id"]);
+    let absent = UpdateApiKeyRequest { api_key: None, update_mask: None };
+    assert_eq!(bad_fields(admin.keys.update_api_key(absent).await), ["api_key.id"]);
+    let unknown = pb::ApiKey { id: "key_unknown".into(), ..key };
+    check_error(admin.update(unknown, &["name"]).await, Code::NotFound, ErrorReason::KeyNotFound);
+    service.stop().await;
+}
+
+async fn of_two_updates_with_one_etag_one_wins(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let (key, _) = admin.create(new_key("raced")).await;
+    let mut etag = key.etag.clone();
+    for round in 0..10 {
+        let asked = |name: String| pb::ApiKey { name, etag: etag.clone(), ..key.clone() };
+        let (mut one, mut two) = (admin.clone(), admin.clone());
+        let (a, b) = tokio::join!(
+            one.update(asked(format!("a{round}")), &["name"]),
+            two.update(asked(format!("b{round}")), &["name"]),
+        );
+        let (won, lost) = if a.is_ok() { (a, b) } else { (b, a) };
+        check_error(lost, Code::Aborted, ErrorReason::EtagMismatch);
+        etag = won.expect("one of them wins").etag;
+    }
+    for stale in [key.etag.as_str(), "rubbish", "ffffffffffffffffffff", " "] {
+        let asked = pb::ApiKey { etag: stale.into(), name: "x".into(), ..key.clone() };
+        check_error(admin.update(asked, &["name"]).await, Code::Aborted, ErrorReason::EtagMismatch);
+    }
+    service.stop().await;
+}

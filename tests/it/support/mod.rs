@@ -1,0 +1,5 @@
+//! What the tests stand on.
+
+pub mod backend;
+pub mod postgres;
+pub mod service;

@@ -1,0 +1,159 @@
+//! A PostgreSQL of the tests' own: made when the first test asks, gone when the tests are, however they end.
+//!
+//! It listens on a socket in its own directory, so that no port can be taken by somebody else between two starts.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+/// The oldest PostgreSQL that is supported.
+const VERSION_MIN: u32 = 15;
+/// The user "nobody". PostgreSQL refuses to run as root.
+const NOBODY: u32 = 65534;
+/// Every test has a pool or two, and they run side by side.
+const MAX_CONNECTIONS: u32 = 400;
+
+/// A PostgreSQL cluster with a server.
+pub struct Cluster {
+    dir: PathBuf,
+    supervisor: Child,
+    /// Closing this ends the cluster: see `postgres.sh`.
+    commands: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Cluster {
+    /// A cluster of one's own that keeps what it acknowledged when it is stopped at once.
+    pub fn start() -> Self {
+        Self::with_settings("")
+    }
+
+    fn with_settings(settings: &str) -> Self {
+        let bin = programs();
+        let dir = tempfile::Builder::new().prefix("portcullis-pg-").tempdir().expect("a temporary directory").keep();
+        let settings = format!(
+            "listen_addresses = ''\nunix_socket_directories = '{}'\nmax_connections = {MAX_CONNECTIONS}\n{settings}",
+            dir.display()
+        );
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(include_str!("postgres.sh")).arg("postgres.sh").arg(&bin).arg(&dir).arg(settings);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).current_dir(&dir);
+        // A group of its own: what interrupts the tests at a terminal must not interrupt the tidying up.
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        if std::fs::metadata(&dir).expect("it was just made").uid() == 0 {
+            chown(&dir, Some(NOBODY), Some(NOBODY)).expect("root may");
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let mut supervisor = command.spawn().expect("sh");
+        let commands = supervisor.stdin.take();
+        let answers = BufReader::new(supervisor.stdout.take().expect("it is piped"));
+        let mut cluster = Self { dir, supervisor, commands, answers };
+        cluster.tell("init");
+        cluster.tell("start");
+        cluster
+    }
+
+    /// Stops the server as a crash would: nothing is flushed, nobody is waited for.
+    pub fn stop_immediate(&mut self) {
+        self.tell("stop");
+    }
+
+    /// Starts the server again where it was.
+    pub fn start_again(&mut self) {
+        self.tell("start");
+    }
+
+    /// The URL of a database.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgresql:///{database}?host={}&port=5432&user=portcullis", self.dir.display())
+    }
+
+    /// Makes an empty database; its URL.
+    pub async fn fresh_database(&self) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("fresh_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let mut admin = PgConnection::connect(&self.url("postgres")).await.expect("the server is up");
+        // Like glibc's en_US, this collation passes over punctuation: what relies on an order of bytes must say so.
+        let has_icu: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')")
+            .fetch_one(&mut admin)
+            .await
+            .expect("a catalogue");
+        let collation = if has_icu { "LOCALE_PROVIDER icu ICU_LOCALE 'en-US-u-ka-shifted'" } else { "" };
+        let create = format!("CREATE DATABASE {name} TEMPLATE template0 {collation}");
+        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut admin).await.expect("a new database");
+        admin.close().await.expect("a quiet end");
+        self.url(&name)
+    }
+
+    fn tell(&mut self, word: &str) {
+        let mut answer = String::new();
+        let commands = self.commands.as_mut().expect("it is open until drop");
+        let told = writeln!(commands, "{word}").and_then(|()| self.answers.read_line(&mut answer));
+        if told.is_err() || answer.trim() != "0" {
+            let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+            panic!("PostgreSQL did not {word}. Its log:\n{log}");
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.commands = None;
+        let _ = self.supervisor.wait();
+    }
+}
+
+/// The cluster that the tests of this process share; not durable, and the faster for it.
+pub fn shared() -> &'static Cluster {
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        Cluster::with_settings("fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nautovacuum = off")
+    })
+}
+
+/// Where PostgreSQL's programs are.
+fn programs() -> PathBuf {
+    let found = match std::env::var_os("PORTCULLIS_TEST_PG_BIN") {
+        Some(dir) => Some(PathBuf::from(dir)),
+        None => installed().into_iter().find(|dir| version(dir).is_some_and(|version| version >= VERSION_MIN)),
+    };
+    found.unwrap_or_else(|| {
+        panic!(
+            "these tests need PostgreSQL {VERSION_MIN} or newer, and none was found. `scripts/test` finds or installs \
+             one; or say where its programs are with PORTCULLIS_TEST_PG_BIN"
+        )
+    })
+}
+
+/// Where they may be, likeliest first.
+fn installed() -> Vec<PathBuf> {
+    let mut dirs = Vec::new();
+    if let Ok(told) = Command::new("pg_config").arg("--bindir").output() {
+        dirs.push(PathBuf::from(String::from_utf8_lossy(&told.stdout).trim()));
+    }
+    dirs.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    // Where Debian keeps them, off the PATH.
+    let entries = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut versions: Vec<_> = entries.map(|entry| entry.path().join("bin")).collect();
+    versions.sort_by_key(|dir| std::cmp::Reverse(version(dir)));
+    dirs.extend(versions);
+    dirs
+}
+
+/// The major version of the PostgreSQL in `dir`, if a whole one is there.
+fn version(dir: &Path) -> Option<u32> {
+    if !["initdb", "pg_ctl"].into_iter().all(|name| dir.join(name).is_file()) {
+        return None;
+    }
+    let told = Command::new(dir.join(OsStr::new("postgres"))).arg("--version").output().ok()?;
+    let told = String::from_utf8(told.stdout).ok()?;
+    let number = told.split_whitespace().nth(2)?;
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}

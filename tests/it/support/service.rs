@@ -1,0 +1,244 @@
+//! The service under test, in this process, over a real store and a real socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::clock::{Clock, SystemClock};
+use portcullis::config::{Flags, StoreFlags};
+use portcullis::grpc::pb::api_key_service_client::ApiKeyServiceClient;
+use portcullis::grpc::pb::audit_service_client::AuditServiceClient;
+use portcullis::grpc::pb::keyspace_service_client::KeyspaceServiceClient;
+use portcullis::grpc::pb::verification_service_client::VerificationServiceClient;
+use portcullis::grpc::pb::{self, CreateApiKeyRequest, Verdict, VerifyRequest, VerifyResponse};
+use portcullis::manage::Bootstrap;
+use portcullis::server::{Server, ServerError};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::backend::{Backend, Fixture};
+
+/// How long a test waits for what must come: far longer than it takes, so that load does not matter.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks again until the answer is there.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asked = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("{what} did not happen"))
+}
+
+/// A running service.
+pub struct Service {
+    pub fixture: Fixture,
+    pub channel: Channel,
+    /// The first root key.
+    pub root_key: String,
+    stop: Option<oneshot::Sender<()>>,
+    running: Option<JoinHandle<Result<(), ServerError>>>,
+}
+
+impl Service {
+    pub async fn start(backend: Backend) -> Self {
+        Self::start_with(backend, Arc::new(SystemClock)).await
+    }
+
+    pub async fn start_with(backend: Backend, clock: Arc<dyn Clock>) -> Self {
+        Self::start_on(Fixture::new(backend).await, clock).await
+    }
+
+    pub async fn start_on(fixture: Fixture, clock: Arc<dyn Clock>) -> Self {
+        let store = StoreFlags { database_url: Some(fixture.url.clone()), auto_migrate: Some("true".into()) };
+        let flags = Flags { listen: Some("127.0.0.1:0".into()), store, ..Flags::default() };
+        let config = flags.resolve(None).expect("good settings");
+        let listener = TcpListener::bind(config.listen).await.expect("a free port");
+        let server = Server::open(config, listener, clock).await.expect("a server");
+        let Bootstrap::Made(secret) = server.bootstrap() else { panic!("the store was empty") };
+        let root_key = secret.expose().to_owned();
+        let address = format!("http://{}", server.addr());
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(server.run(async {
+            // Dropping the service ends it too.
+            let _ = stopped.await;
+            false
+        }));
+        let channel = Endpoint::from_shared(address).expect("an address").connect().await.expect("it listens");
+        Self { fixture, channel, root_key, stop: Some(stop), running: Some(running) }
+    }
+
+    /// Ends the service in order.
+    pub async fn stop(mut self) {
+        self.stop.take().map(|stop| stop.send(()));
+        self.running.take().expect("it runs").await.expect("no panic").expect("a quiet end");
+    }
+
+    /// A caller with the first root key.
+    pub fn admin(&self) -> Caller {
+        self.caller(&self.root_key)
+    }
+
+    /// A caller with some credential.
+    pub fn caller(&self, credential: &str) -> Caller {
+        let bearer = Bearer(Some(format!("Bearer {credential}").parse().expect("a header")));
+        Caller::new(&self.channel, &bearer)
+    }
+
+    /// A caller with no credential.
+    pub fn stranger(&self) -> Caller {
+        Caller::new(&self.channel, &Bearer(None))
+    }
+
+    /// A caller with a new root key that has these permissions.
+    pub async fn caller_with(&self, permissions: &[&str]) -> Caller {
+        let request = CreateApiKeyRequest {
+            keyspace: "system".into(),
+            scopes: permissions.iter().map(ToString::to_string).collect(),
+            ..new_key("caller")
+        };
+        let made = self.admin().keys.create_api_key(request).await.expect("a root key").into_inner();
+        self.caller(&made.secret)
+    }
+}
+
+/// The clients of every service, with one credential.
+#[derive(Clone)]
+pub struct Caller {
+    pub keys: ApiKeyServiceClient<Authorized>,
+    pub keyspaces: KeyspaceServiceClient<Authorized>,
+    pub verification: VerificationServiceClient<Authorized>,
+    pub audit: AuditServiceClient<Authorized>,
+}
+
+type Authorized = InterceptedService<Channel, Bearer>;
+
+impl Caller {
+    fn new(channel: &Channel, bearer: &Bearer) -> Self {
+        let (channel, bearer) = (|| channel.clone(), || bearer.clone());
+        Self {
+            keys: ApiKeyServiceClient::with_interceptor(channel(), bearer()),
+            keyspaces: KeyspaceServiceClient::with_interceptor(channel(), bearer()),
+            verification: VerificationServiceClient::with_interceptor(channel(), bearer()),
+            audit: AuditServiceClient::with_interceptor(channel(), bearer()),
+        }
+    }
+
+    /// Issues a key: the key and its secret.
+    pub async fn create(&mut self, request: CreateApiKeyRequest) -> (pb::ApiKey, String) {
+        let made = self.keys.create_api_key(request).await.expect("a key").into_inner();
+        (made.api_key.expect("the key"), made.secret)
+    }
+
+    /// Makes a keyspace with the default rules.
+    pub async fn create_keyspace(&mut self, id: &str) -> pb::Keyspace {
+        let keyspace = pb::Keyspace { id: id.into(), ..Default::default() };
+        self.create_keyspace_of(keyspace).await
+    }
+
+    pub async fn create_keyspace_of(&mut self, keyspace: pb::Keyspace) -> pb::Keyspace {
+        let request = pb::CreateKeyspaceRequest { keyspace: Some(keyspace) };
+        self.keyspaces.create_keyspace(request).await.expect("a keyspace").into_inner().keyspace.expect("it")
+    }
+
+    /// The answer on a presented key.
+    pub async fn verify(&mut self, key: &str) -> VerifyResponse {
+        self.verify_of(VerifyRequest { key: key.into(), ..Default::default() }).await
+    }
+
+    pub async fn verify_of(&mut self, request: VerifyRequest) -> VerifyResponse {
+        self.verification.verify(request).await.expect("a verdict").into_inner()
+    }
+
+    /// The verdict on a presented key, checked to agree with `valid`.
+    pub async fn verdict(&mut self, key: &str) -> Verdict {
+        let response = self.verify(key).await;
+        assert_eq!(response.valid, response.verdict() == Verdict::Valid);
+        response.verdict()
+    }
+
+    /// Revokes a key by its id.
+    pub async fn revoke(&mut self, id: &str) -> pb::ApiKey {
+        let target = Some(pb::revoke_api_key_request::Target::Id(id.into()));
+        let request = pb::RevokeApiKeyRequest { target, ..Default::default() };
+        self.keys.revoke_api_key(request).await.expect("revoked").into_inner().api_key.expect("the key")
+    }
+
+    /// Changes the fields that `mask` names.
+    pub async fn update(&mut self, key: pb::ApiKey, mask: &[&str]) -> Result<pb::ApiKey, Status> {
+        let request = pb::UpdateApiKeyRequest { api_key: Some(key), update_mask: Some(field_mask(mask)) };
+        Ok(self.keys.update_api_key(request).await?.into_inner().api_key.expect("the key"))
+    }
+
+    /// The key of this id.
+    pub async fn get(&mut self, id: &str) -> Result<pb::ApiKey, Status> {
+        let request = pb::GetApiKeyRequest { id: id.into() };
+        Ok(self.keys.get_api_key(request).await?.into_inner().api_key.expect("the key"))
+    }
+}
+
+/// Puts a credential on every call.
+#[derive(Clone)]
+pub struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// The smallest good request for a key.
+pub fn new_key(name: &str) -> CreateApiKeyRequest {
+    CreateApiKeyRequest { name: name.into(), subject: "user_1".into(), ..Default::default() }
+}
+
+pub fn field_mask(paths: &[&str]) -> prost_types::FieldMask {
+    prost_types::FieldMask { paths: paths.iter().map(ToString::to_string).collect() }
+}
+
+/// The details of an error, checked to have what every error must have.
+#[track_caller]
+pub fn details(status: &Status) -> ErrorDetails {
+    let details = status.get_error_details();
+    let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
+    assert_eq!(info.domain, "portcullis.v1");
+    assert!(pb::ErrorReason::from_str_name(&info.reason).is_some(), "{} is no ErrorReason", info.reason);
+    details
+}
+
+/// Checks the code and the reason of an error.
+#[track_caller]
+pub fn check_error<T: std::fmt::Debug>(
+    result: Result<T, Status>,
+    code: tonic::Code,
+    reason: pb::ErrorReason,
+) -> Status {
+    let status = result.expect_err("an error");
+    assert_eq!(status.code(), code, "{status:?}");
+    assert_eq!(details(&status).error_info().expect("checked").reason, reason.as_str_name(), "{status:?}");
+    status
+}
+
+/// The bad fields that an INVALID_ARGUMENT names, in order.
+#[track_caller]
+pub fn bad_fields<T: std::fmt::Debug>(result: Result<T, Status>) -> Vec<String> {
+    let status = check_error(result, tonic::Code::InvalidArgument, pb::ErrorReason::FieldInvalid);
+    let bad = details(&status).bad_request().expect("a BadRequest").field_violations.clone();
+    for violation in &bad {
+        assert!(status.message().contains(&violation.field), "{status:?}");
+    }
+    bad.into_iter().map(|violation| violation.field).collect()
+}
