@@ -69,6 +69,7 @@ struct CreateArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(override_usage = "portcullis keyspaces update [OPTIONS] <ID>")]
 struct UpdateArgs {
     /// The id of the keyspace
     id: String,
@@ -210,6 +211,56 @@ pub async fn run(args: KeyspacesArgs) -> Result<Exit, Error> {
         KeyspacesCommand::Update(args) => out.show(&keyspaces.update_keyspace(args.request()).await?.into_inner()),
         KeyspacesCommand::Delete { id } => {
             out.show(&keyspaces.delete_keyspace(DeleteKeyspaceRequest { id }).await?.into_inner())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: UpdateArgs,
+    }
+
+    fn mask(args: &[&str]) -> Option<Vec<String>> {
+        let line = Line::try_parse_from(["update", "prod"].iter().chain(args)).ok()?;
+        line.args.request().update_mask.map(|mask| mask.paths)
+    }
+
+    #[track_caller]
+    fn check(args: &[&str], paths: &[&str]) {
+        assert_eq!(mask(args), Some(paths.iter().map(ToString::to_string).collect()), "{args:?}");
+    }
+
+    #[test]
+    fn the_mask_names_what_was_given() {
+        check(&["--display-name", ""], &["display_name"]);
+        check(&["--key-prefix", "ak"], &["key_prefix"]);
+        check(&["--allowed-subject-type", "user", "--allowed-subject-type", "org"], &["allowed_subject_types"]);
+        check(&["--any-subject-type"], &["allowed_subject_types"]);
+        check(&["--default-ttl", "1d", "--no-max-ttl"], &["default_ttl", "max_ttl"]);
+        check(&["--no-default-ttl", "--max-ttl", "1d"], &["default_ttl", "max_ttl"]);
+        check(&["--allow-wildcard-scopes"], &["allow_wildcard_scopes"]);
+        check(&["--refuse-wildcard-scopes", "--etag", "e"], &["allow_wildcard_scopes"]);
+        check(&["--hash-policy", "argon2id"], &["hash_policy"]);
+    }
+
+    #[test]
+    fn what_cannot_be_meant() {
+        for bad in [
+            &[][..],
+            &["--etag", "e"],
+            &["--allow-wildcard-scopes", "--refuse-wildcard-scopes"],
+            &["--default-ttl", "1d", "--no-default-ttl"],
+            &["--max-ttl", "1d", "--no-max-ttl"],
+            &["--allowed-subject-type", "user", "--any-subject-type"],
+        ] {
+            assert_eq!(mask(bad), None, "{bad:?}");
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::clock;
 use crate::grpc::pb::{ApiKey, UpdateApiKeyRequest};
 
 #[derive(Args, Debug)]
+#[command(override_usage = "portcullis keys update [OPTIONS] <ID>")]
 pub struct UpdateArgs {
     /// The id of the key
     id: String,

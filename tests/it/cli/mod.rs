@@ -1,0 +1,10 @@
+//! The program as a person or a script runs it: what it prints, its exit codes, what it refuses.
+
+mod audit;
+mod connection;
+mod keys;
+mod keyspaces;
+mod output;
+mod program;
+mod root_keys;
+mod verify;
