@@ -111,9 +111,15 @@ fn write_status(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 /// What lies under `error`, which says little itself ("transport error").
 pub fn write_causes(error: &dyn StdError, out: &mut impl fmt::Write) -> fmt::Result {
+    let mut said = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        write!(out, ": {error}")?;
+        let text = error.to_string();
+        // Wrappers tend to repeat what they wrap.
+        if text != said {
+            write!(out, ": {text}")?;
+        }
+        said = text;
         cause = error.source();
     }
     Ok(())
