@@ -24,7 +24,7 @@ fn a_root_key_opens_what_it_was_given() {
     assert!(error.starts_with("error: PERMISSION_DENIED: ") && error.contains("keys:read"), "{error}");
 
     let error = server.run(&["root-key", "create", "--name", "n", "--permission", "everything"]).failed(1);
-    assert!(error.starts_with("error: INVALID_ARGUMENT: ") && error.contains("\n  scopes"), "{error}");
+    assert!(error.starts_with("error: INVALID_ARGUMENT ") && error.contains("\n  scopes"), "{error}");
     server.run(&["root-key", "create", "--name", "n"]).failed(64);
 }
 
