@@ -98,8 +98,14 @@ impl ClientArgs {
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(wrong("must start with http:// or https://"));
         }
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(wrong("must end after the port"));
+        // A port that is no port would be taken for none, and a path would be left out.
+        let host_and_port = match (uri.host(), uri.port_u16()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (host, _) => host.unwrap_or_default().to_owned(),
+        };
+        let is_bare = uri.path() == "/" && uri.query().is_none();
+        if !is_bare || uri.authority().is_none_or(|authority| authority.as_str() != host_and_port) {
+            return Err(wrong("must be a host and a port and nothing else"));
         }
         Ok(uri)
     }
@@ -145,8 +151,12 @@ impl ClientArgs {
 
     fn tls(&self) -> Result<ClientTlsConfig, Error> {
         let Some(path) = &self.tls_ca else { return Ok(ClientTlsConfig::new().with_webpki_roots()) };
-        let pem = fs::read(path)
-            .map_err(|error| Error::Usage(format!("--tls-ca {}: cannot read: {error}", path.display())))?;
+        let wrong = |why: &str| Error::Usage(format!("--tls-ca {}: {why}", path.display()));
+        let pem = fs::read_to_string(path).map_err(|error| wrong(&format!("cannot read: {error}")))?;
+        // A file without one would trust nobody, and every server would seem to be an impostor.
+        if !pem.contains("-----BEGIN CERTIFICATE-----") {
+            return Err(wrong("has no certificate in PEM form"));
+        }
         Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
     }
 }

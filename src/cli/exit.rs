@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
+use tonic_types::{FieldViolation, StatusExt as _};
 
 use super::output::visible;
 
@@ -88,11 +88,17 @@ fn write_status(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         return f
             .write_str("DEADLINE_EXCEEDED: no answer in time (--timeout); a change may have been made all the same");
     }
-    write!(f, "{}: {}", upper_snake(status.code()), visible(status.message()))?;
+    let details = status.get_error_details();
+    let violations = details.bad_request().map_or(&[][..], |bad| &bad.field_violations);
+    f.write_str(&upper_snake(status.code()))?;
+    // Where the message is a list of what stands below, once is enough.
+    let is_repeated = |v: &FieldViolation| status.message().contains(&v.description);
+    if violations.is_empty() || !violations.iter().all(is_repeated) {
+        write!(f, ": {}", visible(status.message()))?;
+    }
     if let Some(source) = status.source() {
         write_causes(source, f)?;
     }
-    let details = status.get_error_details();
     if let Some(info) = details.error_info() {
         write!(f, " ({}", visible(&info.reason))?;
         for (name, value) in &info.metadata {
@@ -103,7 +109,7 @@ fn write_status(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
         write!(f, "; try again in {}", humantime::format_duration(delay))?;
     }
-    for violation in details.bad_request().iter().flat_map(|bad| &bad.field_violations) {
+    for violation in violations {
         write!(f, "\n  {}: {}", visible(&violation.field), visible(&violation.description))?;
     }
     Ok(())
@@ -111,9 +117,15 @@ fn write_status(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 /// What lies under `error`, which says little itself ("transport error").
 pub fn write_causes(error: &dyn StdError, out: &mut impl fmt::Write) -> fmt::Result {
+    let mut said = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        write!(out, ": {error}")?;
+        let text = error.to_string();
+        // Wrappers tend to repeat what they wrap.
+        if text != said {
+            write!(out, ": {text}")?;
+        }
+        said = text;
         cause = error.source();
     }
     Ok(())
@@ -171,6 +183,14 @@ mod tests {
         let broken = Status::from_error("connection reset".into());
         assert_eq!(broken.code(), Code::Unknown);
         assert_eq!(Error::from(broken).exit(), Exit::Unavailable);
+    }
+
+    #[test]
+    fn bad_fields_are_told_once() {
+        let mut details = ErrorDetails::new();
+        details.add_bad_request_violation("name", "must be short");
+        let status = Status::with_error_details(Code::InvalidArgument, "invalid request: name must be short", details);
+        assert_eq!(Error::from(status).to_string(), "INVALID_ARGUMENT\n  name: must be short");
     }
 
     #[test]

@@ -21,8 +21,9 @@ pub struct OfflineArgs {
     /// stopped
     #[arg(long)]
     pub offline: bool,
-    /// A TOML file with settings
-    #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG", requires = "offline")]
+    // Not `requires = "offline"`: where the variable is set, nothing else would work any more.
+    /// With --offline: a TOML file with settings
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG")]
     config: Option<PathBuf>,
     #[command(flatten)]
     store: StoreFlags,

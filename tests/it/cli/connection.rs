@@ -87,8 +87,7 @@ fn nobody_answers() {
 fn bad_fields_are_named_a_line_each() {
     let server = Serving::start();
     let error = server.run(&["keys", "create", "--name", " n", "--subject", "no spaces"]).failed(1);
-    assert!(error.starts_with("error: INVALID_ARGUMENT: "), "{error}");
-    assert!(error.contains("ERROR_REASON_FIELD_INVALID"), "{error}");
+    assert!(error.starts_with("error: INVALID_ARGUMENT (ERROR_REASON_FIELD_INVALID)\n"), "{error}");
     assert!(error.contains("\n  name: must not start") && error.contains("\n  subject: must have"), "{error}");
 }
 
@@ -103,4 +102,29 @@ fn health() {
     let answer = health(&["--output", "json"]).ok();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&answer).unwrap(), json!({"status": "SERVING"}));
     assert!(health(&["--service", "unheard-of"]).failed(1).starts_with("error: NOT_FOUND: "));
+}
+
+#[test]
+fn over_tls_with_an_authority_of_ones_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let (cert, key, other) = (at("cert.pem"), at("key.pem"), at("other.pem"));
+    let made = |host: &str| rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+    let own = made("localhost");
+    std::fs::write(&cert, own.cert.pem()).unwrap();
+    std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+    std::fs::write(&other, made("localhost").cert.pem()).unwrap();
+
+    let server = Serving::start_with(&["--tls-cert", &cert, "--tls-key", &key]);
+    let url = server.url.replace("127.0.0.1", "localhost");
+    let list = |args: &[&str]| server.run(&[&["keys", "list", "--server", &url], args].concat());
+    assert_eq!(list(&["--tls-ca", &cert]).ok(), "no keys\n");
+    for untrusted in [&[][..], &["--tls-ca", &other]] {
+        let error = list(untrusted).failed(69);
+        assert!(error.contains("certificate"), "{error}");
+    }
+    list(&["--tls-ca", "/nonexistent"]).failed(64);
+    list(&["--tls-ca", &key]).failed(64);
+    assert_eq!(server.run(&["keys", "list", "--tls-ca", &cert]).code, 69, "the certificate is not for 127.0.0.1");
+    server.run(&["keys", "list", "--server", &url.replace("https", "http")]).failed(69);
 }

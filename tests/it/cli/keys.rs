@@ -27,9 +27,32 @@ fn create_takes_every_field() {
     std::fs::write(&claims, r#"{"plan": "pro", "seats": 3}"#).unwrap();
     let claims = format!("@{}", claims.display());
     let made = server.json(&[
-        "keys", "create", "--name", "ci", "--subject", "org_7", "--keyspace", "default", "--description", "for CI",
-        "--scope", "a", "--scope", "b:c", "--claims", &claims, "--metadata", "team=core", "--metadata", "env=prod",
-        "--expire-time", "2100-01-31", "--created-by", "ops@example.com", "--request-id", "r-1",
+        "keys",
+        "create",
+        "--name",
+        "ci",
+        "--subject",
+        "org_7",
+        "--keyspace",
+        "default",
+        "--description",
+        "for CI",
+        "--scope",
+        "a",
+        "--scope",
+        "b:c",
+        "--claims",
+        &claims,
+        "--metadata",
+        "team=core",
+        "--metadata",
+        "env=prod",
+        "--expire-time",
+        "2100-01-31",
+        "--created-by",
+        "ops@example.com",
+        "--request-id",
+        "r-1",
     ]);
     let key = &made["apiKey"];
     assert_eq!(text(&made["secret"])[..3], *"ak_");
@@ -57,13 +80,13 @@ fn list_filters_and_pages() {
     let server = Serving::start();
     assert_eq!(server.ok(&["keys", "list"]), "no keys\n");
     assert_eq!(server.json(&["keys", "list"]), json!({"apiKeys": [], "nextPageToken": "", "totalSize": "0"}));
-    let ids: Vec<String> = (0..5)
+    let mut ids: Vec<String> = (0..5)
         .map(|n| {
-            let (name, label) = (format!("key {n}"), format!("n={n}"));
-            server.key(&["--name", &name, "--metadata", &label, "--subject", if n == 0 { "org_1" } else { "user_1" }]).0
+            let subject = if n == 0 { "org_1" } else { "user_1" };
+            server.named_key(&format!("key {n}"), subject, &["--metadata", &format!("n={n}")]).0
         })
-        .rev()
         .collect();
+    ids.reverse();
 
     let table = server.ok(&["keys", "list"]);
     assert!(table.starts_with("ID "), "{table}");

@@ -8,8 +8,21 @@ use super::program::{Serving, field};
 fn a_keyspace_is_made_shown_changed_and_deleted() {
     let server = Serving::start();
     let table = server.ok(&[
-        "keyspaces", "create", "prod", "--display-name", "Production", "--key-prefix", "ak_live",
-        "--allowed-subject-type", "user", "--default-ttl", "30d", "--max-ttl", "90d", "--hash-policy", "argon2id",
+        "keyspaces",
+        "create",
+        "prod",
+        "--display-name",
+        "Production",
+        "--key-prefix",
+        "ak_live",
+        "--allowed-subject-type",
+        "user",
+        "--default-ttl",
+        "30d",
+        "--max-ttl",
+        "90d",
+        "--hash-policy",
+        "argon2id",
     ]);
     assert_eq!(field(&table, "ID"), "prod");
     assert_eq!(field(&table, "Key prefix"), "ak_live");
@@ -22,8 +35,14 @@ fn a_keyspace_is_made_shown_changed_and_deleted() {
     assert_eq!(server.json(&["keyspaces", "create", "test"])["keyspace"]["keyPrefix"], "ak");
 
     let changed = server.json(&[
-        "keyspaces", "update", "prod", "--any-subject-type", "--no-default-ttl", "--allow-wildcard-scopes",
-        "--hash-policy", "sha256",
+        "keyspaces",
+        "update",
+        "prod",
+        "--any-subject-type",
+        "--no-default-ttl",
+        "--allow-wildcard-scopes",
+        "--hash-policy",
+        "sha256",
     ]);
     let changed = &changed["keyspace"];
     assert_eq!((&changed["allowedSubjectTypes"], &changed["displayName"]), (&json!([]), &json!("Production")));

@@ -6,13 +6,11 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long a server may take to start: far longer than it does, so that load does not matter.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::service::PATIENCE;
 
 /// The program, told nothing by the environment of the tests.
 pub fn portcullis() -> Command {
@@ -73,7 +71,7 @@ pub fn run(command: &mut Command, input: &str) -> Ran {
 
 /// A server of one's own, over SQLite.
 pub struct Serving {
-    child: Child,
+    process: Process,
     pub dir: TempDir,
     pub url: String,
     pub root_key: String,
@@ -87,14 +85,14 @@ impl Serving {
     /// Starts it with more flags; waits until it listens.
     pub fn start_with(flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let (child, url, root_key) = listening(dir.path(), flags);
-        Self { child, dir, url, root_key: root_key.expect("the store is new") }
+        let (process, url, root_key) = listening(dir.path(), flags);
+        Self { process, dir, url, root_key: root_key.expect("the store is new") }
     }
 
     /// Starts it once more over the same store.
     pub fn restart(&mut self) {
         self.kill();
-        (self.child, self.url, _) = listening(self.dir.path(), &[]);
+        (self.process, self.url, _) = listening(self.dir.path(), &[]);
     }
 
     /// The program as a client of this server.
@@ -121,31 +119,52 @@ impl Serving {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
-    /// Issues a key: its id and its secret.
+    /// Issues a key for `user_1`: its id and its secret.
     #[track_caller]
     pub fn key(&self, args: &[&str]) -> (String, String) {
-        let create = ["keys", "create", "--name", "a key", "--subject", "user_1"];
+        self.named_key("a key", "user_1", args)
+    }
+
+    #[track_caller]
+    pub fn named_key(&self, name: &str, subject: &str, args: &[&str]) -> (String, String) {
+        let create = ["keys", "create", "--name", name, "--subject", subject];
         let made = self.json(&[&create, args].concat());
         (text(&made["apiKey"]["id"]), text(&made["secret"]))
     }
 
     /// Ends it as a crash would.
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.kill();
+    }
+}
+
+/// A process that ends with the test, however that ends.
+struct Process(Child);
+
+impl Process {
+    fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 
 /// A server that listens, its URL and, if its store is new, its root key.
-fn listening(dir: &Path, flags: &[&str]) -> (Child, String, Option<String>) {
-    let mut child = portcullis()
+fn listening(dir: &Path, flags: &[&str]) -> (Process, String, Option<String>) {
+    let child = portcullis()
         .args(["serve", "--listen", "127.0.0.1:0", "--database-url", &database_url(dir)])
         .args(flags)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+    let mut process = Process(child);
+    let stderr = BufReader::new(process.0.stderr.take().expect("it is piped"));
     let (sender, lines) = mpsc::channel();
     // Goes on reading after the start, so that the server never waits for room in a pipe.
     thread::spawn(move || {
@@ -161,7 +180,7 @@ fn listening(dir: &Path, flags: &[&str]) -> (Child, String, Option<String>) {
         }
         if let Some(address) = line.strip_prefix("listening on ") {
             let scheme = if flags.contains(&"--tls-cert") { "https" } else { "http" };
-            return (child, format!("{scheme}://{address}"), root_key);
+            return (process, format!("{scheme}://{address}"), root_key);
         }
     }
 }
@@ -169,12 +188,6 @@ fn listening(dir: &Path, flags: &[&str]) -> (Child, String, Option<String>) {
 /// Where the store of a server is whose directory is `dir`.
 pub fn database_url(dir: &Path) -> String {
     format!("sqlite://{}", dir.join("portcullis.db").display())
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.kill();
-    }
 }
 
 /// A string in JSON.

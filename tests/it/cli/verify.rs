@@ -62,7 +62,10 @@ fn full_shows_the_whole_key() {
     let server = Serving::start();
     let (id, secret) = server.key(&["--metadata", "team=core"]);
     let table = server.ok(&["keys", "verify", "--full", &secret]);
-    assert_eq!((field(&table, "Verdict"), field(&table, "ID"), field(&table, "Metadata")), ("VALID", &*id, "team=core"));
+    assert_eq!(
+        (field(&table, "Verdict"), field(&table, "ID"), field(&table, "Metadata")),
+        ("VALID", &*id, "team=core")
+    );
     assert_eq!(server.json(&["keys", "verify", "--full", &secret])["apiKey"]["metadata"], json!({"team": "core"}));
     let denied = server.run(&["keys", "verify", "--full", &secret, "--any-scope", "x"]);
     assert_eq!((denied.code, field(&denied.stdout, "Missing scopes")), (1, "x"));
