@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
+use super::record::{Json, object};
 use super::token::Prefix;
 use super::verifier::HashPolicy;
 use crate::clock::Timestamp;
@@ -84,12 +87,36 @@ impl Keyspace {
         Some(next)
     }
 
+    /// The keyspace as the audit trail keeps it when it is created or deleted.
+    pub fn audited(&self) -> Json {
+        object(json!({
+            "display_name": self.display_name,
+            "key_prefix": self.key_prefix.as_str(),
+            "allowed_subject_types": self.allowed_subject_types,
+            "default_ttl": self.default_ttl.map(in_words),
+            "max_ttl": self.max_ttl.map(in_words),
+            "allow_wildcard_scopes": self.allow_wildcard_scopes,
+            "hash_policy": format!("{:?}", self.hash_policy),
+            "create_time": self.create_time.to_string(),
+        }))
+    }
+
+    /// What is not as it was in `before`, for the audit trail.
+    pub fn changes_since(&self, before: &Self) -> Json {
+        let before = before.audited();
+        self.audited().into_iter().filter(|(name, value)| before.get(name) != Some(value)).collect()
+    }
+
     /// Whether a key of this keyspace may act for `subject`.
     pub fn allows_subject(&self, subject: &str) -> bool {
         let kind = subject.split_once('_').map(|(kind, _)| kind);
         self.allowed_subject_types.is_empty()
             || kind.is_some_and(|kind| self.allowed_subject_types.iter().any(|allowed| allowed == kind))
     }
+}
+
+fn in_words(ttl: Duration) -> String {
+    humantime::format_duration(ttl).to_string()
 }
 
 fn set<T>(field: &mut T, to: Option<T>) {

@@ -4,6 +4,12 @@
 //! audited method did and its audit event are written together. No backend decides anything: how a key changes is in
 //! [`crate::key`].
 
+mod error;
+mod migration;
+mod postgres;
+mod row;
+mod sqlite;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +23,8 @@ use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, Json, NewSecret, Patch, Revocation};
 use crate::key::verifier::Verifier;
 
+pub use error::{BoxError, ConnectError, StoreError};
+
 /// How long a request_id is remembered.
 pub const REQUEST_ID_KEPT: Duration = Duration::from_secs(24 * 3600);
 
@@ -24,8 +32,24 @@ pub const REQUEST_ID_KEPT: Duration = Duration::from_secs(24 * 3600);
 ///
 /// # Errors
 /// See [`ConnectError`]; each says in one line what an operator can do.
-pub async fn connect(_url: &str, _schema: Schema) -> Result<Arc<dyn Store>, ConnectError> {
-    todo!()
+pub async fn connect(url: &str, schema: Schema) -> Result<Arc<dyn Store>, ConnectError> {
+    match url.split_once(':').unwrap_or_default().0 {
+        "sqlite" => Ok(Arc::new(sqlite::Sqlite::open(url, schema).await?)),
+        "postgres" | "postgresql" => Ok(Arc::new(postgres::Postgres::open(url, schema).await?)),
+        _ => Err(ConnectError::Url("must start with sqlite:// or postgres://".into())),
+    }
+}
+
+/// Brings the schema of the store that `url` names up to date. The versions that were applied now.
+///
+/// # Errors
+/// See [`ConnectError`].
+pub async fn migrate(url: &str) -> Result<Vec<i64>, ConnectError> {
+    match url.split_once(':').unwrap_or_default().0 {
+        "sqlite" => sqlite::migrate(url).await,
+        "postgres" | "postgresql" => postgres::migrate(url).await,
+        _ => Err(ConnectError::Url("must start with sqlite:// or postgres://".into())),
+    }
 }
 
 /// What to do about a schema that is older than this program.
@@ -35,46 +59,6 @@ pub enum Schema {
     Migrate,
     /// Refuse to start.
     MustBeCurrent,
-}
-
-/// Why a store could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The URL is not one of a store.
-    #[error("database URL: {0}")]
-    Url(String),
-    /// Another process has the SQLite file.
-    #[error("{path} is in use by {holder}; only one process may serve a SQLite file")]
-    Locked {
-        /// The database file.
-        path: String,
-        /// Who may hold it, e.g. "process 4711".
-        holder: String,
-    },
-    /// The schema is older than this program, and it was told not to change it.
-    #[error("the schema is at version {found}, this program needs {needed}: run `portcullis migrate`")]
-    SchemaBehind {
-        /// The version of the store; 0: empty.
-        found: i64,
-        /// The version this program knows.
-        needed: i64,
-    },
-    /// The schema was made by a newer program.
-    #[error("the schema is at version {found}, newer than the {known} that this program knows: run a newer portcullis")]
-    SchemaNewer {
-        /// The version of the store.
-        found: i64,
-        /// The version this program knows.
-        known: i64,
-    },
-    /// The file cannot be opened or written, or the server cannot be reached.
-    #[error("cannot open {what}: {reason}")]
-    Unavailable {
-        /// The file, or the server without its password.
-        what: String,
-        /// What the driver said.
-        reason: String,
-    },
 }
 
 /// A place that keeps keyspaces, keys and the audit trail.
@@ -173,20 +157,6 @@ pub enum Refusal {
     /// This request_id made this key within [`REQUEST_ID_KEPT`].
     RequestIdUsed(KeyId),
 }
-
-/// The store failed.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// It cannot be reached, is too busy, or cannot write. A change that was under way may or may not have been made.
-    #[error("the store is unavailable")]
-    Unavailable(#[source] BoxError),
-    /// It answered what it should not: a fault in the program or in the data.
-    #[error("the store is at fault")]
-    Fault(#[source] BoxError),
-}
-
-/// Any error, as a source.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What is particular to one store: made with it, and the same for every process that uses it.
 #[derive(Clone)]

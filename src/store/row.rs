@@ -1,0 +1,254 @@
+//! Rows as things of the domain, and back where a column is not simply the value. Both stores have the same columns;
+//! one that holds what it never should is a fault, not a panic.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Event, Found, Installation, StoreError};
+use crate::clock::Timestamp;
+use crate::key::id::KeyId;
+use crate::key::keyspace::Keyspace;
+use crate::key::record::{ApiKey, Revocation, RevocationReason, SecretInfo};
+use crate::key::secret::Digest;
+use crate::key::token::PublicPrefix;
+use crate::key::verifier::{HashPolicy, Verifier};
+
+/// A row of `installation`.
+#[derive(sqlx::FromRow)]
+pub struct InstallationRow {
+    page_token_key: Vec<u8>,
+    bootstrapped: bool,
+}
+
+impl TryFrom<InstallationRow> for Installation {
+    type Error = StoreError;
+
+    fn try_from(row: InstallationRow) -> Result<Self, StoreError> {
+        let page_token_key = row.page_token_key.try_into().map_err(|_| corrupt("installation", "page_token_key"))?;
+        Ok(Self { page_token_key, bootstrapped: row.bootstrapped })
+    }
+}
+
+/// A row of `keyspace`.
+#[derive(sqlx::FromRow)]
+pub struct KeyspaceRow {
+    id: String,
+    display_name: String,
+    key_prefix: String,
+    allowed_subject_types: String,
+    default_ttl_us: Option<i64>,
+    max_ttl_us: Option<i64>,
+    allow_wildcard_scopes: bool,
+    hash_policy: i16,
+    create_time_us: i64,
+    update_time_us: i64,
+    revision: i64,
+}
+
+impl TryFrom<KeyspaceRow> for Keyspace {
+    type Error = StoreError;
+
+    fn try_from(row: KeyspaceRow) -> Result<Self, StoreError> {
+        let bad = |column| corrupt(&row.id, column);
+        Ok(Self {
+            key_prefix: row.key_prefix.parse().map_err(|_| bad("key_prefix"))?,
+            allowed_subject_types: from_json(&row.allowed_subject_types, || bad("allowed_subject_types"))?,
+            default_ttl: duration(row.default_ttl_us, || bad("default_ttl_us"))?,
+            max_ttl: duration(row.max_ttl_us, || bad("max_ttl_us"))?,
+            hash_policy: match row.hash_policy {
+                1 => HashPolicy::Sha256,
+                2 => HashPolicy::Argon2id,
+                _ => return Err(bad("hash_policy")),
+            },
+            allow_wildcard_scopes: row.allow_wildcard_scopes,
+            create_time: Timestamp::from_micros(row.create_time_us),
+            update_time: Timestamp::from_micros(row.update_time_us),
+            revision: row.revision,
+            display_name: row.display_name,
+            id: row.id,
+        })
+    }
+}
+
+/// A row of `api_key`, with the key's secrets as JSON: newest first, each `[public_prefix, create_time, expire_time]`.
+#[derive(sqlx::FromRow)]
+pub struct KeyRow {
+    id: String,
+    keyspace: String,
+    name: String,
+    description: String,
+    subject: String,
+    scopes: String,
+    claims: String,
+    metadata: String,
+    enabled: bool,
+    created_by: String,
+    create_time_us: i64,
+    update_time_us: i64,
+    expire_time_us: Option<i64>,
+    revoke_time_us: Option<i64>,
+    revocation_reason: Option<i16>,
+    revocation_comment: Option<String>,
+    last_use_time_us: Option<i64>,
+    revision: i64,
+    secrets: Option<String>,
+}
+
+impl TryFrom<KeyRow> for ApiKey {
+    type Error = StoreError;
+
+    fn try_from(row: KeyRow) -> Result<Self, StoreError> {
+        let bad = |column| corrupt(&row.id, column);
+        let revocation = match (row.revoke_time_us, row.revocation_reason, row.revocation_comment) {
+            (None, None, None) => None,
+            (Some(at), Some(reason), Some(comment)) => Some(Revocation {
+                at: Timestamp::from_micros(at),
+                reason: RevocationReason::from_number(reason.into()).ok_or_else(|| bad("revocation_reason"))?,
+                comment,
+            }),
+            _ => return Err(bad("revoke_time_us")),
+        };
+        let secrets: Vec<(String, i64, Option<i64>)> =
+            from_json(row.secrets.as_deref().unwrap_or("[]"), || bad("secrets"))?;
+        Ok(Self {
+            scopes: from_json(&row.scopes, || bad("scopes"))?,
+            claims: from_json(&row.claims, || bad("claims"))?,
+            metadata: from_json(&row.metadata, || bad("metadata"))?,
+            enabled: row.enabled,
+            create_time: Timestamp::from_micros(row.create_time_us),
+            update_time: Timestamp::from_micros(row.update_time_us),
+            expire_time: row.expire_time_us.map(Timestamp::from_micros),
+            revocation,
+            last_use_time: row.last_use_time_us.map(Timestamp::from_micros),
+            secrets: secrets.into_iter().map(secret_info).collect(),
+            revision: row.revision,
+            keyspace: row.keyspace,
+            name: row.name,
+            description: row.description,
+            subject: row.subject,
+            created_by: row.created_by,
+            id: KeyId::from_text(row.id),
+        })
+    }
+}
+
+fn secret_info((public_prefix, create_time_us, expire_time_us): (String, i64, Option<i64>)) -> SecretInfo {
+    SecretInfo {
+        public_prefix: PublicPrefix::from_stored(public_prefix),
+        create_time: Timestamp::from_micros(create_time_us),
+        expire_time: expire_time_us.map(Timestamp::from_micros),
+    }
+}
+
+/// A secret with its key, and what its keyspace says about scopes.
+#[derive(sqlx::FromRow)]
+pub struct FoundRow {
+    #[sqlx(flatten)]
+    key: KeyRow,
+    verifier_kind: i16,
+    verifier: Vec<u8>,
+    secret_expire_time_us: Option<i64>,
+    allow_wildcard_scopes: bool,
+}
+
+impl TryFrom<FoundRow> for Found {
+    type Error = StoreError;
+
+    fn try_from(row: FoundRow) -> Result<Self, StoreError> {
+        let key = ApiKey::try_from(row.key)?;
+        let bad = || corrupt(key.id.as_str(), "verifier");
+        let verifier = match row.verifier_kind {
+            1 => Verifier::Sha256(Digest::from_bytes(row.verifier.try_into().map_err(|_| bad())?)),
+            2 => Verifier::Argon2id(String::from_utf8(row.verifier).map_err(|_| bad())?),
+            _ => return Err(bad()),
+        };
+        let secret_expire_time = row.secret_expire_time_us.map(Timestamp::from_micros);
+        Ok(Self { verifier, secret_expire_time, key, wildcards: row.allow_wildcard_scopes })
+    }
+}
+
+/// A row of `audit_event`.
+#[derive(sqlx::FromRow)]
+pub struct EventRow {
+    id: String,
+    create_time_us: i64,
+    actor: String,
+    action: String,
+    keyspace: String,
+    key_id: Option<String>,
+    peer: String,
+    changes: String,
+}
+
+impl TryFrom<EventRow> for Event {
+    type Error = StoreError;
+
+    fn try_from(row: EventRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            changes: from_json(&row.changes, || corrupt(&row.id, "changes"))?,
+            at: Timestamp::from_micros(row.create_time_us),
+            actor: row.actor,
+            action: row.action,
+            keyspace: row.keyspace,
+            key_id: row.key_id.map(KeyId::from_text),
+            peer: row.peer,
+            id: row.id,
+        })
+    }
+}
+
+/// All of `rows` as what they stand for.
+pub fn all<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Result<Vec<T>, StoreError> {
+    rows.into_iter().map(T::try_from).collect()
+}
+
+/// A verifier as `verifier_kind` and `verifier`.
+pub fn verifier_columns(verifier: &Verifier) -> (i16, &[u8]) {
+    match verifier {
+        Verifier::Sha256(digest) => (1, digest.as_bytes()),
+        Verifier::Argon2id(phc) => (2, phc.as_bytes()),
+    }
+}
+
+/// A hash policy as `hash_policy`.
+pub fn hash_policy_column(policy: HashPolicy) -> i16 {
+    match policy {
+        HashPolicy::Sha256 => 1,
+        HashPolicy::Argon2id => 2,
+    }
+}
+
+/// A duration as a `…_ttl_us` column: whole microseconds, what is beyond them dropped.
+pub fn micros(duration: Option<Duration>) -> Option<i64> {
+    duration.map(|d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// A time that may be missing, as a column.
+pub fn time(at: Option<Timestamp>) -> Option<i64> {
+    at.map(Timestamp::as_micros)
+}
+
+/// A number of rows as `LIMIT` and `OFFSET` take it.
+pub fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// A value as JSON text.
+pub fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(StoreError::fault)
+}
+
+fn from_json<T: DeserializeOwned>(text: &str, bad: impl FnOnce() -> StoreError) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|_| bad())
+}
+
+fn duration(micros: Option<i64>, bad: impl FnOnce() -> StoreError) -> Result<Option<Duration>, StoreError> {
+    micros.map(u64::try_from).transpose().map_or_else(|_| Err(bad()), |us| Ok(us.map(Duration::from_micros)))
+}
+
+/// That a row holds what it never should. Names the place, never the value.
+fn corrupt(row: &str, column: &str) -> StoreError {
+    StoreError::fault(format!("{row}: unusable {column}"))
+}

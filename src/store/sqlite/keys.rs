@@ -1,0 +1,320 @@
+//! SQL of keys and their secrets.
+
+use std::time::Duration;
+
+use sqlx::{QueryBuilder, SqliteConnection, SqlitePool};
+
+use super::events::{self, Deed};
+use crate::clock::Timestamp;
+use crate::key::field::folded;
+use crate::key::id::KeyId;
+use crate::key::keyspace::SYSTEM;
+use crate::key::record::{ApiKey, Ended, Json, NewSecret, Patch, Revocation, SecretInfo};
+use crate::store::error::{Stop, one_row};
+use crate::store::row::{FoundRow, KeyRow, time, to_json, verifier_columns};
+use crate::store::{Actor, Found, NewKey, REQUEST_ID_KEPT, Refusal, StoreError};
+
+/// Most forgotten request ids that one creation clears away: more than the one it adds, and soon done.
+const PRUNED_MAX: i64 = 16;
+
+/// What a [`KeyRow`] is read from, where `k` is `api_key`.
+macro_rules! columns {
+    () => {
+        "k.id, k.keyspace, k.name, k.description, k.subject, k.scopes, k.claims, k.metadata, k.enabled, k.created_by, \
+         k.create_time_us, k.update_time_us, k.expire_time_us, k.revoke_time_us, k.revocation_reason, \
+         k.revocation_comment, k.last_use_time_us, k.revision, \
+         (SELECT json_group_array(json_array(s.public_prefix, s.create_time_us, s.expire_time_us) \
+          ORDER BY s.generation DESC) FROM api_key_secret s WHERE s.key_id = k.id) AS secrets"
+    };
+}
+pub(super) use columns;
+
+/// The key of this id.
+pub async fn find(conn: &mut SqliteConnection, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
+    let query = sqlx::query_as(concat!("SELECT ", columns!(), " FROM api_key k WHERE k.id = $1"));
+    let row: Option<KeyRow> = query.bind(id.as_str()).fetch_optional(conn).await?;
+    row.map(ApiKey::try_from).transpose()
+}
+
+/// See [`crate::store::Store::find_secret`].
+pub async fn find_secret(readers: &SqlitePool, public_prefix: &str) -> Result<Option<Found>, StoreError> {
+    let query = sqlx::query_as(concat!(
+        "SELECT ",
+        columns!(),
+        ", found.verifier_kind, found.verifier, found.expire_time_us AS secret_expire_time_us,
+             keyspace.allow_wildcard_scopes
+         FROM api_key_secret found JOIN api_key k ON k.id = found.key_id JOIN keyspace ON keyspace.id = k.keyspace
+         WHERE found.public_prefix = $1"
+    ));
+    let row: Option<FoundRow> = query.bind(public_prefix).fetch_optional(readers).await?;
+    row.map(Found::try_from).transpose()
+}
+
+/// See [`crate::store::Store::bootstrap`].
+pub async fn bootstrap(conn: &mut SqliteConnection, new: &NewKey, by: &Actor) -> Result<bool, Stop> {
+    let first = note_root_key(conn).await?;
+    if first {
+        create(conn, new, by).await?;
+    }
+    Ok(first)
+}
+
+/// Notes that there is a root key. Whether it is the first that ever was.
+async fn note_root_key(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
+    let noted = sqlx::query("UPDATE installation SET bootstrapped = true WHERE NOT bootstrapped");
+    Ok(noted.execute(conn).await?.rows_affected() == 1)
+}
+
+/// See [`crate::store::Store::create_key`].
+pub async fn create(conn: &mut SqliteConnection, new: &NewKey, by: &Actor) -> Result<(), Stop> {
+    let NewKey { key, secret, request_id } = new;
+    // SQLite does not name the constraint that a statement violates; one writer need not let it come to that.
+    let exists = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM keyspace WHERE id = $1)").bind(&key.keyspace);
+    if !exists.fetch_one(&mut *conn).await? {
+        return Err(Refusal::KeyspaceNotFound.into());
+    }
+    if let Some(request_id) = request_id {
+        claim(conn, request_id, key, by.at).await?;
+    }
+    if key.keyspace == SYSTEM {
+        note_root_key(conn).await?;
+    }
+    insert(conn, key).await?;
+    insert_labels(conn, key).await?;
+    insert_secret(conn, key, secret).await?;
+    record(conn, by, "CreateApiKey", key, &key.audited()).await
+}
+
+/// Takes `request_id` for `key`, and clears some that are forgotten away.
+async fn claim(conn: &mut SqliteConnection, request_id: &str, key: &ApiKey, now: Timestamp) -> Result<(), Stop> {
+    let forgotten = now.saturating_sub(REQUEST_ID_KEPT).as_micros();
+    let claimed = sqlx::query(
+        "INSERT INTO request_id (keyspace, request_id, key_id, create_time_us) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (keyspace, request_id)
+         DO UPDATE SET key_id = excluded.key_id, create_time_us = excluded.create_time_us
+         WHERE request_id.create_time_us < $5",
+    )
+    .bind(&key.keyspace)
+    .bind(request_id)
+    .bind(key.id.as_str())
+    .bind(now.as_micros())
+    .bind(forgotten)
+    .execute(&mut *conn)
+    .await?;
+    if claimed.rows_affected() == 0 {
+        let holder = sqlx::query_scalar("SELECT key_id FROM request_id WHERE keyspace = $1 AND request_id = $2");
+        let holder: String = holder.bind(&key.keyspace).bind(request_id).fetch_one(conn).await?;
+        return Err(Refusal::RequestIdUsed(KeyId::from_text(holder)).into());
+    }
+    let prune = sqlx::query(
+        "DELETE FROM request_id WHERE (keyspace, request_id) IN
+             (SELECT keyspace, request_id FROM request_id WHERE create_time_us < $1 ORDER BY create_time_us LIMIT $2)",
+    );
+    prune.bind(forgotten).bind(PRUNED_MAX).execute(conn).await?;
+    Ok(())
+}
+
+async fn insert(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(), StoreError> {
+    let revocation = key.revocation.as_ref();
+    sqlx::query(
+        "INSERT INTO api_key (id, keyspace, name, name_folded, description, subject, scopes, claims, metadata, enabled,
+             created_by, create_time_us, update_time_us, expire_time_us, revoke_time_us, revocation_reason,
+             revocation_comment, last_use_time_us, revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+    )
+    .bind(key.id.as_str())
+    .bind(&key.keyspace)
+    .bind(&key.name)
+    .bind(folded(&key.name))
+    .bind(&key.description)
+    .bind(&key.subject)
+    .bind(to_json(&key.scopes)?)
+    .bind(to_json(&key.claims)?)
+    .bind(to_json(&key.metadata)?)
+    .bind(key.enabled)
+    .bind(&key.created_by)
+    .bind(key.create_time.as_micros())
+    .bind(key.update_time.as_micros())
+    .bind(time(key.expire_time))
+    .bind(revocation.map(|r| r.at.as_micros()))
+    .bind(revocation.map(|r| r.reason as i16))
+    .bind(revocation.map(|r| &r.comment))
+    .bind(time(key.last_use_time))
+    .bind(key.revision)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes what can change about a key, its secrets and its last use apart.
+async fn save(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(), StoreError> {
+    let revocation = key.revocation.as_ref();
+    let saved = sqlx::query(
+        "UPDATE api_key SET name = $2, name_folded = $3, description = $4, scopes = $5, claims = $6, metadata = $7,
+             enabled = $8, update_time_us = $9, expire_time_us = $10, revoke_time_us = $11, revocation_reason = $12,
+             revocation_comment = $13, revision = $14
+         WHERE id = $1",
+    )
+    .bind(key.id.as_str())
+    .bind(&key.name)
+    .bind(folded(&key.name))
+    .bind(&key.description)
+    .bind(to_json(&key.scopes)?)
+    .bind(to_json(&key.claims)?)
+    .bind(to_json(&key.metadata)?)
+    .bind(key.enabled)
+    .bind(key.update_time.as_micros())
+    .bind(time(key.expire_time))
+    .bind(revocation.map(|r| r.at.as_micros()))
+    .bind(revocation.map(|r| r.reason as i16))
+    .bind(revocation.map(|r| &r.comment))
+    .bind(key.revision)
+    .execute(conn)
+    .await?;
+    one_row(saved.rows_affected())
+}
+
+async fn insert_labels(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(), StoreError> {
+    if key.metadata.is_empty() {
+        return Ok(());
+    }
+    let mut sql = QueryBuilder::new("INSERT INTO api_key_metadata (name, value, key_id) ");
+    sql.push_values(&key.metadata, |mut row, (name, value)| {
+        row.push_bind(name).push_bind(value).push_bind(key.id.as_str());
+    });
+    sql.build().execute(conn).await?;
+    Ok(())
+}
+
+/// Stores `secret` as the newest of `key`, whose `secrets` begin with it.
+async fn insert_secret(conn: &mut SqliteConnection, key: &ApiKey, secret: &NewSecret) -> Result<(), StoreError> {
+    let info = key.secrets.first().filter(|info| info.public_prefix == secret.public_prefix);
+    let info = info.ok_or_else(|| StoreError::fault("the secret is not the key's newest"))?;
+    let (kind, verifier) = verifier_columns(&secret.verifier);
+    sqlx::query(
+        "INSERT INTO api_key_secret
+             (public_prefix, key_id, generation, verifier_kind, verifier, create_time_us, expire_time_us)
+         SELECT $1, $2, coalesce(max(generation), 0) + 1, $3, $4, $5, $6 FROM api_key_secret WHERE key_id = $2",
+    )
+    .bind(secret.public_prefix.as_str())
+    .bind(key.id.as_str())
+    .bind(kind)
+    .bind(verifier)
+    .bind(info.create_time.as_micros())
+    .bind(time(info.expire_time))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Brings the secrets of `before` to what they are in `after`, new ones apart.
+async fn keep_secrets(conn: &mut SqliteConnection, before: &[SecretInfo], after: &ApiKey) -> Result<(), StoreError> {
+    for secret in before {
+        let kept = after.secrets.iter().find(|kept| kept.public_prefix == secret.public_prefix);
+        let change = match kept {
+            Some(kept) => sqlx::query("UPDATE api_key_secret SET expire_time_us = $2 WHERE public_prefix = $1")
+                .bind(secret.public_prefix.as_str())
+                .bind(time(kept.expire_time)),
+            None => {
+                sqlx::query("DELETE FROM api_key_secret WHERE public_prefix = $1").bind(secret.public_prefix.as_str())
+            }
+        };
+        one_row(change.execute(&mut *conn).await?.rows_affected())?;
+    }
+    Ok(())
+}
+
+/// See [`crate::store::Store::update_key`].
+pub async fn update(
+    conn: &mut SqliteConnection,
+    id: &KeyId,
+    patch: &Patch,
+    revision: Option<i64>,
+    by: &Actor,
+) -> Result<ApiKey, Stop> {
+    let mut key = find(conn, id).await?.ok_or(Refusal::KeyNotFound)?;
+    if revision.is_some_and(|revision| revision != key.revision) {
+        return Err(Refusal::EtagMismatch.into());
+    }
+    let changes = key.update(patch, by.at);
+    if changes.is_empty() {
+        return Ok(key);
+    }
+    save(conn, &key).await?;
+    if changes.contains_key("metadata") {
+        let forget = sqlx::query("DELETE FROM api_key_metadata WHERE key_id = $1").bind(id.as_str());
+        forget.execute(&mut *conn).await?;
+        insert_labels(conn, &key).await?;
+    }
+    record(conn, by, "UpdateApiKey", &key, &changes).await?;
+    Ok(key)
+}
+
+/// See [`crate::store::Store::rotate_key`].
+pub async fn rotate(
+    conn: &mut SqliteConnection,
+    id: &KeyId,
+    newest: &NewSecret,
+    overlap: Duration,
+    by: &Actor,
+) -> Result<ApiKey, Stop> {
+    let mut key = find(conn, id).await?.ok_or(Refusal::KeyNotFound)?;
+    let before = key.secrets.clone();
+    let changes = key.rotate(newest.public_prefix.clone(), overlap, by.at).map_err(|ended| match ended {
+        Ended::Revoked => Refusal::KeyRevoked,
+        Ended::Expired => Refusal::KeyExpired,
+    })?;
+    save(conn, &key).await?;
+    keep_secrets(conn, &before, &key).await?;
+    insert_secret(conn, &key, newest).await?;
+    record(conn, by, "RotateApiKey", &key, &changes).await?;
+    Ok(key)
+}
+
+/// See [`crate::store::Store::revoke_key`].
+pub async fn revoke(
+    conn: &mut SqliteConnection,
+    id: &KeyId,
+    revocation: &Revocation,
+    by: &Actor,
+) -> Result<ApiKey, Stop> {
+    let mut key = find(conn, id).await?.ok_or(Refusal::KeyNotFound)?;
+    let changes = key.revoke(revocation);
+    if !changes.is_empty() {
+        save(conn, &key).await?;
+        record(conn, by, "RevokeApiKey", &key, &changes).await?;
+    }
+    Ok(key)
+}
+
+/// See [`crate::store::Store::delete_key`].
+pub async fn delete(conn: &mut SqliteConnection, id: &KeyId, by: &Actor) -> Result<(), Stop> {
+    let key = find(conn, id).await?.ok_or(Refusal::KeyNotFound)?;
+    let deleted = sqlx::query("DELETE FROM api_key WHERE id = $1").bind(id.as_str()).execute(&mut *conn).await?;
+    one_row(deleted.rows_affected())?;
+    record(conn, by, "DeleteApiKey", &key, &key.audited()).await
+}
+
+/// See [`crate::store::Store::record_uses`].
+pub async fn record_uses(conn: &mut SqliteConnection, uses: &[(KeyId, Timestamp)]) -> Result<(), Stop> {
+    for (id, at) in uses {
+        // No row: the key is gone, or was used later.
+        sqlx::query("UPDATE api_key SET last_use_time_us = $2 WHERE id = $1 AND coalesce(last_use_time_us < $2, true)")
+            .bind(id.as_str())
+            .bind(at.as_micros())
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn record(
+    conn: &mut SqliteConnection,
+    by: &Actor,
+    action: &'static str,
+    key: &ApiKey,
+    changes: &Json,
+) -> Result<(), Stop> {
+    let deed = Deed { action, keyspace: &key.keyspace, key_id: Some(&key.id), changes };
+    Ok(events::record(conn, by, deed).await?)
+}

@@ -1,0 +1,178 @@
+//! One SQLite file, one process.
+//!
+//! Reads go to a few connections that cannot write; changes go through the one [`writer`]. A read sees one commit as a
+//! whole, the last.
+
+mod events;
+mod keys;
+mod keyspaces;
+mod lock;
+mod open;
+mod search;
+mod writer;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::SqlitePool;
+
+use self::writer::{Doing, Writer};
+use super::error::{Stop, one_row, unrefused};
+use super::row::InstallationRow;
+use super::{
+    Actor, ConnectError, Event, EventQuery, Found, Installation, KeyPage, KeyQuery, NewKey, Outcome, Schema, Store,
+    StoreError,
+};
+use crate::clock::Timestamp;
+use crate::key::id::KeyId;
+use crate::key::keyspace::{Keyspace, KeyspacePatch};
+use crate::key::permission::Reach;
+use crate::key::record::{ApiKey, NewSecret, Patch, Revocation};
+
+pub use self::open::migrate;
+
+/// The store in a SQLite file.
+#[derive(Debug)]
+pub struct Sqlite {
+    writer: Writer,
+    readers: SqlitePool,
+    /// Whether a write failed for a reason that may pass, and none was seen to succeed since.
+    ailing: AtomicBool,
+}
+
+impl Sqlite {
+    /// Opens the file that `url` names; makes it if there is none.
+    pub async fn open(url: &str, schema: Schema) -> Result<Self, ConnectError> {
+        let opened = open::open(url, schema).await?;
+        let readers = open::readers(&opened.options);
+        let writer = Writer::start(opened.conn, opened.options, opened.lock);
+        Ok(Self { writer, readers, ailing: AtomicBool::new(false) })
+    }
+
+    async fn write<T, W>(&self, work: W) -> Outcome<T>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut sqlx::SqliteConnection) -> Doing<'c, Result<T, Stop>> + Send + 'static,
+    {
+        let result = self.writer.write(work).await;
+        if matches!(result, Err(StoreError::Unavailable(_))) {
+            self.ailing.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+
+    /// A write that changes nothing anybody asks for, but reaches the disk.
+    async fn probe(&self) -> Result<(), StoreError> {
+        let written = self.write(|conn| {
+            Box::pin(async move {
+                let turn_over = sqlx::query("UPDATE installation SET write_probe = 1 - write_probe");
+                Ok(one_row(turn_over.execute(conn).await?.rows_affected())?)
+            })
+        });
+        unrefused(written.await)
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn installation(&self) -> Result<Installation, StoreError> {
+        let row: InstallationRow =
+            sqlx::query_as("SELECT page_token_key, bootstrapped FROM installation").fetch_one(&self.readers).await?;
+        row.try_into()
+    }
+
+    async fn bootstrap(&self, key: &NewKey, by: &Actor) -> Result<bool, StoreError> {
+        let (key, by) = (key.clone(), by.clone());
+        unrefused(self.write(move |conn| Box::pin(async move { keys::bootstrap(conn, &key, &by).await })).await)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        if self.ailing.swap(false, Ordering::Relaxed) {
+            return self.probe().await;
+        }
+        sqlx::query("SELECT id FROM installation").execute(&self.readers).await?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        // The writer last: it holds the lock.
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    async fn create_keyspace(&self, keyspace: &Keyspace, by: &Actor) -> Outcome<()> {
+        let (keyspace, by) = (keyspace.clone(), by.clone());
+        self.write(move |conn| Box::pin(async move { keyspaces::create(conn, &keyspace, &by).await })).await
+    }
+
+    async fn keyspace(&self, id: &str) -> Result<Option<Keyspace>, StoreError> {
+        keyspaces::find(&mut *self.readers.acquire().await?, id).await
+    }
+
+    async fn list_keyspaces(&self, within: &Reach, after: &str, limit: usize) -> Result<Vec<Keyspace>, StoreError> {
+        keyspaces::list(&self.readers, within, after, limit).await
+    }
+
+    async fn update_keyspace(
+        &self,
+        id: &str,
+        patch: &KeyspacePatch,
+        revision: Option<i64>,
+        by: &Actor,
+    ) -> Outcome<Keyspace> {
+        let (id, patch, by) = (id.to_owned(), patch.clone(), by.clone());
+        self.write(move |conn| Box::pin(async move { keyspaces::update(conn, &id, &patch, revision, &by).await })).await
+    }
+
+    async fn delete_keyspace(&self, id: &str, by: &Actor) -> Outcome<()> {
+        let (id, by) = (id.to_owned(), by.clone());
+        self.write(move |conn| Box::pin(async move { keyspaces::delete(conn, &id, &by).await })).await
+    }
+
+    async fn create_key(&self, key: &NewKey, by: &Actor) -> Outcome<()> {
+        let (key, by) = (key.clone(), by.clone());
+        self.write(move |conn| Box::pin(async move { keys::create(conn, &key, &by).await })).await
+    }
+
+    async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
+        keys::find(&mut *self.readers.acquire().await?, id).await
+    }
+
+    async fn list_keys(&self, query: &KeyQuery) -> Result<KeyPage, StoreError> {
+        search::list(&self.readers, query).await
+    }
+
+    async fn update_key(&self, id: &KeyId, patch: &Patch, revision: Option<i64>, by: &Actor) -> Outcome<ApiKey> {
+        let (id, patch, by) = (id.clone(), patch.clone(), by.clone());
+        self.write(move |conn| Box::pin(async move { keys::update(conn, &id, &patch, revision, &by).await })).await
+    }
+
+    async fn rotate_key(&self, id: &KeyId, newest: &NewSecret, overlap: Duration, by: &Actor) -> Outcome<ApiKey> {
+        let (id, newest, by) = (id.clone(), newest.clone(), by.clone());
+        self.write(move |conn| Box::pin(async move { keys::rotate(conn, &id, &newest, overlap, &by).await })).await
+    }
+
+    async fn revoke_key(&self, id: &KeyId, revocation: &Revocation, by: &Actor) -> Outcome<ApiKey> {
+        let (id, revocation, by) = (id.clone(), revocation.clone(), by.clone());
+        self.write(move |conn| Box::pin(async move { keys::revoke(conn, &id, &revocation, &by).await })).await
+    }
+
+    async fn delete_key(&self, id: &KeyId, by: &Actor) -> Outcome<()> {
+        let (id, by) = (id.clone(), by.clone());
+        self.write(move |conn| Box::pin(async move { keys::delete(conn, &id, &by).await })).await
+    }
+
+    async fn find_secret(&self, public_prefix: &str) -> Result<Option<Found>, StoreError> {
+        keys::find_secret(&self.readers, public_prefix).await
+    }
+
+    async fn record_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        let uses = uses.to_owned();
+        unrefused(self.write(move |conn| Box::pin(async move { keys::record_uses(conn, &uses).await })).await)
+    }
+
+    async fn list_events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
+        events::list(&self.readers, query).await
+    }
+}

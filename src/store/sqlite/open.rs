@@ -1,0 +1,186 @@
+//! Opening the file: the path, the lock, the connections and the schema.
+
+use std::fmt::Display;
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+
+use super::lock::Lock;
+use crate::store::error::reason;
+use crate::store::{ConnectError, Schema, migration};
+
+static MIGRATOR: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
+
+/// How long a statement waits for another program that has the file, e.g. a person's `sqlite3`.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a read waits for a reader.
+const READER_WAIT_MAX: Duration = Duration::from_secs(3);
+/// Most reads at once. Each reader has a thread and up to 2 MiB of page cache.
+const READERS_MAX: u32 = 4;
+
+/// A file that is ours: locked, and its schema as it should be.
+pub struct Opened {
+    /// Ours for as long as this lives.
+    pub lock: Lock,
+    /// How to connect for writing.
+    pub options: SqliteConnectOptions,
+    /// A connection for writing.
+    pub conn: SqliteConnection,
+    /// The versions that were applied just now.
+    pub migrated: Vec<i64>,
+}
+
+/// Opens the file that `url` names; makes it if there is none.
+pub async fn open(url: &str, schema: Schema) -> Result<Opened, ConnectError> {
+    let path = file(&path(url)?)?;
+    let lock = Lock::take(&path)?;
+    let options = options(&path).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    let refused = |e: sqlx::Error| unavailable(&path, &reason(&e));
+    let mut conn = options.connect().await.map_err(refused)?;
+    check_journal(&path, &mut conn).await?;
+    let applied = applied(&mut conn).await.map_err(refused)?;
+    let pending = migration::pending(&MIGRATOR, &applied)?;
+    if !pending.is_empty() {
+        if schema == Schema::MustBeCurrent {
+            return Err(migration::behind(&applied, &pending));
+        }
+        MIGRATOR.run(&mut conn).await.map_err(|e| migration::failed(&path.display().to_string(), &e))?;
+    }
+    Ok(Opened { lock, options, conn, migrated: pending })
+}
+
+/// Connections that can only read.
+pub fn readers(writer: &SqliteConnectOptions) -> SqlitePool {
+    let options = options(writer.get_filename()).pragma("query_only", "ON");
+    SqlitePoolOptions::new().max_connections(READERS_MAX).acquire_timeout(READER_WAIT_MAX).connect_lazy_with(options)
+}
+
+/// Brings the schema up to date; the versions that were applied now.
+pub async fn migrate(url: &str) -> Result<Vec<i64>, ConnectError> {
+    let opened = open(url, Schema::Migrate).await?;
+    let path = opened.options.get_filename();
+    opened.conn.close().await.map_err(|e| unavailable(path, &reason(&e)))?;
+    Ok(opened.migrated)
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).foreign_keys(true).busy_timeout(BUSY_TIMEOUT).disable_statement_logging()
+}
+
+/// What follows `sqlite://` (or `sqlite:`), taken as it is: no escapes, no parameters.
+fn path(url: &str) -> Result<PathBuf, ConnectError> {
+    let path = url.strip_prefix("sqlite:").unwrap_or(url);
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let bad = |why: &str| Err(ConnectError::Url(why.to_owned()));
+    match path {
+        "" => bad("sqlite:// must be followed by the path of a file"),
+        _ if path.contains(":memory:") || path.contains("mode=memory") => {
+            bad("a database in memory would lose every key; name a file")
+        }
+        _ if path.contains(['?', '\0']) => bad("sqlite:// takes a path and no parameters"),
+        // Absolute, lest SQLite take a path such as `file:x` for a URI of its own.
+        _ => std::path::absolute(path).map_err(|e| unavailable(Path::new(path), &e)),
+    }
+}
+
+/// Makes the file if there is none, and sees that it can be written. Its path without symbolic links, so that
+/// whichever way leads to it there is one lock.
+fn file(path: &Path) -> Result<PathBuf, ConnectError> {
+    if let Some(parent) = path.parent()
+        && !parent.is_dir()
+    {
+        return Err(unavailable(path, &format!("there is no directory {}", parent.display())));
+    }
+    let refused = |e| unavailable(path, &e);
+    private(OpenOptions::new().write(true).create(true).truncate(false)).open(path).map_err(refused)?;
+    path.canonicalize().map_err(refused)
+}
+
+/// Files made so are for their owner's eyes only. SQLite gives the files beside the database the same mode.
+#[cfg(unix)]
+pub fn private(options: &mut OpenOptions) -> &OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    options.mode(0o600)
+}
+
+/// The directory's rights apply.
+#[cfg(not(unix))]
+pub fn private(options: &mut OpenOptions) -> &OpenOptions {
+    options
+}
+
+/// That `path` cannot be used.
+pub fn unavailable(path: &Path, why: &impl Display) -> ConnectError {
+    ConnectError::Unavailable { what: path.display().to_string(), reason: why.to_string() }
+}
+
+/// Where a file system cannot do WAL, SQLite goes on without, and says so only when asked.
+async fn check_journal(path: &Path, conn: &mut SqliteConnection) -> Result<(), ConnectError> {
+    let mode: Result<String, _> = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(conn).await;
+    match mode {
+        Ok(mode) if mode == "wal" => Ok(()),
+        Ok(_) => Err(unavailable(path, &"its file system does not support write-ahead logging")),
+        Err(e) => Err(unavailable(path, &reason(&e))),
+    }
+}
+
+async fn applied(conn: &mut SqliteConnection) -> Result<Vec<i64>, sqlx::Error> {
+    let table = "SELECT count(*) > 0 FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'";
+    if !sqlx::query_scalar::<_, bool>(table).fetch_one(&mut *conn).await? {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar("SELECT version FROM _sqlx_migrations ORDER BY version").fetch_all(conn).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_refused() {
+        for bad in ["sqlite://", "sqlite:", "sqlite::memory:", "sqlite://:memory:", "sqlite://a.db?mode=memory"] {
+            assert!(matches!(path(bad), Err(ConnectError::Url(_))), "{bad}");
+        }
+        assert_eq!(path("sqlite:///a/b%20.db").unwrap(), Path::new("/a/b%20.db"));
+        assert_eq!(path("sqlite:x.db").unwrap(), std::env::current_dir().unwrap().join("x.db"));
+    }
+
+    #[tokio::test]
+    async fn a_start_that_fails_says_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let noise = dir.path().join("noise.db");
+        std::fs::write(&noise, "x".repeat(10_000)).unwrap();
+        for (path, why) in [
+            (dir.path().join("none/x.db"), "there is no directory"),
+            (dir.path().to_owned(), "directory"),
+            (noise, "not a database"),
+        ] {
+            let error = open(&format!("sqlite://{}", path.display()), Schema::Migrate).await.err().unwrap().to_string();
+            assert!(error.contains(why) && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_has_one_process_and_one_schema() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/x.db", dir.path().display());
+        let behind = open(&url, Schema::MustBeCurrent).await.err().unwrap();
+        assert!(matches!(behind, ConnectError::SchemaBehind { found: 0, .. }), "{behind}");
+        assert!(!migrate(&url).await.unwrap().is_empty());
+        assert_eq!(migrate(&url).await.unwrap(), [0; 0]);
+
+        let mut first = open(&url, Schema::MustBeCurrent).await.unwrap();
+        let second = open(&url, Schema::Migrate).await.err().unwrap().to_string();
+        assert!(second.contains(&format!("process {}", std::process::id())), "{second}");
+
+        let newer = "UPDATE _sqlx_migrations SET version = 99";
+        sqlx::query(newer).execute(&mut first.conn).await.unwrap();
+        drop(first);
+        let newer = open(&url, Schema::Migrate).await.err().unwrap();
+        assert!(matches!(newer, ConnectError::SchemaNewer { found: 99, .. }), "{newer}");
+    }
+}
