@@ -1,6 +1,6 @@
-//! `portcullis audit …`
+//! `portcullis audit`: who changed what, newest first.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use prost_types::Timestamp;
 
 use super::client::ClientArgs;
@@ -9,23 +9,11 @@ use super::page::Page;
 use super::parse;
 use crate::grpc::pb::{ListAuditEventsRequest, ListAuditEventsResponse};
 
-/// `audit` and what follows.
+/// Which events to show.
 #[derive(Args, Debug)]
 pub struct AuditArgs {
     #[command(flatten)]
     client: ClientArgs,
-    #[command(subcommand)]
-    command: AuditCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum AuditCommand {
-    /// List events, newest first
-    List(ListArgs),
-}
-
-#[derive(Args, Debug)]
-struct ListArgs {
     /// Only events of this keyspace [default: all that the root key may see]
     #[arg(long)]
     keyspace: Option<String>,
@@ -45,9 +33,8 @@ struct ListArgs {
     page: Page,
 }
 
-/// Runs one of them.
+/// Shows one page, or all pages as one answer.
 pub async fn run(args: AuditArgs) -> Result<Exit, Error> {
-    let AuditArgs { client, command: AuditCommand::List(args) } = args;
     let mut request = ListAuditEventsRequest {
         page_size: args.page.size(),
         page_token: args.page.token.unwrap_or_default(),
@@ -57,7 +44,7 @@ pub async fn run(args: AuditArgs) -> Result<Exit, Error> {
         start_time: args.start_time,
         end_time: args.end_time,
     };
-    let mut audit = client.connect().await?.audit();
+    let mut audit = args.client.connect().await?.audit();
     let mut answer = audit.list_audit_events(request.clone()).await?.into_inner();
     while args.page.all && !answer.next_page_token.is_empty() {
         request.page_token = answer.next_page_token;
@@ -65,5 +52,5 @@ pub async fn run(args: AuditArgs) -> Result<Exit, Error> {
         answer.audit_events.extend(next.audit_events);
         answer = ListAuditEventsResponse { audit_events: answer.audit_events, ..next };
     }
-    client.out().show(&answer)
+    args.client.out().show(&answer)
 }

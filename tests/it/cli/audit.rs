@@ -1,4 +1,4 @@
-//! `audit …`
+//! `audit`
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ fn the_trail_tells_who_did_what() {
     server.ok(&["keys", "update", &id, "--clear-scopes"]);
     server.ok(&["keys", "revoke", &id]);
 
-    let list = |args: &[&str]| server.json(&[&["audit", "list"], args].concat())["auditEvents"].clone();
+    let list = |args: &[&str]| server.json(&[&["audit"], args].concat())["auditEvents"].clone();
     let actions = |events: &Value| -> Vec<String> {
         events.as_array().unwrap().iter().map(|event| text(&event["action"])).collect()
     };
@@ -24,9 +24,9 @@ fn the_trail_tells_who_did_what() {
     assert_eq!(actions(&list(&["--end-time", "2000-01-01"])).len(), 0);
     assert_eq!(actions(&list(&["--key-id", &id, "--start-time", "2000-01-01T00:00:00Z"])).len(), 3);
 
-    let table = server.ok(&["audit", "list", "--key-id", &id]);
+    let table = server.ok(&["audit", "--key-id", &id]);
     assert!(table.starts_with("TIME ") && table.lines().count() == 4 && table.contains(r#"{"scopes":[]}"#), "{table}");
     assert!(!table.contains(&secret), "{table}");
-    assert_eq!(server.ok(&["audit", "list", "--end-time", "2000-01-01"]), "no events\n");
-    assert_eq!(server.ok(&["audit", "list", "--key-id", &id, "-q"]).lines().count(), 3);
+    assert_eq!(server.ok(&["audit", "--end-time", "2000-01-01"]), "no events\n");
+    assert_eq!(server.ok(&["audit", "--key-id", &id, "-q"]).lines().count(), 3);
 }
