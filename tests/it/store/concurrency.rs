@@ -8,7 +8,7 @@ use std::time::Duration;
 use portcullis::key::id::KeyId;
 use portcullis::store::{Refusal, Store};
 
-use super::rig::{Rig, at, by, done, every_key, new_key, new_secret};
+use super::rig::{Rig, at, by, done, every_key, new_key, new_secret, race};
 
 async fn create_some(store: Arc<dyn Store>, count: usize) -> Vec<KeyId> {
     let mut ids = Vec::with_capacity(count);
@@ -51,7 +51,7 @@ pub async fn a_reader_never_sees_half_a_rotation(rig: Rig) {
         let (store, id, over, secrets) = (rig.callers(1).await.remove(0), id.clone(), over.clone(), secrets.clone());
         tokio::spawn(async move {
             for newest in &secrets[1..] {
-                done(store.rotate_key(&id, newest, Duration::from_secs(60), &by(at(1))).await);
+                done(store.rotate_key(&id, newest, Duration::from_mins(1), &by(at(1))).await);
             }
             over.store(true, Ordering::SeqCst);
         })
@@ -86,14 +86,16 @@ pub async fn a_page_agrees_with_its_total_while_keys_come(rig: Rig) {
 
 pub async fn delete_racing_rotate_leaves_no_secret(rig: Rig) {
     let callers = rig.callers(2).await;
-    for _ in 0..40 {
+    for round in 0..40 {
         let key = rig.create(|_| ()).await;
         let newest = new_secret();
         let (by_rotator, by_deleter) = (by(at(1)), by(at(1)));
-        let (rotated, deleted) = tokio::join!(
-            callers[0].rotate_key(&key.id, &newest, Duration::from_secs(60), &by_rotator),
+        let (rotated, deleted) = race(
+            round,
+            callers[0].rotate_key(&key.id, &newest, Duration::from_mins(1), &by_rotator),
             callers[1].delete_key(&key.id, &by_deleter),
-        );
+        )
+        .await;
         done(deleted);
         let rotated = rotated.expect("an answer");
         assert!(matches!(rotated, Ok(_) | Err(Refusal::KeyNotFound)), "{rotated:?}");

@@ -16,7 +16,7 @@ use super::rig::{
     revocation,
 };
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// Somebody of this name.
 fn named(name: &str, at: Timestamp) -> Actor {
@@ -162,7 +162,7 @@ pub async fn no_event_holds_a_secret_or_verifier(rig: Rig) {
         assert!(!text.contains(lookup), "a hint shows four characters of the lookup, no more");
     }
     let Verifier::Sha256(digest) = &second.verifier else { unreachable!("made so") };
-    let hex: String = digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = digest.as_bytes().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     let list = format!("{:?}", &digest.as_bytes()[..4]);
     for part in ["argon2id", "$v=19", &hex[..16], list.trim_matches(['[', ']'])] {
         assert!(!text.contains(part), "{part} is of a verifier");

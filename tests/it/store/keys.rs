@@ -160,7 +160,7 @@ pub async fn a_deleted_key_is_gone_with_its_secrets(rig: Rig) {
     let stays = rig.create(|key| key.name = "stays".into()).await;
     let key = rig.create(|_| ()).await;
     let newest = new_secret();
-    done(rig.store.rotate_key(&key.id, &newest, Duration::from_secs(60), &by(at(1))).await);
+    done(rig.store.rotate_key(&key.id, &newest, Duration::from_mins(1), &by(at(1))).await);
     done(rig.store.delete_key(&key.id, &by(at(2))).await);
 
     assert_eq!(rig.store.key(&key.id).await.expect("an answer"), None);

@@ -7,7 +7,7 @@ use portcullis::key::permission::Reach;
 use portcullis::key::verifier::HashPolicy;
 use portcullis::store::Refusal;
 
-use super::rig::{Rig, at, by, done, new_key, new_keyspace, refused};
+use super::rig::{Rig, at, by, done, new_key, new_keyspace, race, refused};
 
 fn shown_as(name: &str) -> KeyspacePatch {
     KeyspacePatch { display_name: Some(name.into()), ..KeyspacePatch::default() }
@@ -84,7 +84,7 @@ pub async fn each_setting_changes_alone(rig: Rig) {
         shown_as("Ätzend 🔑"),
         KeyspacePatch { key_prefix: Some("other".parse().expect("a prefix")), ..KeyspacePatch::default() },
         KeyspacePatch { allowed_subject_types: Some(vec!["org".into()]), ..KeyspacePatch::default() },
-        KeyspacePatch { default_ttl: Some(Some(Duration::from_secs(60))), ..KeyspacePatch::default() },
+        KeyspacePatch { default_ttl: Some(Some(Duration::from_mins(1))), ..KeyspacePatch::default() },
         KeyspacePatch { max_ttl: Some(Some(Duration::from_secs(90))), ..KeyspacePatch::default() },
         KeyspacePatch { allow_wildcard_scopes: Some(true), ..KeyspacePatch::default() },
         KeyspacePatch { hash_policy: Some(HashPolicy::Argon2id), ..KeyspacePatch::default() },
@@ -239,12 +239,13 @@ pub async fn of_two_patches_with_one_revision_one_wins(rig: Rig) {
 pub async fn delete_racing_create_key_leaves_no_orphan(rig: Rig) {
     let callers = rig.callers(2).await;
     let mut deleted_first = 0;
-    for _ in 0..40 {
+    for round in 0..40 {
         rig.create_keyspace(|_| ()).await;
         let new = new_key(|key| key.keyspace = "acme".into());
         let (by_creator, by_deleter) = (by(at(1)), by(at(1)));
         let (created, deleted) =
-            tokio::join!(callers[0].create_key(&new, &by_creator), callers[1].delete_keyspace("acme", &by_deleter));
+            race(round, callers[0].create_key(&new, &by_creator), callers[1].delete_keyspace("acme", &by_deleter))
+                .await;
         match (created.expect("an answer"), deleted.expect("an answer")) {
             (Ok(()), Err(Refusal::KeyspaceNotEmpty)) => {
                 assert_eq!(rig.get(&new.key.id).await, new.key);

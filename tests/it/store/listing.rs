@@ -145,7 +145,7 @@ pub async fn listed_keys_are_whole(rig: Rig) {
                 key.metadata = labels(&[("n", &second.to_string()), ("all", "yes")]);
             })
             .await;
-        let overlap = std::time::Duration::from_secs(60);
+        let overlap = std::time::Duration::from_mins(1);
         let mut key = done(rig.store.rotate_key(&key.id, &new_secret(), overlap, &by(at(6))).await);
         if second == 3 {
             key = rig.revoke(&key.id).await;

@@ -195,5 +195,5 @@ async fn sqlite_refuses_a_second_process() {
 // For the same reason only PostgreSQL can be migrated by several at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_is_migrated_once_by_four() {
-    schema::postgres_is_migrated_once_by_four().await;
+    Box::pin(schema::postgres_is_migrated_once_by_four()).await;
 }

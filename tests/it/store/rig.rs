@@ -125,6 +125,15 @@ pub fn refused<T: Debug>(outcome: Outcome<T>) -> Refusal {
     outcome.expect("an answer").expect_err("a refusal")
 }
 
+/// Both at once; the second sets out first in every other round.
+pub async fn race<A, B>(round: usize, first: impl Future<Output = A>, second: impl Future<Output = B>) -> (A, B) {
+    if round.is_multiple_of(2) {
+        return tokio::join!(first, second);
+    }
+    let (second, first) = tokio::join!(second, first);
+    (first, second)
+}
+
 /// The point `seconds` into the test.
 pub const fn at(seconds: i64) -> Timestamp {
     // Not a whole second: what is kept must be kept to the microsecond.

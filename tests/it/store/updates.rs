@@ -151,6 +151,6 @@ pub async fn updates_without_a_revision_all_count(rig: Rig) {
     }
     let mut revisions = updates.join_all().await;
     revisions.sort_unstable();
-    assert_eq!(revisions, (2..=UPDATES as i64 + 1).collect::<Vec<_>>());
+    assert!(revisions.into_iter().eq((2..).take(UPDATES)), "each counted once");
     assert_eq!(rig.events_of(&key.id).await.len(), UPDATES + 1);
 }

@@ -127,17 +127,9 @@ impl<'a> Case<'a> {
                 assert_eq!(answer.as_ref(), self.reference.keyspaces.get(id), "{shown}");
             }
             Operation::Create { which, like, expires_after_us, request_id } => {
-                let made = new_key(|key| {
-                    *key = ApiKey { id: key.id.clone(), ..like };
-                    key.keyspace = self.keyspaces[which].clone();
-                    key.create_time = now;
-                    key.expire_time = expires_after_us.map(|after| Timestamp::from_micros(now.as_micros() + after));
-                });
-                let new = NewKey { request_id: request_id.map(|number| format!("r-{number}")), ..made };
-                self.ids.push(new.key.id.clone());
-                self.public_prefixes.push(new.secret.public_prefix.as_str().into());
-                let answer = self.store.create_key(&new, &by).await.expect("an answer");
-                assert_eq!(answer, self.reference.create_key(new, &by), "{shown}");
+                let expire_time = expires_after_us.map(|after| Timestamp::from_micros(now.as_micros() + after));
+                let like = ApiKey { keyspace: self.keyspaces[which].clone(), create_time: now, expire_time, ..like };
+                self.create(like, request_id).await;
             }
             Operation::Read { pick } => {
                 let id = self.id(pick);
@@ -179,27 +171,44 @@ impl<'a> Case<'a> {
                 self.compare_secret(&public_prefix).await;
             }
             Operation::List { which, like, active, unused_since_ago_us, after } => {
-                let query = KeyQuery {
-                    keyspace: self.keyspaces[which].clone(),
+                let keyspace = self.keyspaces[which].clone();
+                let unused_since = unused_since_ago_us.map(|ago| Timestamp::from_micros(now.as_micros() - ago));
+                // Behind a key that may be of the other keyspace, or gone.
+                let after = after.map(|pick| self.id(pick)).map(|id| {
+                    let created = self.reference.keys.get(&id).map_or(now, |key| key.create_time);
+                    (created, id)
+                });
+                self.compare_list(&KeyQuery {
+                    keyspace,
                     active_at: active.then_some(now),
-                    unused_since: unused_since_ago_us.map(|ago| Timestamp::from_micros(now.as_micros() - ago)),
-                    // Behind a key that may be of the other keyspace, or gone.
-                    after: after.map(|pick| {
-                        let id = self.id(pick);
-                        (self.reference.keys.get(&id).map_or(now, |key| key.create_time), id)
-                    }),
+                    unused_since,
+                    after,
                     ..like
-                };
-                let answer = self.store.list_keys(&query).await.expect("an answer");
-                assert_eq!(answer, self.reference.list_keys(&query), "{shown}");
+                })
+                .await;
             }
             Operation::ListEvents { which, pick, limit } => {
-                let within =
-                    Reach::Only(which.map_or_else(|| self.keyspaces.to_vec(), |w| vec![self.keyspaces[w].clone()]));
+                let these = which.map_or(&self.keyspaces[..], |which| &self.keyspaces[which..=which]);
+                let within = Reach::Only(these.to_vec());
                 let key_id = pick.map(|pick| self.id(pick));
                 self.compare_events(&EventQuery { within, key_id, limit, ..every_event() }).await;
             }
         }
+    }
+
+    async fn create(&mut self, like: ApiKey, request_id: Option<u8>) {
+        let made = new_key(|key| *key = ApiKey { id: key.id.clone(), ..like });
+        let new = NewKey { request_id: request_id.map(|number| format!("r-{number}")), ..made };
+        self.ids.push(new.key.id.clone());
+        self.public_prefixes.push(new.secret.public_prefix.as_str().into());
+        let by = self.actor();
+        let answer = self.store.create_key(&new, &by).await.expect("an answer");
+        assert_eq!(answer, self.reference.create_key(new, &by), "of a creation");
+    }
+
+    async fn compare_list(&self, query: &KeyQuery) {
+        let page = self.store.list_keys(query).await.expect("an answer");
+        assert_eq!(page, self.reference.list_keys(query), "{query:?}");
     }
 
     async fn compare_secret(&self, public_prefix: &str) {
@@ -216,8 +225,7 @@ impl<'a> Case<'a> {
     async fn compare_everything(&self) {
         for keyspace in &self.keyspaces {
             let query = KeyQuery { keyspace: keyspace.clone(), ..every_key() };
-            let page = self.store.list_keys(&query).await.expect("an answer");
-            assert_eq!(page, self.reference.list_keys(&query));
+            self.compare_list(&query).await;
         }
         for id in &self.ids {
             let key = self.store.key(id).await.expect("an answer");
