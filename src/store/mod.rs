@@ -26,7 +26,7 @@ use crate::key::verifier::Verifier;
 pub use error::{BoxError, ConnectError, StoreError};
 
 /// How long a request_id is remembered.
-pub const REQUEST_ID_KEPT: Duration = Duration::from_secs(24 * 3600);
+pub const REQUEST_ID_KEPT: Duration = Duration::from_hours(24);
 
 /// Opens the store that `url` names: `sqlite://PATH`, or `postgres://…` (`postgresql://…`).
 ///

@@ -3,6 +3,7 @@
 //! A commit waits for the disk. Changes that arrive meanwhile share the next one, so that many writers cost hardly
 //! more than one. None is answered before the commit that holds it.
 
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::lock::Lock;
 use crate::store::error::{Stop, outcome};
-use crate::store::{Outcome, StoreError};
+use crate::store::{BoxError, Outcome, StoreError};
 
 /// Most changes that wait for the writer. Each holds one request's worth of memory: up to some 50 KiB, mostly 1 KiB.
 const QUEUE_LEN_MAX: usize = 1_024;
@@ -94,9 +95,9 @@ struct Committer {
 
 impl Committer {
     async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        let mut batch = Vec::with_capacity(BATCH_LEN_MAX);
+        let mut batch = Vec::new();
         while jobs.recv_many(&mut batch, BATCH_LEN_MAX).await > 0 {
-            if let Err(error) = self.commit(batch.drain(..)).await {
+            if let Err(error) = self.commit(mem::take(&mut batch)).await {
                 tracing::warn!(%error, "a commit failed; its changes were answered as uncertain");
             }
         }
@@ -107,12 +108,18 @@ impl Committer {
 
     /// Makes and commits the changes of `batch`. If that fails as a whole the connection is given up, for what state
     /// it is in is unknown, and the callers find their answers dropped.
-    async fn commit(&mut self, batch: impl Iterator<Item = Job>) -> Result<(), sqlx::Error> {
+    async fn commit(&mut self, batch: Vec<Job>) -> Result<(), BoxError> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
             None => self.options.connect().await?,
         };
-        match transact(&mut conn, batch).await {
+        // A task of its own: should a change panic, its batch dies and not the writer.
+        let (conn, done) = tokio::spawn(async move {
+            let done = transact(&mut conn, batch).await;
+            (conn, done)
+        })
+        .await?;
+        match done {
             Ok(done) => {
                 self.conn = Some(conn);
                 for done in done {
@@ -122,13 +129,13 @@ impl Committer {
             }
             Err(error) => {
                 conn.close().await.ok();
-                Err(error)
+                Err(error.into())
             }
         }
     }
 }
 
-async fn transact(conn: &mut SqliteConnection, batch: impl Iterator<Item = Job>) -> Result<Vec<Done>, sqlx::Error> {
+async fn transact(conn: &mut SqliteConnection, batch: Vec<Job>) -> Result<Vec<Done>, sqlx::Error> {
     let mut all = Vec::new();
     run(conn, "BEGIN IMMEDIATE").await?;
     for job in batch {
@@ -201,12 +208,27 @@ mod tests {
     async fn when_the_transaction_is_lost_nothing_is_acknowledged() {
         let (writer, _dir) = writer().await;
         // What SQLite may do by itself when the disk is full.
-        let (first, lost, last) = tokio::join!(
+        let (before, lost, after) = tokio::join!(
             execute(&writer, RENAME_DEFAULT, false),
             execute(&writer, "ROLLBACK", true),
             execute(&writer, RENAME_SYSTEM, false),
         );
-        for answer in [first, lost, last] {
+        for answer in [before, lost, after] {
+            assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+        }
+        assert_eq!(names(&writer).await, "Default,System");
+        execute(&writer, RENAME_DEFAULT, false).await.unwrap().unwrap();
+        assert_eq!(names(&writer).await, "d,System");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_panics_takes_its_batch_with_it_and_no_more() {
+        let (writer, _dir) = writer().await;
+        let (first, panicked) = tokio::join!(
+            execute(&writer, RENAME_DEFAULT, false),
+            writer.write::<(), _>(|_| Box::pin(async { panic!("a fault in a change") })),
+        );
+        for answer in [first, panicked] {
             assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
         }
         assert_eq!(names(&writer).await, "Default,System");
