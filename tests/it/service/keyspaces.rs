@@ -19,6 +19,7 @@ over_both_stores![
     keyspaces_come_in_pages,
 ];
 
+#[expect(clippy::unnecessary_wraps, reason = "as the fields want it")]
 fn seconds(seconds: i64) -> Option<prost_types::Duration> {
     Some(prost_types::Duration { seconds, nanos: 0 })
 }

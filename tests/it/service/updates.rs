@@ -1,5 +1,7 @@
 //! UpdateApiKey: masks and etags.
 
+use std::collections::BTreeMap;
+
 use portcullis::grpc::pb::{self, ApiKeyState, CreateApiKeyRequest, ErrorReason, UpdateApiKeyRequest, Verdict};
 use tonic::Code;
 
@@ -34,7 +36,7 @@ async fn a_mask_names_what_changes(backend: Backend) {
     let expect = pb::ApiKey {
         name: "new".into(),
         description: String::new(),
-        metadata: Default::default(),
+        metadata: BTreeMap::default(),
         update_time: changed.update_time,
         etag: changed.etag.clone(),
         ..key.clone()

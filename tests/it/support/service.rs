@@ -25,7 +25,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use super::backend::{Backend, Fixture};
 
 /// How long a test waits for what must come: far longer than it takes, so that load does not matter.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Asks again until the answer is there.
 pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
@@ -42,7 +42,8 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
 
 /// A running service.
 pub struct Service {
-    pub fixture: Fixture,
+    /// Its store lives as long as it does.
+    _fixture: Fixture,
     pub channel: Channel,
     /// The first root key.
     pub root_key: String,
@@ -75,7 +76,7 @@ impl Service {
             false
         }));
         let channel = Endpoint::from_shared(address).expect("an address").connect().await.expect("it listens");
-        Self { fixture, channel, root_key, stop: Some(stop), running: Some(running) }
+        Self { _fixture: fixture, channel, root_key, stop: Some(stop), running: Some(running) }
     }
 
     /// Ends the service in order.
