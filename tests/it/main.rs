@@ -1,4 +1,7 @@
 //! The integration tests, as one binary: it links once, and one PostgreSQL serves them all.
 
+mod clients;
+mod house_rules;
+mod readme;
 mod service;
 mod support;
