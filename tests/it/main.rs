@@ -2,6 +2,8 @@
 
 mod clients;
 mod house_rules;
+mod key_format;
 mod readme;
 mod service;
+mod store;
 mod support;
