@@ -40,6 +40,9 @@ pub struct Cli {
 
 /// What `serve` is told.
 #[derive(Args, Debug)]
+#[command(after_help = "The variable PORTCULLIS_BOOTSTRAP_ROOT_KEY supplies the first root key of an empty store; \
+                        without it one is made and printed. There is no flag for it: every user of the machine could \
+                        see it.")]
 pub struct ServeArgs {
     #[command(flatten)]
     flags: Flags,

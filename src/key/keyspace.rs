@@ -115,8 +115,15 @@ impl Keyspace {
     }
 }
 
-fn in_words(ttl: Duration) -> String {
-    humantime::format_duration(ttl).to_string()
+/// A length of time as people would type it. Days are the longest unit: months and years are not all of a length.
+pub fn in_words(length: Duration) -> String {
+    let days = length.as_secs() / 86_400;
+    let rest = length - Duration::from_secs(days * 86_400);
+    match (days, rest.is_zero()) {
+        (0, _) => humantime::format_duration(rest).to_string(),
+        (_, true) => format!("{days}d"),
+        (_, false) => format!("{days}d {}", humantime::format_duration(rest)),
+    }
 }
 
 fn set<T>(field: &mut T, to: Option<T>) {
@@ -130,4 +137,18 @@ pub fn is_keyspace_id(text: &str) -> bool {
     text.len() <= 40
         && text.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_in_words() {
+        for words in ["0s", "90s", "12h", "1d", "365d", "36500d", "1d 30m", "400d 1h 1s"] {
+            let length = humantime::parse_duration(words).unwrap();
+            let expect = if words == "90s" { "1m 30s" } else { words };
+            assert_eq!(in_words(length), expect);
+        }
+    }
 }

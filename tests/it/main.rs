@@ -1,7 +1,10 @@
 //! The integration tests, as one binary: it links once, and one PostgreSQL serves them all.
 
 mod cli;
+mod clients;
+mod house_rules;
 mod key_format;
+mod readme;
 mod service;
 mod store;
 mod support;

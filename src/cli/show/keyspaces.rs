@@ -3,6 +3,7 @@
 use super::{lines, more, value_name};
 use crate::cli::output::{self, Shown};
 use crate::grpc::pb;
+use crate::key::keyspace;
 
 /// Answers that are one keyspace.
 macro_rules! one_keyspace {
@@ -83,9 +84,7 @@ fn table(keyspace: &pb::Keyspace) -> String {
 }
 
 fn span(span: Option<prost_types::Duration>) -> String {
-    span.and_then(|span| std::time::Duration::try_from(span).ok())
-        .map(|span| humantime::format_duration(span).to_string())
-        .unwrap_or_default()
+    span.and_then(|span| span.try_into().ok()).map(keyspace::in_words).unwrap_or_default()
 }
 
 fn hash_policy(keyspace: &pb::Keyspace) -> String {

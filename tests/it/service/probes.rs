@@ -3,12 +3,11 @@
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
-use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
-use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
 use super::Backend;
+use crate::support::reflection::reflect;
 use crate::support::service::Service;
 
 #[tokio::test]
@@ -32,25 +31,17 @@ async fn every_name_is_healthy() {
     service.stop().await;
 }
 
-async fn reflect(service: &Service, ask: MessageRequest) -> MessageResponse {
-    let request = ServerReflectionRequest { host: String::new(), message_request: Some(ask) };
-    let mut client = ServerReflectionClient::new(service.channel.clone());
-    let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.expect("v1").into_inner();
-    let answer: ServerReflectionResponse = answers.message().await.expect("an answer").expect("one");
-    answer.message_response.expect("it")
-}
-
 #[tokio::test]
 async fn reflection_tells_services_and_error_details() {
     let service = Service::start(Backend::Sqlite).await;
-    let listed = reflect(&service, MessageRequest::ListServices(String::new())).await;
+    let listed = reflect(&service.channel, MessageRequest::ListServices(String::new())).await;
     let MessageResponse::ListServicesResponse(listed) = listed else { panic!("{listed:?}") };
     let names: Vec<_> = listed.service.iter().map(|service| service.name.as_str()).collect();
     for name in ["portcullis.v1.ApiKeyService", "portcullis.v1.VerificationService", "grpc.health.v1.Health"] {
         assert!(names.contains(&name), "{names:?}");
     }
     for symbol in ["google.rpc.BadRequest", "google.rpc.ErrorInfo", "portcullis.v1.ErrorReason"] {
-        let found = reflect(&service, MessageRequest::FileContainingSymbol(symbol.into())).await;
+        let found = reflect(&service.channel, MessageRequest::FileContainingSymbol(symbol.into())).await;
         assert!(matches!(found, MessageResponse::FileDescriptorResponse(_)), "{symbol}: {found:?}");
     }
     service.stop().await;

@@ -2,4 +2,5 @@
 
 pub mod backend;
 pub mod postgres;
+pub mod reflection;
 pub mod service;

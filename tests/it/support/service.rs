@@ -1,5 +1,6 @@
 //! The service under test, in this process, over a real store and a real socket.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
 pub struct Service {
     /// Its store lives as long as it does.
     _fixture: Fixture,
+    /// Where it listens.
+    pub addr: SocketAddr,
     pub channel: Channel,
     /// The first root key.
     pub root_key: String,
@@ -68,15 +71,15 @@ impl Service {
         let server = Server::open(config, listener, clock).await.expect("a server");
         let Bootstrap::Made(secret) = server.bootstrap() else { panic!("the store was empty") };
         let root_key = secret.expose().to_owned();
-        let address = format!("http://{}", server.addr());
+        let addr = server.addr();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.run(async {
             // Dropping the service ends it too.
             let _ = stopped.await;
             false
         }));
-        let channel = Endpoint::from_shared(address).expect("an address").connect().await.expect("it listens");
-        Self { _fixture: fixture, channel, root_key, stop: Some(stop), running: Some(running) }
+        let channel = Endpoint::from_shared(format!("http://{addr}")).expect("an address").connect().await.expect("it listens");
+        Self { _fixture: fixture, addr, channel, root_key, stop: Some(stop), running: Some(running) }
     }
 
     /// Ends the service in order.
