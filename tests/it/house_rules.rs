@@ -23,19 +23,7 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("server", &["clock", "config", "grpc", "hashing", "key", "manage", "store", "verify"]),
     (
         "cli",
-        &[
-            "clock",
-            "config",
-            "grpc",
-            "hashing",
-            "key",
-            "lifecycle",
-            "manage",
-            "server",
-            "store",
-            "telemetry",
-            "verify",
-        ],
+        &["clock", "config", "grpc", "hashing", "key", "lifecycle", "manage", "server", "store", "telemetry", "verify"],
     ),
 ];
 
@@ -47,10 +35,7 @@ const ONLY_IN: [(&[&str], &[&str]); 7] = [
         &["grpc/", "server.rs", "cli/"],
     ),
     (&["SystemTime::now", "Instant::now"], &["clock.rs"]),
-    (
-        &["tokio"],
-        &["cli/", "hashing.rs", "lifecycle.rs", "main.rs", "server.rs", "store/"],
-    ),
+    (&["tokio"], &["cli/", "hashing.rs", "lifecycle.rs", "main.rs", "server.rs", "store/"]),
     // Logs are for the rest.
     (&["print!", "println!", "eprint!", "eprintln!"], &["cli/", "main.rs"]),
     // Whoever reads a secret must be seen here first.
@@ -272,7 +257,10 @@ fn holds_secret(field: &str) -> (bool, bool) {
     if !SECRET_FIELDS.contains(&name) {
         return (false, false);
     }
-    (matches!(kind, "String" | "Option<String>" | "Vec<u8>" | "Box<str>" | "Arc<str>"), kind.ends_with("str") && kind.starts_with('&'))
+    (
+        matches!(kind, "String" | "Option<String>" | "Vec<u8>" | "Box<str>" | "Arc<str>"),
+        kind.ends_with("str") && kind.starts_with('&'),
+    )
 }
 
 #[test]

@@ -158,14 +158,9 @@ fn words(line: &str) -> Vec<String> {
 #[test]
 fn every_link_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for document in [
-        "README.md",
-        "CHANGELOG.md",
-        "CONTRIBUTING.md",
-        "deploy/README.md",
-        "docs/configuration.md",
-        "docs/errors.md",
-    ] {
+    for document in
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "deploy/README.md", "docs/configuration.md", "docs/errors.md"]
+    {
         let path = root.join(document);
         let text = fs::read_to_string(&path).expect(document);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

@@ -78,7 +78,8 @@ impl Service {
             let _ = stopped.await;
             false
         }));
-        let channel = Endpoint::from_shared(format!("http://{addr}")).expect("an address").connect().await.expect("it listens");
+        let channel =
+            Endpoint::from_shared(format!("http://{addr}")).expect("an address").connect().await.expect("it listens");
         Self { _fixture: fixture, addr, channel, root_key, stop: Some(stop), running: Some(running) }
     }
 
