@@ -250,13 +250,13 @@ impl Config {
 /// A database URL as it may be shown: passwords stand before the last `@`, or among the parameters.
 pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let rest = rest.split_once('?').map_or(rest, |(before, _)| before);
+    let without_parameters = |text: &str| text.split('?').next().unwrap_or_default().to_owned();
     match rest.rsplit_once('@') {
         Some((login, host)) => {
-            let user = login.split_once(':').map_or(login, |(user, _)| user);
-            format!("{scheme}://{user}@{host}")
+            let user = login.split([':', '?', '/']).next().unwrap_or_default();
+            format!("{scheme}://{user}@{}", without_parameters(host))
         }
-        None => format!("{scheme}://{rest}"),
+        None => format!("{scheme}://{}", without_parameters(rest)),
     }
 }
 
@@ -398,6 +398,8 @@ mod tests {
     #[test]
     fn passwords_are_not_shown() {
         assert_eq!(without_password("postgres://u:p@ss@h:5/d?password=x"), "postgres://u@h:5/d");
+        assert_eq!(without_password("postgres://u:p?w@h/d"), "postgres://u@h/d");
+        assert_eq!(without_password("postgres://h/d?password=x@y"), "postgres://h@y");
         assert_eq!(without_password("postgres://h/d"), "postgres://h/d");
         assert_eq!(without_password("sqlite://portcullis.db"), "sqlite://portcullis.db");
     }

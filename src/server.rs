@@ -23,6 +23,10 @@ use crate::grpc::details::CompleteErrors;
 use crate::grpc::health::Health;
 use crate::grpc::keyspaces::Keyspaces;
 use crate::grpc::pb;
+use crate::grpc::pb::api_key_service_server::ApiKeyServiceServer;
+use crate::grpc::pb::audit_service_server::AuditServiceServer;
+use crate::grpc::pb::keyspace_service_server::KeyspaceServiceServer;
+use crate::grpc::pb::verification_service_server::VerificationServiceServer;
 use crate::grpc::verification::Verification;
 use crate::hashing::Hashing;
 use crate::key::secret::Secret;
@@ -32,9 +36,11 @@ use crate::verify::{Uses, Verifier};
 
 /// Largest request, in bytes. Each call in flight may hold one.
 pub const REQUEST_SIZE_MAX: usize = 1024 * 1024;
+/// Largest request to what is open to strangers, health and reflection: they only ever name something.
+const OPEN_REQUEST_SIZE_MAX: usize = 16 * 1024;
 /// Most calls in flight on one connection; more wait at the client. With [`REQUEST_SIZE_MAX`] this bounds what one
-/// connection can make the server hold.
-const STREAMS_MAX: u32 = 1_000;
+/// connection of a caller's can make the server hold.
+const STREAMS_MAX: u32 = 256;
 /// How long a connection's TLS handshake may take.
 const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silent connections are asked for a sign of life this often, and closed without one.
@@ -142,7 +148,8 @@ impl Server {
         let mut background = std::pin::pin!(background);
 
         let callers = Callers::new(self.verifier.clone());
-        let routes = routes(&callers, &self.management, &self.verifier, &self.clock).add_service(health_service);
+        let routes = routes(&callers, &self.management, &self.verifier, &self.clock)
+            .add_service(health_service.max_decoding_message_size(OPEN_REQUEST_SIZE_MAX));
         let mut builder = transport::Server::builder()
             .tcp_nodelay(true)
             .max_concurrent_streams(STREAMS_MAX)
@@ -164,8 +171,7 @@ impl Server {
         };
         tracing::info!("shutting down");
         stop_background.cancel();
-        background.await.map_err(ServerError::Task)?;
-        health.set_ready(false).await;
+        health.announce_end().await;
         if graceful {
             tokio::select! {
                 () = time::sleep(self.shutdown_grace) => {}
@@ -173,10 +179,13 @@ impl Server {
             }
         }
         close.cancel();
+        // Whoever watches the health has learnt of the end; his stream must not hold it up.
+        health.end_watches().await;
         match time::timeout(self.drain_timeout, &mut serving).await {
             Ok(served) => served.map_err(ServerError::Serve)?,
             Err(_) => tracing::warn!("calls in flight did not finish in time and are cut off"),
         }
+        background.await.map_err(ServerError::Task)?;
         if let Err(error) = self.uses.flush(self.store.as_ref()).await {
             tracing::warn!(%error, "the last uses of keys could not be written");
         }
@@ -204,15 +213,10 @@ async fn warm(verifier: &Verifier, supplied: &Secret) {
 }
 
 fn routes(callers: &Callers, management: &Arc<Management>, verifier: &Arc<Verifier>, clock: &Arc<dyn Clock>) -> Routes {
-    let api_keys = ApiKeys {
-        callers: callers.clone(),
-        management: management.clone(),
-        verifier: verifier.clone(),
-        clock: clock.clone(),
-    };
-    let keyspaces = Keyspaces { callers: callers.clone(), management: management.clone() };
-    let audit = Audit { callers: callers.clone(), management: management.clone() };
-    let verification = Verification { callers: callers.clone(), verifier: verifier.clone() };
+    let api_keys = ApiKeys { management: management.clone(), verifier: verifier.clone(), clock: clock.clone() };
+    let keyspaces = Keyspaces { management: management.clone() };
+    let audit = Audit { management: management.clone() };
+    let verification = Verification { verifier: verifier.clone() };
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
@@ -223,22 +227,14 @@ fn routes(callers: &Callers, management: &Arc<Management>, verifier: &Arc<Verifi
     let built = "the descriptors were compiled with this program";
     let mut routes = Routes::builder();
     routes
+        .add_service(callers.guard(ApiKeyServiceServer::new(api_keys).max_decoding_message_size(REQUEST_SIZE_MAX)))
+        .add_service(callers.guard(KeyspaceServiceServer::new(keyspaces).max_decoding_message_size(REQUEST_SIZE_MAX)))
+        .add_service(callers.guard(AuditServiceServer::new(audit).max_decoding_message_size(REQUEST_SIZE_MAX)))
         .add_service(
-            pb::api_key_service_server::ApiKeyServiceServer::new(api_keys).max_decoding_message_size(REQUEST_SIZE_MAX),
+            callers.guard(VerificationServiceServer::new(verification).max_decoding_message_size(REQUEST_SIZE_MAX)),
         )
-        .add_service(
-            pb::keyspace_service_server::KeyspaceServiceServer::new(keyspaces)
-                .max_decoding_message_size(REQUEST_SIZE_MAX),
-        )
-        .add_service(
-            pb::audit_service_server::AuditServiceServer::new(audit).max_decoding_message_size(REQUEST_SIZE_MAX),
-        )
-        .add_service(
-            pb::verification_service_server::VerificationServiceServer::new(verification)
-                .max_decoding_message_size(REQUEST_SIZE_MAX),
-        )
-        .add_service(reflection().build_v1().expect(built))
-        .add_service(reflection().build_v1alpha().expect(built));
+        .add_service(reflection().build_v1().expect(built).max_decoding_message_size(OPEN_REQUEST_SIZE_MAX))
+        .add_service(reflection().build_v1alpha().expect(built).max_decoding_message_size(OPEN_REQUEST_SIZE_MAX));
     routes.routes()
 }
 

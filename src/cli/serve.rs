@@ -1,21 +1,24 @@
 //! `portcullis serve`: a start that a person likes, and an end that callers do not notice.
 
-use std::env;
+use std::env::{self, VarError};
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
 
 use super::exit::{Error, Exit};
 use super::output;
 use crate::clock::SystemClock;
 use crate::config::{self, BOOTSTRAP_ROOT_KEY_VARIABLE, Config, ConfigErrors, Flags};
 use crate::lifecycle::{Ending, Signals};
-use crate::manage::Bootstrap;
+use crate::manage::{self, Bootstrap};
 use crate::server::{Server, ServerError};
-use crate::store::ConnectError;
+use crate::store::{ConnectError, StoreError};
 use crate::telemetry;
 
 /// Serves until a signal comes.
@@ -23,14 +26,18 @@ pub async fn serve(flags: Flags) -> Result<Exit, Error> {
     let config = resolve(flags)?;
     let filter = EnvFilter::try_new(&config.log).expect("checked when it was resolved");
     telemetry::start(filter, config.log_format);
-    // Before anything is printed: from the first line on, a signal ends the server in order.
-    let signals = Signals::listen().map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
+    // From here on a signal ends the program in order, also while it starts.
+    let mut signals =
+        Signals::listen().map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| Error::Unreachable(format!("cannot listen on {}: {error}", config.listen)))?;
     let database = config::without_password(&config.database_url);
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let server = Server::open(config, listener, Arc::new(SystemClock)).await?;
+    let server = tokio::select! {
+        server = Server::open(config, listener, Arc::new(SystemClock)) => server?,
+        _ = signals.next() => return Ok(Exit::Done),
+    };
     greet(&server, &database, scheme);
     server.run(shutdown(signals)).await?;
     Ok(Exit::Done)
@@ -46,51 +53,60 @@ pub fn check_config(flags: Flags) -> Result<Exit, Error> {
 }
 
 fn resolve(flags: Flags) -> Result<Config, Error> {
-    let bootstrap_root_key = env::var(BOOTSTRAP_ROOT_KEY_VARIABLE).ok();
+    let bootstrap_root_key = match env::var(BOOTSTRAP_ROOT_KEY_VARIABLE) {
+        Ok(text) => Some(text),
+        Err(VarError::NotPresent) => None,
+        // No text at all is refused as any other that cannot be sent in a header.
+        Err(VarError::NotUnicode(_)) => Some(String::new()),
+    };
     Ok(flags.resolve(bootstrap_root_key)?)
 }
 
 /// Says what is where and, on a first start, the root key, once, with lines to paste next.
 fn greet(server: &Server, database: &str, scheme: &str) {
     let addr = server.addr();
-    eprintln!("portcullis {}, keys in {database}", env!("CARGO_PKG_VERSION"));
+    let mut text = format!("portcullis {}, keys in {database}\n", env!("CARGO_PKG_VERSION"));
     match server.bootstrap() {
         Bootstrap::Made(secret) => {
-            eprintln!("\nThis store is new. Its root key, shown this once:\n");
-            eprintln!("export PORTCULLIS_ROOT_KEY={}", secret.expose());
-            eprintln!("\nIn another terminal, with that line pasted, issue a key and verify it:\n");
-            greet_next(addr, scheme);
+            text += "\nThis store is new. Its root key, shown this once:\n\n";
+            text += &format!("export PORTCULLIS_ROOT_KEY={}\n", secret.expose());
+            text += "\nIn another terminal, with that line pasted, issue a key and verify it:\n\n";
+            text += &next_lines(addr, scheme);
         }
         Bootstrap::Supplied => {
-            eprintln!("This store is new. Its root key is the one in {BOOTSTRAP_ROOT_KEY_VARIABLE}.");
+            text += &format!("This store is new. Its root key is the one in {BOOTSTRAP_ROOT_KEY_VARIABLE}.\n");
         }
         Bootstrap::Done => {}
     }
-    eprintln!("listening on {addr}");
+    text += &format!("listening on {addr}\n");
+    let text = Zeroizing::new(text);
+    // Serving matters more than saying so: a closed stderr is no reason to end.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-fn greet_next(addr: SocketAddr, scheme: &str) {
+fn next_lines(addr: SocketAddr, scheme: &str) -> String {
     let program = env::current_exe().map_or_else(|_| "portcullis".to_owned(), |path| path.display().to_string());
     let here = env::current_dir().map(|dir| format!("{}/", dir.display())).unwrap_or_default();
     let program = program.strip_prefix(&here).unwrap_or(&program);
+    let mut lines = String::new();
     if format!("{scheme}://{addr}") != super::client::SERVER_DEFAULT {
-        eprintln!("export PORTCULLIS_SERVER={scheme}://{addr}");
+        let _ = writeln!(lines, "export PORTCULLIS_SERVER={scheme}://{addr}");
     }
-    eprintln!("KEY=$({program} keys create --name \"first key\" --subject user_1 --scope orders:read --quiet)");
-    eprintln!("{program} keys verify \"$KEY\" --scope orders:read");
+    lines += &format!(
+        "KEY=$({program} keys create --name \"first key\" --subject user_1 --scope orders:read --quiet)\n\
+         {program} keys verify \"$KEY\" --scope orders:read\n"
+    );
     if scheme == "http" {
-        eprintln!("\nor with grpcurl:\n");
+        lines += "\nor with grpcurl:\n\n";
         for (method, message) in [
             ("ApiKeyService/CreateApiKey", r#"'{"name": "second key", "subject": "user_1"}'"#),
             ("VerificationService/Verify", r#""{\"key\": \"$KEY\"}""#),
         ] {
-            eprintln!(
-                "grpcurl -plaintext -H \"authorization: Bearer $PORTCULLIS_ROOT_KEY\" -d {message} {addr} \
-                 portcullis.v1.{method}"
-            );
+            let header = "-H \"authorization: Bearer $PORTCULLIS_ROOT_KEY\"";
+            let _ = writeln!(lines, "grpcurl -plaintext {header} -d {message} {addr} portcullis.v1.{method}");
         }
     }
-    eprintln!();
+    lines + "\n"
 }
 
 /// Resolves at the first signal: whether callers need time to look elsewhere. A second signal aborts.
@@ -98,7 +114,7 @@ async fn shutdown(mut signals: Signals) -> bool {
     let ending = signals.next().await;
     tokio::spawn(async move {
         signals.next().await;
-        eprintln!("aborted by a second signal");
+        let _ = writeln!(std::io::stderr(), "aborted by a second signal");
         process::exit(1);
     });
     ending == Ending::Terminate
@@ -125,6 +141,9 @@ impl From<ServerError> for Error {
         match error {
             ServerError::Store(error) => error.into(),
             ServerError::TlsFile(..) => Self::Usage(with_sources(&error)),
+            ServerError::Prepare(manage::Error::Store(StoreError::Unavailable(_))) => {
+                Self::Unreachable(with_sources(&error))
+            }
             _ => Self::Failed(with_sources(&error)),
         }
     }

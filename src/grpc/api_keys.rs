@@ -4,24 +4,21 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::caller::Callers;
 use super::pb::api_key_service_server::ApiKeyService;
 use super::pb::revoke_api_key_request::Target;
-use super::{convert, pb, status, verification};
+use super::{caller, convert, pb, status, verification};
 use crate::clock::Clock;
 use crate::key::id::KeyId;
 use crate::key::keyspace::DEFAULT;
 use crate::key::permission::{Permission, Reach};
 use crate::key::record::ApiKey;
 use crate::key::secret::Secret;
-use crate::manage::{self, KeyFields, ListKeys, Management, UpdateKey, Violation};
+use crate::manage::{self, Grounds, KeyFields, ListKeys, Management, UpdateKey};
 use crate::store::Refusal;
 use crate::verify::Verifier;
 
 /// The handlers.
 pub struct ApiKeys {
-    /// Who calls.
-    pub callers: Callers,
     /// The use cases.
     pub management: Arc<Management>,
     /// For VerifyApiKey, and to revoke by secret.
@@ -42,7 +39,7 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::CreateApiKeyRequest>,
     ) -> Result<Response<pb::CreateApiKeyResponse>, Status> {
-        let caller = self.callers.authenticate(&request).await?;
+        let caller = caller::of(&request)?;
         caller.may(Permission::KeysWrite, or_default(&request.get_ref().keyspace))?;
         let asked = request.into_inner();
         let asked = convert::create_key(asked);
@@ -57,9 +54,9 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::GetApiKeyRequest>,
     ) -> Result<Response<pb::GetApiKeyResponse>, Status> {
-        let caller = self.callers.authenticate(&request).await?;
+        let caller = caller::of(&request)?;
         let reach = caller.reach(Permission::KeysRead)?;
-        let id = key_id("id", request.into_inner().id)?;
+        let id = KeyId::from_text(request.into_inner().id);
         let key = self.management.get(&id, &reach).await.map_err(status::from_manage)?;
         Ok(Response::new(pb::GetApiKeyResponse { api_key: Some(self.show(key)) }))
     }
@@ -68,7 +65,7 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::ListApiKeysRequest>,
     ) -> Result<Response<pb::ListApiKeysResponse>, Status> {
-        let caller = self.callers.authenticate(&request).await?;
+        let caller = caller::of(&request)?;
         caller.may(Permission::KeysRead, or_default(&request.get_ref().keyspace))?;
         let asked = request.into_inner();
         let asked = ListKeys {
@@ -96,14 +93,14 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::UpdateApiKeyRequest>,
     ) -> Result<Response<pb::UpdateApiKeyResponse>, Status> {
-        let caller = self.callers.authenticate(&request).await?;
+        let caller = caller::of(&request)?;
         let reach = caller.reach(Permission::KeysWrite)?;
         let asked = request.into_inner();
         let key = asked.api_key.unwrap_or_default();
         let asked = UpdateKey {
-            id: key_id("api_key.id", key.id)?,
+            id: KeyId::from_text(key.id),
             etag: key.etag,
-            mask: asked.update_mask.map(|mask| mask.paths),
+            mask: convert::mask(asked.update_mask),
             fields: KeyFields {
                 name: key.name,
                 description: key.description,
@@ -122,10 +119,10 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::RotateApiKeyRequest>,
     ) -> Result<Response<pb::RotateApiKeyResponse>, Status> {
-        let caller = self.callers.authenticate(&request).await?;
+        let caller = caller::of(&request)?;
         let reach = caller.reach(Permission::KeysWrite)?;
         let asked = request.into_inner();
-        let id = key_id("id", asked.id)?;
+        let id = KeyId::from_text(asked.id);
         let overlap = asked.overlap.map_or(0, convert::length_nanos);
         let rotated =
             self.management.rotate(&id, overlap, &reach, caller.principal()).await.map_err(status::from_manage)?;
@@ -140,19 +137,22 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::RevokeApiKeyRequest>,
     ) -> Result<Response<pb::RevokeApiKeyResponse>, Status> {
-        let caller = self.callers.authenticate(&request).await?;
+        let caller = caller::of(&request)?;
         let reach = caller.reach(Permission::KeysRevoke)?;
         let asked = request.into_inner();
-        let id = match asked.target {
-            None => return Err(missing("target", "name a key: give its id or a secret of it")),
-            Some(Target::Id(id)) => key_id("id", id)?,
-            Some(Target::Secret(secret)) => self.id_of(Secret::new(secret), &reach).await?,
+        let absent = match &asked.target {
+            None => Some("target"),
+            Some(Target::Id(id)) if id.is_empty() => Some("id"),
+            Some(_) => None,
         };
-        let key = self
-            .management
-            .revoke(&id, asked.reason, asked.comment, &reach, caller.principal())
-            .await
-            .map_err(status::from_manage)?;
+        let grounds = Grounds::check(asked.reason, asked.comment, absent).map_err(status::from_manage)?;
+        let id = match asked.target {
+            Some(Target::Secret(secret)) => self.id_of(Secret::new(secret), &reach).await?,
+            Some(Target::Id(id)) => KeyId::from_text(id),
+            None => KeyId::from_text(""),
+        };
+        let key =
+            self.management.revoke(&id, grounds, &reach, caller.principal()).await.map_err(status::from_manage)?;
         Ok(Response::new(pb::RevokeApiKeyResponse { api_key: Some(self.show(key)) }))
     }
 
@@ -160,9 +160,9 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::DeleteApiKeyRequest>,
     ) -> Result<Response<pb::DeleteApiKeyResponse>, Status> {
-        let caller = self.callers.authenticate(&request).await?;
+        let caller = caller::of(&request)?;
         let reach = caller.reach(Permission::KeysRevoke)?;
-        let id = key_id("id", request.into_inner().id)?;
+        let id = KeyId::from_text(request.into_inner().id);
         self.management.delete(&id, &reach, caller.principal()).await.map_err(status::from_manage)?;
         Ok(Response::new(pb::DeleteApiKeyResponse {}))
     }
@@ -171,12 +171,12 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::VerifyApiKeyRequest>,
     ) -> Result<Response<pb::VerifyApiKeyResponse>, Status> {
-        let caller = self.callers.authenticate(&request).await?;
+        let caller = caller::of(&request)?;
         let reach = caller.verification_reach(&request.get_ref().keyspace)?;
         let asked = request.into_inner();
         let demand = verification::demand(&asked.required_scopes, &asked.any_of_scopes, &asked.keyspace)?;
         let key = Secret::new(asked.key);
-        let judged = self.verifier.verify(key.expose(), demand, &reach).await.map_err(status::from_verify)?;
+        let judged = self.verifier.inspect(key.expose(), demand, &reach).await.map_err(status::from_verify)?;
         let response = convert::verify_response(judged.clone());
         Ok(Response::new(pb::VerifyApiKeyResponse {
             valid: response.valid,
@@ -198,13 +198,4 @@ impl ApiKeys {
 
 fn or_default(keyspace: &str) -> &str {
     if keyspace.is_empty() { DEFAULT } else { keyspace }
-}
-
-/// The id in a request. An id that is no key's is simply not found; only an absent one is a mistake.
-fn key_id(field: &str, id: String) -> Result<KeyId, Status> {
-    if id.is_empty() { Err(missing(field, "name a key by its id")) } else { Ok(KeyId::from_text(id)) }
-}
-
-fn missing(field: &str, rule: &str) -> Status {
-    status::invalid(&[Violation { field: field.to_owned(), description: format!("must {rule}; is absent") }])
 }

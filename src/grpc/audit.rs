@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::caller::Callers;
 use super::pb::audit_service_server::AuditService;
-use super::{convert, pb, status};
+use super::{caller, convert, pb, status};
 use crate::key::permission::Permission;
 use crate::manage::{ListEvents, Management};
 
 /// The handlers.
 pub struct Audit {
-    /// Who calls.
-    pub callers: Callers,
     /// The use cases.
     pub management: Arc<Management>,
 }
@@ -24,7 +21,7 @@ impl AuditService for Audit {
         &self,
         request: Request<pb::ListAuditEventsRequest>,
     ) -> Result<Response<pb::ListAuditEventsResponse>, Status> {
-        let caller = self.callers.authenticate(&request).await?;
+        let caller = caller::of(&request)?;
         let reach = caller.reach(Permission::AuditRead)?;
         let asked = request.into_inner();
         if !asked.keyspace.is_empty() {

@@ -1,8 +1,17 @@
 //! Who is calling, and may they. Decided before anything of the request is validated or looked up (AIP-211).
 
+use std::convert::Infallible;
+use std::mem;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use tonic::body::Body;
+use tonic::codegen::http::{Extensions, HeaderMap, Request as HttpRequest, Response as HttpResponse};
+use tonic::server::NamedService;
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Request, Status};
+use tower::Service;
 
 use super::status;
 use crate::key::permission::{Grant, Permission, Reach, reach};
@@ -30,23 +39,85 @@ impl Callers {
         Self { verifier }
     }
 
-    /// The caller of `request`.
+    /// The caller that these headers name, calling from `peer`.
     ///
     /// # Errors
     /// UNAUTHENTICATED without a valid root key; UNAVAILABLE if that cannot be found out.
-    pub async fn authenticate<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
-        let header = request.metadata().get("authorization").ok_or_else(status::credential_missing)?;
+    async fn authenticate(&self, headers: &HeaderMap, peer: String) -> Result<Caller, Status> {
+        let header = headers.get("authorization").ok_or_else(status::credential_missing)?;
         let credential = header.to_str().ok().and_then(bearer).ok_or_else(status::credential_invalid)?;
         match self.verifier.verify_root(credential).await.map_err(status::from_verify)? {
             Verdict::Valid(key) => Ok(Caller {
                 key_id: key.id.as_str().to_owned(),
-                peer: request.remote_addr().map(|addr| addr.to_string()).unwrap_or_default(),
+                peer,
                 // What is no permission any more grants nothing.
                 grants: key.scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
             }),
             _ => Err(status::credential_invalid()),
         }
     }
+
+    /// `service`, open to authenticated callers only.
+    pub fn guard<S>(&self, service: S) -> Guarded<S> {
+        Guarded { service, callers: self.clone() }
+    }
+}
+
+/// A service whose handlers find their caller by [`of`]. A call without one never gets as far as to be decoded.
+#[derive(Clone)]
+pub struct Guarded<S> {
+    service: S,
+    callers: Callers,
+}
+
+impl<S: NamedService> NamedService for Guarded<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> Service<HttpRequest<Body>> for Guarded<S>
+where
+    S: Service<HttpRequest<Body>, Response = HttpResponse<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = HttpResponse<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: HttpRequest<Body>) -> Self::Future {
+        // The one that was polled ready answers; its copy waits for the next call.
+        let next = self.service.clone();
+        let mut service = mem::replace(&mut self.service, next);
+        let callers = self.callers.clone();
+        Box::pin(async move {
+            let peer = peer(request.extensions());
+            match callers.authenticate(request.headers(), peer).await {
+                Ok(caller) => {
+                    request.extensions_mut().insert(Arc::new(caller));
+                    service.call(request).await
+                }
+                Err(status) => Ok(status.into_http()),
+            }
+        })
+    }
+}
+
+/// The caller of a request to a guarded service.
+///
+/// # Errors
+/// UNAUTHENTICATED if there is none: a service that somebody forgot to guard is closed.
+pub fn of<T>(request: &Request<T>) -> Result<Arc<Caller>, Status> {
+    request.extensions().get::<Arc<Caller>>().cloned().ok_or_else(status::credential_missing)
+}
+
+/// Where a connection comes from; empty if that is not known.
+fn peer(extensions: &Extensions) -> String {
+    let over_tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>().map(TlsConnectInfo::get_ref);
+    let info = extensions.get::<TcpConnectInfo>().or(over_tls);
+    info.and_then(TcpConnectInfo::remote_addr).map(|addr| addr.to_string()).unwrap_or_default()
 }
 
 /// The credential of an `authorization` header. The scheme's case does not matter (RFC 9110, 11.1).

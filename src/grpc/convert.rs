@@ -170,6 +170,12 @@ pub fn verify_response(judged: Verdict) -> pb::VerifyResponse {
     response
 }
 
+/// The paths of a mask. An empty one is none, as clients of several languages send it: to change nothing and say OK
+/// would let a caller believe that a right was taken away.
+pub fn mask(mask: Option<prost_types::FieldMask>) -> Option<Vec<String>> {
+    mask.map(|mask| mask.paths).filter(|paths| !paths.is_empty())
+}
+
 /// A time on the wire.
 pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
     let micros = at.as_micros();

@@ -12,6 +12,8 @@ use tower::{Layer, Service};
 
 use super::status;
 
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+
 /// Adds what a bare error lacks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CompleteErrors;
@@ -51,7 +53,14 @@ fn complete(response: Response<Body>) -> Response<Body> {
     // An error without a message has its status in the headers; an answer has it behind the body.
     let bare = Status::from_header_map(response.headers()).filter(|status| status.details().is_empty());
     match bare.as_ref().and_then(status::completed) {
-        Some(completed) => completed.into_http(),
+        Some(completed) => {
+            let mut complete: Response<Body> = completed.into_http();
+            // What the client may do instead, where the error is about compression.
+            if let Some(accepted) = response.headers().get(ACCEPT_ENCODING) {
+                complete.headers_mut().insert(ACCEPT_ENCODING, accepted.clone());
+            }
+            complete
+        }
         None => response,
     }
 }

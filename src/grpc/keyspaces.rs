@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::caller::Callers;
 use super::pb::keyspace_service_server::KeyspaceService;
-use super::{convert, pb, status};
+use super::{caller, convert, pb, status};
 use crate::key::permission::Permission;
 use crate::manage::{Management, UpdateKeyspace};
 
 /// The handlers.
 pub struct Keyspaces {
-    /// Who calls.
-    pub callers: Callers,
     /// The use cases.
     pub management: Arc<Management>,
 }
@@ -24,7 +21,7 @@ impl KeyspaceService for Keyspaces {
         &self,
         request: Request<pb::CreateKeyspaceRequest>,
     ) -> Result<Response<pb::CreateKeyspaceResponse>, Status> {
-        let caller = self.callers.authenticate(&request).await?;
+        let caller = caller::of(&request)?;
         let id = request.get_ref().keyspace.as_ref().map(|keyspace| keyspace.id.clone()).unwrap_or_default();
         caller.may(Permission::KeyspacesWrite, &id)?;
         let fields = convert::keyspace_fields(request.into_inner().keyspace.unwrap_or_default());
@@ -37,7 +34,7 @@ impl KeyspaceService for Keyspaces {
         &self,
         request: Request<pb::GetKeyspaceRequest>,
     ) -> Result<Response<pb::GetKeyspaceResponse>, Status> {
-        let caller = self.callers.authenticate(&request).await?;
+        let caller = caller::of(&request)?;
         let reach = caller.reach(Permission::KeyspacesRead)?;
         let id = request.into_inner().id;
         let keyspace = self.management.get_keyspace(&id, &reach).await.map_err(status::from_manage)?;
@@ -48,7 +45,7 @@ impl KeyspaceService for Keyspaces {
         &self,
         request: Request<pb::ListKeyspacesRequest>,
     ) -> Result<Response<pb::ListKeyspacesResponse>, Status> {
-        let caller = self.callers.authenticate(&request).await?;
+        let caller = caller::of(&request)?;
         let reach = caller.reach(Permission::KeyspacesRead)?;
         let asked = request.into_inner();
         let page = self
@@ -66,14 +63,14 @@ impl KeyspaceService for Keyspaces {
         &self,
         request: Request<pb::UpdateKeyspaceRequest>,
     ) -> Result<Response<pb::UpdateKeyspaceResponse>, Status> {
-        let caller = self.callers.authenticate(&request).await?;
+        let caller = caller::of(&request)?;
         let reach = caller.reach(Permission::KeyspacesWrite)?;
         let asked = request.into_inner();
         let keyspace = asked.keyspace.unwrap_or_default();
         let asked = UpdateKeyspace {
             id: keyspace.id.clone(),
             etag: keyspace.etag.clone(),
-            mask: asked.update_mask.map(|mask| mask.paths),
+            mask: convert::mask(asked.update_mask),
             fields: convert::keyspace_fields(keyspace),
         };
         let keyspace =
@@ -85,7 +82,7 @@ impl KeyspaceService for Keyspaces {
         &self,
         request: Request<pb::DeleteKeyspaceRequest>,
     ) -> Result<Response<pb::DeleteKeyspaceResponse>, Status> {
-        let caller = self.callers.authenticate(&request).await?;
+        let caller = caller::of(&request)?;
         let reach = caller.reach(Permission::KeyspacesWrite)?;
         let id = request.into_inner().id;
         self.management.delete_keyspace(&id, &reach, caller.principal()).await.map_err(status::from_manage)?;

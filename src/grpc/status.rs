@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use rand::TryRng;
+use rand::rngs::SysRng;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -17,6 +19,9 @@ use crate::verify::VerifyError;
 
 /// The domain of every ErrorInfo.
 pub const DOMAIN: &str = "portcullis.v1";
+
+/// About how long a message that repeats bad fields may get. It travels in a header, as the details do.
+const MESSAGE_LEN_MAX: usize = 1_000;
 
 /// When to try again after UNAVAILABLE or an overloaded hashing pool.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -51,7 +56,7 @@ pub fn invalid(violations: &[Violation]) -> Status {
     for (at, violation) in violations.iter().enumerate() {
         details.add_bad_request_violation(&violation.field, &violation.description);
         let separator = if at == 0 { ": " } else { "; " };
-        if message.len() < 1_000 {
+        if message.len() < MESSAGE_LEN_MAX {
             let _ = write!(message, "{separator}{} {}", violation.field, violation.description);
         }
     }
@@ -79,6 +84,10 @@ pub fn permission_missing(permission: Permission) -> Status {
 /// A status that tonic made on its own, with the ErrorInfo it lacks; `None` if it is not one of those.
 pub fn completed(bare: &Status) -> Option<Status> {
     let (code, reason, message) = match bare.code() {
+        // With a message it is about something else: how the request is compressed.
+        Code::Unimplemented if !bare.message().is_empty() => {
+            (Code::Unimplemented, ErrorReason::RequestMalformed, bare.message())
+        }
         Code::Unimplemented => (Code::Unimplemented, ErrorReason::MethodUnknown, "there is no such method"),
         // Its message says the limit and the size.
         Code::OutOfRange => (Code::ResourceExhausted, ErrorReason::RequestTooLarge, "the request is larger than 1 MiB"),
@@ -135,10 +144,18 @@ fn store(error: StoreError) -> Status {
 
 /// INTERNAL: the caller gets an id, the log the id and the cause.
 fn internal(error: &(dyn std::error::Error + 'static)) -> Status {
-    let error_id = ulid::Ulid::generate().to_string();
+    let error_id = error_id();
     tracing::error!(error_id, error = chain(error), "internal error");
     let details = info(ErrorReason::Internal, [("error_id", error_id.clone())]);
     Status::with_error_details(Code::Internal, format!("internal error {error_id}"), details)
+}
+
+/// What finds an error in the log: 64 random bits, which is enough for as long as a log is kept.
+fn error_id() -> String {
+    let mut bytes = [0; 8];
+    // Without random bytes there is still the time in the log.
+    let _ = SysRng.try_fill_bytes(&mut bytes);
+    format!("{:016x}", u64::from_be_bytes(bytes))
 }
 
 /// An error and all that is behind it, in a line.

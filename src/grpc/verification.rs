@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::caller::Callers;
 use super::pb::verification_service_server::VerificationService;
-use super::{convert, pb, status};
+use super::{caller, convert, pb, status};
 use crate::key::keyspace::{SYSTEM, is_keyspace_id};
 use crate::key::permission::Grant;
 use crate::key::scope::{self, Demand, SCOPES_MAX};
@@ -16,8 +15,6 @@ use crate::verify::Verifier;
 
 /// The handlers.
 pub struct Verification {
-    /// Who calls.
-    pub callers: Callers,
     /// Who decides.
     pub verifier: Arc<Verifier>,
 }
@@ -25,7 +22,7 @@ pub struct Verification {
 #[tonic::async_trait]
 impl VerificationService for Verification {
     async fn verify(&self, request: Request<pb::VerifyRequest>) -> Result<Response<pb::VerifyResponse>, Status> {
-        let caller = self.callers.authenticate(&request).await?;
+        let caller = caller::of(&request)?;
         let reach = caller.verification_reach(&request.get_ref().keyspace)?;
         let asked = request.into_inner();
         let demand = demand(&asked.required_scopes, &asked.any_of_scopes, &asked.keyspace)?;

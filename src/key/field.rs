@@ -1,8 +1,6 @@
 //! What may stand in the fields that people and callers fill in. One function a kind of field; each says what is
 //! wrong in words that follow "must".
 
-use std::collections::BTreeMap;
-
 use super::record::Json;
 
 /// Longest name of a key or keyspace, in characters.
@@ -79,21 +77,18 @@ fn is_within_depth(value: &serde_json::Value, levels: usize) -> bool {
     }
 }
 
-/// Labels: up to 50, keys of 1 to 64 and values of up to 512 characters, no control characters.
-pub fn metadata(labels: &BTreeMap<String, String>) -> Result<(), &'static str> {
-    if labels.len() > METADATA_PAIRS_MAX {
-        return Err("have at most 50 pairs");
+/// The key of a label: 1 to 64 characters, no control characters.
+pub fn label_key(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() || text.chars().count() > METADATA_KEY_LEN_MAX || text.chars().any(char::is_control) {
+        return Err("have keys of 1 to 64 characters, none of them a control character");
     }
-    for (key, value) in labels {
-        if key.is_empty() || key.chars().count() > METADATA_KEY_LEN_MAX {
-            return Err("have keys of 1 to 64 characters");
-        }
-        if value.chars().count() > METADATA_VALUE_LEN_MAX {
-            return Err("have values of at most 512 characters");
-        }
-        if key.chars().chain(value.chars()).any(char::is_control) {
-            return Err("not contain control characters");
-        }
+    Ok(())
+}
+
+/// The value of a label: up to 512 characters, no control characters.
+pub fn label_value(text: &str) -> Result<(), &'static str> {
+    if text.chars().count() > METADATA_VALUE_LEN_MAX || text.chars().any(char::is_control) {
+        return Err("have at most 512 characters, none of them a control character");
     }
     Ok(())
 }

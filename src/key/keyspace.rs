@@ -96,7 +96,7 @@ impl Keyspace {
             "default_ttl": self.default_ttl.map(in_words),
             "max_ttl": self.max_ttl.map(in_words),
             "allow_wildcard_scopes": self.allow_wildcard_scopes,
-            "hash_policy": format!("{:?}", self.hash_policy),
+            "hash_policy": self.hash_policy.name(),
             "create_time": self.create_time.to_string(),
         }))
     }

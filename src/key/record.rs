@@ -108,6 +108,18 @@ pub enum RevocationReason {
 }
 
 impl RevocationReason {
+    /// Its name as the wire has it, without the prefix.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "UNSPECIFIED",
+            Self::KeyCompromise => "KEY_COMPROMISE",
+            Self::Superseded => "SUPERSEDED",
+            Self::AffiliationChanged => "AFFILIATION_CHANGED",
+            Self::PrivilegeWithdrawn => "PRIVILEGE_WITHDRAWN",
+            Self::NoLongerNeeded => "NO_LONGER_NEEDED",
+        }
+    }
+
     /// The reason of this number.
     pub fn from_number(number: i32) -> Option<Self> {
         use RevocationReason as R;
@@ -260,8 +272,10 @@ impl ApiKey {
         }
         self.revocation = Some(revocation.clone());
         self.touch(revocation.at);
-        let reason = format!("{:?}", revocation.reason);
-        object(json!({ "revocation_reason": reason, "revocation_comment": revocation.comment }))
+        object(json!({
+            "revocation_reason": revocation.reason.name(),
+            "revocation_comment": revocation.comment,
+        }))
     }
 
     /// The key as the audit trail keeps it when it is created or deleted. No secret is in it.
@@ -278,6 +292,8 @@ impl ApiKey {
             "create_time": self.create_time.to_string(),
             "expire_time": self.expire_time.map(|at| at.to_string()),
             "revoke_time": self.revocation.as_ref().map(|r| r.at.to_string()),
+            "revocation_reason": self.revocation.as_ref().map(|r| r.reason.name()),
+            "revocation_comment": self.revocation.as_ref().map(|r| &r.comment),
             "secret_hints": self.secrets.iter().map(|s| s.public_prefix.hint()).collect::<Vec<_>>(),
         }))
     }

@@ -49,6 +49,16 @@ pub enum HashPolicy {
     Argon2id,
 }
 
+impl HashPolicy {
+    /// Its name as the wire has it, without the prefix.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "SHA256",
+            Self::Argon2id => "ARGON2ID",
+        }
+    }
+}
+
 /// Argon2id failed for a reason other than a wrong secret: a PHC string that does not parse, or no memory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("argon2: {0}")]

@@ -1,10 +1,11 @@
 //! Showing the audit trail, a page at a time.
 
 use super::list::{clamped, given};
-use super::page::{Cursor, check_size};
+use super::page::{Cursor, check_size, cut, json_weight};
 use super::{Error, Management, Nanos, Page, Violations};
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
+use crate::key::keyspace::is_keyspace_id;
 use crate::key::permission::Reach;
 use crate::store::{Event, EventQuery};
 
@@ -31,6 +32,9 @@ impl Management {
     /// A page of events, newest first.
     pub async fn list_events(&self, asked: ListEvents, reach: &Reach) -> Result<Page<Event>, Error> {
         let mut bad = Violations::default();
+        if !asked.keyspace.is_empty() && !is_keyspace_id(&asked.keyspace) {
+            bad.must("keyspace", &asked.keyspace, Err("match [a-z][a-z0-9-]{0,39}"));
+        }
         let size = check_size(asked.page_size, &mut bad);
         if let (Some(from), Some(until)) = (asked.from, asked.until)
             && from > until
@@ -51,9 +55,9 @@ impl Management {
         };
         let mut events = self.store.list_events(&query).await?;
         let mut next_page_token = String::new();
-        if events.len() > size {
-            events.truncate(size);
-            let last = &events[size - 1];
+        if cut(&mut events, size, |event| json_weight(&event.changes))
+            && let Some(last) = events.last()
+        {
             let cursor = Cursor { at: last.at, id: last.id.clone() };
             next_page_token = self.page_tokens.write(&asked.identity(), &cursor);
         }

@@ -52,26 +52,29 @@ impl Management {
     /// Issues a key. The secret is returned this once.
     pub async fn create(&self, asked: CreateKey, by: Principal<'_>) -> Result<(ApiKey, Secret), Error> {
         let keyspace_id = if asked.keyspace.is_empty() { DEFAULT } else { &asked.keyspace };
+        let mut bad = Violations::default();
         if !is_keyspace_id(keyspace_id) {
-            let mut bad = Violations::default();
             bad.must("keyspace", keyspace_id, Err("match [a-z][a-z0-9-]{0,39}"));
+        }
+        bad.must("name", &asked.name, field::name(&asked.name));
+        let subject = field::reference(&asked.subject);
+        bad.must("subject", &asked.subject, subject);
+        bad.must("description", &asked.description, field::text(&asked.description));
+        let claims = claims::check(asked.claims, "claims", &mut bad);
+        check_metadata("metadata", &asked.metadata, &mut bad);
+        check_reference("created_by", &asked.created_by, &mut bad);
+        check_reference("request_id", &asked.request_id, &mut bad);
+        if !is_keyspace_id(keyspace_id) {
+            // What depends on the keyspace's rules cannot be checked without them.
             bad.check()?;
         }
         let keyspace = self.keyspace(keyspace_id).await?;
         let now = self.clock.now();
-
-        let mut bad = Violations::default();
-        bad.must("name", &asked.name, field::name(&asked.name));
-        check_subject("subject", &asked.subject, &keyspace, &mut bad);
-        bad.must("description", &asked.description, field::text(&asked.description));
-        let scopes = check_scopes("scopes", asked.scopes, &keyspace, &mut bad);
-        let claims = claims::check(asked.claims, "claims", &mut bad);
-        if let Err(rule) = field::metadata(&asked.metadata) {
-            bad.add("metadata", format!("must {rule}"));
+        if subject.is_ok() {
+            check_subject_type("subject", &asked.subject, &keyspace, &mut bad);
         }
+        let scopes = check_scopes("scopes", asked.scopes, &keyspace, &mut bad);
         let expire_time = check_expiration(asked.expiration, &keyspace, now, &mut bad);
-        check_reference("created_by", &asked.created_by, &mut bad);
-        check_reference("request_id", &asked.request_id, &mut bad);
         bad.check()?;
 
         let (newest, secret) = self.issue(&keyspace.key_prefix, keyspace.hash_policy).await?;
@@ -92,12 +95,25 @@ impl Management {
     }
 }
 
-fn check_subject(path: &str, subject: &str, keyspace: &Keyspace, bad: &mut Violations) {
-    let checked = field::reference(subject);
-    bad.must(path, subject, checked);
-    if checked.is_ok() && !keyspace.allows_subject(subject) {
+fn check_subject_type(path: &str, subject: &str, keyspace: &Keyspace, bad: &mut Violations) {
+    if !keyspace.allows_subject(subject) {
         let types = keyspace.allowed_subject_types.join("_, ");
         bad.must(path, subject, Err(format!("start with one of {types}_ in keyspace {}", keyspace.id)));
+    }
+}
+
+/// Notes every bad label by its key.
+pub(super) fn check_metadata(path: &str, labels: &BTreeMap<String, String>, bad: &mut Violations) {
+    if labels.len() > field::METADATA_PAIRS_MAX {
+        bad.add(path, format!("must have at most {} pairs; has {}", field::METADATA_PAIRS_MAX, labels.len()));
+    }
+    for (key, value) in labels {
+        if let Err(rule) = field::label_key(key) {
+            bad.must(path, key, Err(rule));
+        }
+        if let Err(rule) = field::label_value(value) {
+            bad.must(format!("{path}[{key:?}]"), value, Err(rule));
+        }
     }
 }
 
@@ -129,7 +145,9 @@ pub(super) fn check_scopes(path: &str, scopes: Vec<String>, keyspace: &Keyspace,
 
 fn check_expiration(asked: Expiration, keyspace: &Keyspace, now: Timestamp, bad: &mut Violations) -> Option<Timestamp> {
     match asked {
-        Expiration::Unset => keyspace.default_ttl.or(keyspace.max_ttl).map(|ttl| now.saturating_add(ttl)),
+        Expiration::Unset => {
+            keyspace.default_ttl.or(keyspace.max_ttl).map(|ttl| now.saturating_add(ttl.min(ttl_max(keyspace))))
+        }
         Expiration::At(nanos) => check_expire_time("expire_time", nanos, keyspace, now, bad),
         Expiration::In(nanos) => {
             let longest = ttl_max(keyspace);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::page::{Cursor, check_size};
+use super::page::{Cursor, check_size, cut};
 use super::update::{check_mask, expected_revision};
 use super::{Error, Management, Nanos, Page, Principal, Violations};
 use crate::clock::Timestamp;
@@ -96,6 +96,11 @@ impl Management {
 
     /// The keyspace of this id.
     pub async fn get_keyspace(&self, id: &str, reach: &Reach) -> Result<Keyspace, Error> {
+        if !is_keyspace_id(id) {
+            let mut bad = Violations::default();
+            bad.must("id", id, Err("match [a-z][a-z0-9-]{0,39}"));
+            bad.check()?;
+        }
         if reach.includes(id) { self.keyspace(id).await } else { Err(Error::Refused(Refusal::KeyspaceNotFound)) }
     }
 
@@ -113,9 +118,11 @@ impl Management {
         let after = after.map(|cursor| cursor.id).unwrap_or_default();
         let mut keyspaces = self.store.list_keyspaces(reach, &after, size + 1).await?;
         let mut next_page_token = String::new();
-        if keyspaces.len() > size {
-            keyspaces.truncate(size);
-            let cursor = Cursor { at: Timestamp::from_micros(0), id: keyspaces[size - 1].id.clone() };
+        // The largest keyspace is some 4 KiB, mostly subject types.
+        if cut(&mut keyspaces, size, |_| 4 * 1024)
+            && let Some(last) = keyspaces.last()
+        {
+            let cursor = Cursor { at: Timestamp::from_micros(0), id: last.id.clone() };
             next_page_token = self.page_tokens.write(&"keyspaces", &cursor);
         }
         Ok(Page { items: keyspaces, next_page_token, total: 0 })
@@ -148,12 +155,12 @@ impl Management {
 
     /// Deletes a keyspace that has no keys. `default` and `system` cannot be deleted.
     pub async fn delete_keyspace(&self, id: &str, reach: &Reach, by: Principal<'_>) -> Result<(), Error> {
+        self.get_keyspace(id, reach).await?;
         for reserved in [DEFAULT, SYSTEM] {
             if id == reserved {
                 return Err(Error::KeyspaceReserved(reserved));
             }
         }
-        self.get_keyspace(id, reach).await?;
         Ok(self.store.delete_keyspace(id, &self.actor(by, self.clock.now())).await??)
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::page::{Cursor, check_size};
+use super::create::check_metadata;
+use super::page::{Cursor, check_size, cut, json_weight};
 use super::{Error, Management, Nanos, Violations};
 use crate::clock::Timestamp;
 use crate::key::field;
@@ -60,9 +61,7 @@ impl Management {
         if asked.query.chars().count() > field::NAME_LEN_MAX {
             bad.must("query", &asked.query, Err("have at most 100 characters"));
         }
-        if let Err(rule) = field::metadata(&asked.metadata) {
-            bad.add("metadata", format!("must {rule}"));
-        }
+        check_metadata("metadata", &asked.metadata, &mut bad);
         let size = check_size(asked.page_size, &mut bad);
         let skip = usize::try_from(asked.skip).unwrap_or_else(|_| {
             bad.add("skip", format!("must not be negative; is {}", asked.skip));
@@ -77,9 +76,9 @@ impl Management {
         let page = self.store.list_keys(&self.query(&asked, after, skip, size + 1)).await?;
         let mut keys = page.keys;
         let mut next_page_token = String::new();
-        if keys.len() > size {
-            keys.truncate(size);
-            let last = &keys[size - 1];
+        if cut(&mut keys, size, weight)
+            && let Some(last) = keys.last()
+        {
             let cursor = Cursor { at: last.create_time, id: last.id.as_str().to_owned() };
             next_page_token = self.page_tokens.write(&asked.identity(), &cursor);
         }
@@ -111,6 +110,16 @@ impl ListKeys {
             (&self.metadata, &self.created_by, self.unused_since.map(clamped).map(Timestamp::as_micros)),
         )
     }
+}
+
+/// About how many bytes a key is on the wire.
+fn weight(key: &ApiKey) -> usize {
+    /// Ids, times and tags.
+    const REST: usize = 300;
+    let labels: usize = key.metadata.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+    let scopes: usize = key.scopes.iter().map(|scope| scope.len() + 2).sum();
+    let comment = key.revocation.as_ref().map_or(0, |revocation| revocation.comment.len());
+    REST + key.name.len() + key.description.len() + comment + labels + scopes + json_weight(&key.claims)
 }
 
 /// The text, if there is any.

@@ -34,6 +34,7 @@ pub use claims::Claims;
 pub use create::{CreateKey, Expiration};
 pub use keyspaces::{KeyspaceFields, UpdateKeyspace};
 pub use list::{ListKeys, Page};
+pub use revoke::Grounds;
 pub use rotate::Rotated;
 pub use update::{KeyFields, UpdateKey, etag};
 pub use violation::{Violation, Violations};
@@ -106,11 +107,14 @@ impl Management {
 
     /// The key of this id.
     pub async fn get(&self, id: &KeyId, reach: &Reach) -> Result<ApiKey, Error> {
+        let mut bad = Violations::default();
+        check_id("id", id, &mut bad);
+        bad.check()?;
         let key = self.store.key(id).await?.filter(|key| reach.includes(&key.keyspace));
         key.ok_or(Error::Refused(Refusal::KeyNotFound))
     }
 
-    /// The keyspace of this id.
+    /// The keyspace of this id, whoever asks.
     async fn keyspace(&self, id: &str) -> Result<Keyspace, Error> {
         self.store.keyspace(id).await?.ok_or(Error::Refused(Refusal::KeyspaceNotFound))
     }
@@ -125,4 +129,12 @@ impl Management {
         };
         Ok((NewSecret { public_prefix, verifier }, secret))
     }
+}
+
+/// Notes an id that is absent. One that is no key's is simply not found.
+fn check_id(path: &str, id: &KeyId, bad: &mut Violations) -> bool {
+    if id.as_str().is_empty() {
+        bad.add(path, "must name a key by its id; is absent");
+    }
+    !id.as_str().is_empty()
 }

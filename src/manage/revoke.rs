@@ -6,20 +6,44 @@ use crate::key::id::KeyId;
 use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, Revocation, RevocationReason};
 
+/// Why a key is revoked, checked.
+#[derive(Debug)]
+pub struct Grounds {
+    reason: RevocationReason,
+    comment: String,
+}
+
+impl Grounds {
+    /// `reason` is a number of [`RevocationReason`]. `absent` is the field that should have named a key, if it did not.
+    ///
+    /// # Errors
+    /// All that is bad.
+    pub fn check(reason: i32, comment: String, absent: Option<&str>) -> Result<Self, Error> {
+        let mut bad = Violations::default();
+        if let Some(field) = absent {
+            bad.add(field, "must name a key: give its id or a secret of it; is absent");
+        }
+        let known = RevocationReason::from_number(reason);
+        if known.is_none() {
+            bad.add("reason", format!("must be a value of RevocationReason; is {reason}"));
+        }
+        bad.must("comment", &comment, field::text(&comment));
+        bad.check().map(|()| Self { reason: known.unwrap_or_default(), comment })
+    }
+}
+
 impl Management {
-    /// Revokes a key. Revoking it again succeeds and changes nothing. `reason` is a number of [`RevocationReason`].
+    /// Revokes a key. Revoking it again succeeds and changes nothing.
     pub async fn revoke(
         &self,
         id: &KeyId,
-        reason: i32,
-        comment: String,
+        grounds: Grounds,
         reach: &Reach,
         by: Principal<'_>,
     ) -> Result<ApiKey, Error> {
-        let reason = check_revocation(reason, &comment)?;
         self.get(id, reach).await?;
         let at = self.clock.now();
-        let revocation = Revocation { at, reason, comment };
+        let revocation = Revocation { at, reason: grounds.reason, comment: grounds.comment };
         Ok(self.store.revoke_key(id, &revocation, &self.actor(by, at)).await??)
     }
 
@@ -28,14 +52,4 @@ impl Management {
         self.get(id, reach).await?;
         Ok(self.store.delete_key(id, &self.actor(by, self.clock.now())).await??)
     }
-}
-
-fn check_revocation(reason: i32, comment: &str) -> Result<RevocationReason, Error> {
-    let mut bad = Violations::default();
-    let known = RevocationReason::from_number(reason);
-    if known.is_none() {
-        bad.add("reason", format!("must be a value of RevocationReason; is {reason}"));
-    }
-    bad.must("comment", comment, field::text(comment));
-    bad.check().map(|()| known.unwrap_or_default())
 }

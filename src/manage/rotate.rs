@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Error, Management, Nanos, Principal, Violations};
+use super::{Error, Management, Nanos, Principal, Violations, check_id};
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
 use crate::key::permission::Reach;
@@ -23,7 +23,10 @@ pub struct Rotated {
 impl Management {
     /// Gives a key a new secret; the one before it goes on working for `overlap`.
     pub async fn rotate(&self, id: &KeyId, overlap: Nanos, reach: &Reach, by: Principal<'_>) -> Result<Rotated, Error> {
-        let overlap = check_overlap(overlap)?;
+        let mut bad = Violations::default();
+        check_id("id", id, &mut bad);
+        let overlap = check_overlap(overlap, &mut bad);
+        bad.check()?;
         let key = self.get(id, reach).await?;
         let keyspace = self.keyspace(&key.keyspace).await?;
         let (newest, secret) = self.issue(&keyspace.key_prefix, keyspace.hash_policy).await?;
@@ -33,12 +36,10 @@ impl Management {
     }
 }
 
-fn check_overlap(nanos: Nanos) -> Result<Duration, Error> {
+fn check_overlap(nanos: Nanos, bad: &mut Violations) -> Duration {
     let overlap = u64::try_from(nanos / 1_000).map(Duration::from_micros).ok();
-    let mut bad = Violations::default();
-    match overlap.filter(|overlap| nanos >= 0 && *overlap <= OVERLAP_MAX) {
-        Some(overlap) => return Ok(overlap),
-        None => bad.add("overlap", format!("must be 0 to {} s (30 days); is {} ns", OVERLAP_MAX.as_secs(), nanos)),
-    }
-    bad.check().map(|()| Duration::ZERO)
+    overlap.filter(|overlap| nanos >= 0 && *overlap <= OVERLAP_MAX).unwrap_or_else(|| {
+        bad.add("overlap", format!("must be 0 to {} s (30 days); is {nanos} ns", OVERLAP_MAX.as_secs()));
+        Duration::ZERO
+    })
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::create::{check_expire_time, check_scopes};
-use super::{Claims, Error, Management, Nanos, Principal, Violations, claims};
+use super::create::{check_expire_time, check_metadata, check_scopes};
+use super::list::clamped;
+use super::{Claims, Error, Management, Nanos, Principal, Violations, check_id, claims};
 use crate::clock::Timestamp;
 use crate::key::field;
 use crate::key::id::KeyId;
@@ -52,10 +53,13 @@ impl Management {
     pub async fn update(&self, asked: UpdateKey, reach: &Reach, by: Principal<'_>) -> Result<ApiKey, Error> {
         let mut bad = Violations::default();
         let paths = check_mask(asked.mask.as_deref(), &PATHS, |path| asked.fields.is_set(path), &mut bad);
+        if !check_id("api_key.id", &asked.id, &mut bad) {
+            bad.check()?;
+        }
         let key = self.get(&asked.id, reach).await?;
         let keyspace = self.keyspace(&key.keyspace).await?;
         let now = self.clock.now();
-        let patch = check_fields(&asked.fields, &paths, &keyspace, now, &mut bad);
+        let patch = check_fields(&asked.fields, &paths, &key, &keyspace, now, &mut bad);
         bad.check()?;
         let revision = expected_revision(&asked.etag)?;
         Ok(self.store.update_key(&asked.id, &patch, revision, &self.actor(by, now)).await??)
@@ -77,9 +81,11 @@ impl KeyFields {
     }
 }
 
+/// The change, without what is so already: a caller that sends back what it read is not held to rules that came since.
 fn check_fields(
     fields: &KeyFields,
     paths: &[&str],
+    key: &ApiKey,
     keyspace: &Keyspace,
     now: Timestamp,
     bad: &mut Violations,
@@ -95,6 +101,7 @@ fn check_fields(
                 bad.must("api_key.description", &fields.description, field::text(&fields.description));
                 patch.description = Some(fields.description.clone());
             }
+            "scopes" if fields.scopes == key.scopes => {}
             "scopes" => {
                 patch.scopes = Some(check_scopes("api_key.scopes", fields.scopes.clone(), keyspace, bad));
             }
@@ -103,11 +110,10 @@ fn check_fields(
                 patch.claims = Some(claims::check(asked, "api_key.claims", bad));
             }
             "metadata" => {
-                if let Err(rule) = field::metadata(&fields.metadata) {
-                    bad.add("api_key.metadata", format!("must {rule}"));
-                }
+                check_metadata("api_key.metadata", &fields.metadata, bad);
                 patch.metadata = Some(fields.metadata.clone());
             }
+            "expire_time" if fields.expire_time.map(clamped) == key.expire_time => {}
             "expire_time" => {
                 if fields.expire_time.is_none() && keyspace.max_ttl.is_some() {
                     bad.add(

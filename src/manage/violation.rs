@@ -1,13 +1,15 @@
 //! What is wrong with a request: every bad field at once.
 
 use std::fmt::Display;
+use std::mem;
 
 use super::Error;
 
 /// Most characters of a bad value that an error repeats.
 const SHOWN_LEN_MAX: usize = 60;
-/// Most bad fields that one error lists. Requests have far fewer fields; only repeated ones come near.
-const LISTED_MAX: usize = 200;
+/// Most text of all that one error lists, in bytes. It travels in a header, and clients take no more than 8 to 16 KiB
+/// of those; base64 makes it a third longer.
+const LISTED_SIZE_MAX: usize = 4_000;
 
 /// A bad field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,13 +22,21 @@ pub struct Violation {
 
 /// The bad fields of one request.
 #[derive(Debug, Default)]
-pub struct Violations(Vec<Violation>);
+pub struct Violations {
+    listed: Vec<Violation>,
+    size: usize,
+    unlisted: usize,
+}
 
 impl Violations {
     /// Notes that `field` is bad.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        if self.0.len() < LISTED_MAX {
-            self.0.push(Violation { field: field.into(), description: description.into() });
+        let violation = Violation { field: field.into(), description: description.into() };
+        self.size += violation.field.len() + violation.description.len();
+        if self.listed.is_empty() || self.size <= LISTED_SIZE_MAX {
+            self.listed.push(violation);
+        } else {
+            self.unlisted += 1;
         }
     }
 
@@ -38,8 +48,13 @@ impl Violations {
     }
 
     /// An error if any field is bad.
-    pub fn check(self) -> Result<(), Error> {
-        if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
+    pub fn check(&mut self) -> Result<(), Error> {
+        let Self { mut listed, unlisted, .. } = mem::take(self);
+        if unlisted > 0 {
+            let description = format!("{unlisted} more fields are bad; mend those that are named first");
+            listed.push(Violation { field: "*".to_owned(), description });
+        }
+        if listed.is_empty() { Ok(()) } else { Err(Error::Invalid(listed)) }
     }
 }
 
@@ -68,5 +83,22 @@ mod tests {
         assert_eq!(found[0].description, r#"must not contain control characters; is "a\0b""#);
         assert!(found[1].description.ends_with("… (200 characters)"));
         assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn however_much_is_bad_the_error_fits_into_a_header() {
+        let mut bad = Violations::default();
+        for at in 0..1_000 {
+            bad.must(format!("scopes[{at}]"), &"x".repeat(500), Err("be short"));
+        }
+        let Err(Error::Invalid(found)) = bad.check() else { panic!("all are bad") };
+        let size: usize = found.iter().map(|v| v.field.len() + v.description.len()).sum();
+        assert!(size < LISTED_SIZE_MAX + 100, "{size}");
+        let last = found.last().unwrap();
+        assert_eq!((last.field.as_str(), found.len() - 1), ("*", 1_000 - unlisted(&last.description)));
+    }
+
+    fn unlisted(description: &str) -> usize {
+        description.split(' ').next().unwrap().parse().unwrap()
     }
 }

@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::hashing::{Hashing, HashingError};
+use crate::key::field;
 use crate::key::keyspace::SYSTEM;
 use crate::key::permission::Reach;
 use crate::key::record::State;
 use crate::key::scope::Demand;
 use crate::key::secret::{Digest, Secret};
-use crate::key::token::{self, PRESENTED_LEN_MAX, Token};
+use crate::key::token::{self, Token};
 use crate::key::verifier::{self, Verifier as Stored};
 use crate::store::{Found, Store, StoreError};
 
@@ -56,30 +57,39 @@ impl Verifier {
         Self { store, hashing, clock, warm: WarmSecrets::default(), uses }
     }
 
-    /// The verdict on a presented key, as `demand` asks and as far as `reach` goes. The order of the checks is part of
-    /// the contract.
+    /// The verdict on a presented key, as `demand` asks and as far as `reach` goes, and notes that the key was used. The
+    /// order of the checks is part of the contract.
     pub async fn verify(&self, key: &str, demand: Demand<'_>, reach: &Reach) -> Result<Verdict, VerifyError> {
-        match Token::parse(key) {
-            Ok(token) => self.judge(token.into(), demand, reach).await,
-            Err(_) => Ok(Verdict::Malformed),
+        let verdict = self.inspect(key, demand, reach).await?;
+        self.note_use(&verdict);
+        Ok(verdict)
+    }
+
+    /// The same for whoever looks into a key: it is no use of it.
+    pub async fn inspect(&self, key: &str, demand: Demand<'_>, reach: &Reach) -> Result<Verdict, VerifyError> {
+        match parse(key, reach) {
+            Some(presented) => self.judge(presented, demand, reach).await,
+            None => Ok(Verdict::Malformed),
         }
     }
 
     /// The verdict on a caller's credential: a root key, or the text that an operator supplied as the first one.
     pub async fn verify_root(&self, credential: &str) -> Result<Verdict, VerifyError> {
-        if credential.len() > PRESENTED_LEN_MAX {
-            return Ok(Verdict::Malformed);
-        }
-        let root_keys = Reach::Only(vec![SYSTEM.to_owned()]);
-        self.judge(credential_parts(credential), Demand::default(), &root_keys).await
+        self.verify(credential, Demand::default(), &Reach::Only(vec![SYSTEM.to_owned()])).await
     }
 
     /// The secret that a presented key is, with its key in whatever state; `None` if it proves none that is live and
     /// within `reach`.
     pub async fn identify(&self, key: &str, reach: &Reach) -> Result<Option<Found>, VerifyError> {
-        match Token::parse(key) {
-            Ok(token) => self.find(token.into(), reach).await,
-            Err(_) => Ok(None),
+        match parse(key, reach) {
+            Some(presented) => self.find(presented, reach).await,
+            None => Ok(None),
+        }
+    }
+
+    fn note_use(&self, verdict: &Verdict) {
+        if let Verdict::Valid(key) = verdict {
+            self.uses.note(&key.id, self.clock.now());
         }
     }
 
@@ -98,48 +108,55 @@ impl Verifier {
         if !missing.is_empty() {
             return Ok(Verdict::InsufficientScope { key, missing });
         }
-        self.uses.note(&key.id, now);
         Ok(Verdict::Valid(key))
     }
 
     async fn find(&self, presented: Presented<'_>, reach: &Reach) -> Result<Option<Found>, VerifyError> {
         let found = self.store.find_secret(presented.lookup).await?;
+        let now = self.clock.now();
+        // Before the secret is looked at: nobody shall make us hash for a key that he cannot reach anyway.
+        let found = found.filter(|found| {
+            let live = found.secret_expire_time.is_none_or(|at| at > now);
+            live && reach.includes(&found.key.keyspace)
+        });
         let proven = match &found {
-            Some(found) => self.proves(presented, &found.verifier).await?,
-            // The same work as for a wrong secret, so that time tells nobody which lookups exist.
+            Some(found) => self.proves(presented, found).await?,
+            // The same work as for a wrong secret, so that time tells nobody which lookups exist. Not so for Argon2id
+            // secrets that were not seen yet: their lookups, which are public, can be told from unknown ones.
             None => verifier::sha256(presented.proof) == Digest::from_bytes([0; 32]),
         };
-        let now = self.clock.now();
-        Ok(found.filter(|found| {
-            let live = found.secret_expire_time.is_none_or(|at| at > now);
-            proven && live && reach.includes(&found.key.keyspace)
-        }))
+        Ok(found.filter(|_| proven))
     }
 
-    async fn proves(&self, presented: Presented<'_>, stored: &Stored) -> Result<bool, HashingError> {
-        match stored {
-            Stored::Sha256(digest) => Ok(verifier::sha256(presented.proof) == *digest),
-            Stored::Argon2id(phc) => {
-                if let Some(known) = self.warm.check(presented.lookup, phc, presented.proof) {
-                    return Ok(known);
-                }
-                let matches = self.hashing.matches(phc.clone(), Secret::new(presented.proof.to_owned())).await?;
-                if matches {
-                    self.warm.remember(presented.lookup, phc, presented.proof);
-                }
-                Ok(matches)
-            }
+    async fn proves(&self, presented: Presented<'_>, found: &Found) -> Result<bool, HashingError> {
+        let phc = match &found.verifier {
+            Stored::Sha256(digest) => return Ok(verifier::sha256(presented.proof) == *digest),
+            Stored::Argon2id(phc) => phc,
+        };
+        if let Some(known) = self.warm.check(presented.lookup, phc, presented.proof) {
+            return Ok(known);
         }
+        let free_text = presented.lookup == token::FREE_TEXT_LOOKUP;
+        if free_text && found.key.state(self.clock.now()) != State::Active {
+            // Every stranger's rubbish is looked up here. Once the key has ended it is worth no hashing.
+            return Ok(false);
+        }
+        let matches = self.hashing.matches(phc.clone(), Secret::new(presented.proof.to_owned())).await?;
+        if matches {
+            self.warm.remember(presented.lookup, phc, presented.proof);
+        }
+        Ok(matches)
     }
 }
 
-/// What finds and what proves a root credential, which may be free text that an operator chose.
-fn credential_parts(credential: &str) -> Presented<'_> {
-    Token::parse(credential).map_or(Presented { lookup: token::FREE_TEXT_LOOKUP, proof: credential }, Presented::from)
-}
-
-impl<'a> From<Token<'a>> for Presented<'a> {
-    fn from(token: Token<'a>) -> Self {
-        Self { lookup: token.public_prefix, proof: token.secret }
+/// What finds and what proves the secret of a presented string; `None`: it is of no known form. Where root keys can be
+/// reached, that may be free text that an operator chose.
+fn parse<'a>(presented: &'a str, reach: &Reach) -> Option<Presented<'a>> {
+    match Token::parse(presented) {
+        Ok(token) => Some(Presented { lookup: token.public_prefix, proof: token.secret }),
+        Err(_) if reach.includes(SYSTEM) && field::root_key_text(presented).is_ok() => {
+            Some(Presented { lookup: token::FREE_TEXT_LOOKUP, proof: presented })
+        }
+        Err(_) => None,
     }
 }

@@ -109,8 +109,10 @@ impl Store for Postgres {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        if self.ailing.swap(false, Ordering::Relaxed) {
-            return unrefused(self.change(probe(&self.pool)).await);
+        if self.ailing.load(Ordering::Relaxed) {
+            // Well again only when a write was seen to succeed; whoever asks may not wait for it.
+            unrefused(self.change(probe(&self.pool)).await)?;
+            self.ailing.store(false, Ordering::Relaxed);
         }
         in_time(check_writable(&self.pool)).await
     }

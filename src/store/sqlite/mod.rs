@@ -37,6 +37,8 @@ pub use self::open::migrate;
 pub struct Sqlite {
     writer: Writer,
     readers: SqlitePool,
+    /// Lists read much and take long: they have readers of their own, so that no verification waits for them.
+    listers: SqlitePool,
     /// Whether a write failed for a reason that may pass, and none was seen to succeed since.
     ailing: AtomicBool,
 }
@@ -45,9 +47,9 @@ impl Sqlite {
     /// Opens the file that `url` names; makes it if there is none.
     pub async fn open(url: &str, schema: Schema) -> Result<Self, ConnectError> {
         let opened = open::open(url, schema).await?;
-        let readers = open::readers(&opened.options);
+        let (readers, listers) = (open::readers(&opened.options), open::readers(&opened.options));
         let writer = Writer::start(opened.conn, opened.options, opened.lock);
-        Ok(Self { writer, readers, ailing: AtomicBool::new(false) })
+        Ok(Self { writer, readers, listers, ailing: AtomicBool::new(false) })
     }
 
     async fn write<T, W>(&self, work: W) -> Outcome<T>
@@ -89,8 +91,10 @@ impl Store for Sqlite {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        if self.ailing.swap(false, Ordering::Relaxed) {
-            return self.probe().await;
+        if self.ailing.load(Ordering::Relaxed) {
+            // Well again only when a write was seen to succeed; whoever asks may not wait for it.
+            self.probe().await?;
+            self.ailing.store(false, Ordering::Relaxed);
         }
         sqlx::query("SELECT id FROM installation").execute(&self.readers).await?;
         Ok(())
@@ -99,6 +103,7 @@ impl Store for Sqlite {
     async fn close(&self) {
         // The writer last: it holds the lock.
         self.readers.close().await;
+        self.listers.close().await;
         self.writer.close().await;
     }
 
@@ -112,7 +117,7 @@ impl Store for Sqlite {
     }
 
     async fn list_keyspaces(&self, within: &Reach, after: &str, limit: usize) -> Result<Vec<Keyspace>, StoreError> {
-        keyspaces::list(&self.readers, within, after, limit).await
+        keyspaces::list(&self.listers, within, after, limit).await
     }
 
     async fn update_keyspace(
@@ -141,7 +146,7 @@ impl Store for Sqlite {
     }
 
     async fn list_keys(&self, query: &KeyQuery) -> Result<KeyPage, StoreError> {
-        search::list(&self.readers, query).await
+        search::list(&self.listers, query).await
     }
 
     async fn update_key(&self, id: &KeyId, patch: &Patch, revision: Option<i64>, by: &Actor) -> Outcome<ApiKey> {
@@ -174,6 +179,6 @@ impl Store for Sqlite {
     }
 
     async fn list_events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
-        events::list(&self.readers, query).await
+        events::list(&self.listers, query).await
     }
 }

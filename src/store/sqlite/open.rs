@@ -19,7 +19,7 @@ static MIGRATOR: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a read waits for a reader.
 const READER_WAIT_MAX: Duration = Duration::from_secs(3);
-/// Most reads at once. Each reader has a thread and up to 2 MiB of page cache.
+/// Most reads at once, and as many lists. Each reader has a thread and up to 2 MiB of page cache.
 const READERS_MAX: u32 = 4;
 
 /// A file that is ours: locked, and its schema as it should be.

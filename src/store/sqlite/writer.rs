@@ -11,18 +11,22 @@ use std::time::Duration;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::lock::Lock;
 use crate::store::error::{Stop, outcome};
 use crate::store::{BoxError, Outcome, StoreError};
 
-/// Most changes that wait for the writer. Each holds one request's worth of memory: up to some 50 KiB, mostly 1 KiB.
+/// Most changes that wait for the writer. Each holds one request's worth of memory: mostly 1 KiB, 150 KiB at most.
 const QUEUE_LEN_MAX: usize = 1_024;
 /// Most changes of one commit: the last of them waits for all, and all are lost with it.
 const BATCH_LEN_MAX: usize = 256;
 /// How long a change waits for a place in the queue.
 const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// How long a change waits for its commit: for a disk that hangs. Far longer than one that is merely slow takes.
+const COMMIT_WAIT_MAX: Duration = Duration::from_secs(15);
 
 /// What a change does with the connection.
 pub type Doing<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
@@ -75,7 +79,9 @@ impl Writer {
         let jobs = jobs.ok_or_else(|| StoreError::unavailable("the store is closed"))?;
         jobs.send_timeout(job, QUEUE_WAIT_MAX).await.map_err(|_| StoreError::unavailable("no place in the queue"))?;
         drop(jobs);
-        answer.await.map_err(|_| StoreError::unavailable("the commit failed"))?
+        let answer = timeout(COMMIT_WAIT_MAX, answer).await;
+        let answer = answer.map_err(|_| StoreError::unavailable("no commit in time; it may still come"))?;
+        answer.map_err(|_| StoreError::unavailable("the commit failed"))?
     }
 
     /// Takes no more changes, and waits until those in the queue are made.
