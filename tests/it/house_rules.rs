@@ -23,19 +23,7 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("server", &["clock", "config", "grpc", "hashing", "key", "manage", "store", "verify"]),
     (
         "cli",
-        &[
-            "clock",
-            "config",
-            "grpc",
-            "hashing",
-            "key",
-            "lifecycle",
-            "manage",
-            "server",
-            "store",
-            "telemetry",
-            "verify",
-        ],
+        &["clock", "config", "grpc", "hashing", "key", "lifecycle", "manage", "server", "store", "telemetry", "verify"],
     ),
 ];
 
@@ -47,10 +35,7 @@ const ONLY_IN: [(&[&str], &[&str]); 7] = [
         &["grpc/", "server.rs", "cli/"],
     ),
     (&["SystemTime::now", "Instant::now"], &["clock.rs"]),
-    (
-        &["tokio"],
-        &["cli/", "hashing.rs", "lifecycle.rs", "main.rs", "server.rs", "store/"],
-    ),
+    (&["tokio"], &["cli/", "hashing.rs", "lifecycle.rs", "main.rs", "server.rs", "store/"]),
     // Logs are for the rest.
     (&["print!", "println!", "eprint!", "eprintln!"], &["cli/", "main.rs"]),
     // Whoever reads a secret must be seen here first.
@@ -175,7 +160,7 @@ fn everything_is_named_in_its_place() {
     catches(names_in_their_places, "manage/list.rs", "use sqlx::Row;", "store/sqlite/keys.rs");
     catches(names_in_their_places, "verify/mod.rs", "let x: tonic::Status;", "grpc/status.rs");
     catches(names_in_their_places, "manage/page.rs", "use crate::grpc::pb;", "cli/json.rs");
-    catches(names_in_their_places, "manage/mod.rs", "let t = tokio::time::Instant::now();", "clock.rs");
+    catches(names_in_their_places, "manage/mod.rs", "let t = std::time::Instant::now();", "clock.rs");
     catches(names_in_their_places, "key/id.rs", "use tokio::sync::Mutex;", "store/sqlite/writer.rs");
     catches(names_in_their_places, "store/row.rs", "println!(\"{row:?}\");", "cli/serve.rs");
     catches(names_in_their_places, "grpc/status.rs", "secret.expose()", "grpc/api_keys.rs");
@@ -237,7 +222,8 @@ fn files_are_small(source: &Source) -> Vec<String> {
 fn files_stay_small() {
     holds(files_are_small);
     catches(files_are_small, "main.rs", &"\n".repeat(MAIN_LINES_MAX + 1), "lib.rs");
-    catches(files_are_small, "cli/mod.rs", &"\n".repeat(FILE_LINES_MAX + 1), "none.rs");
+    let long = Source { path: "cli/mod.rs".into(), text: "\n".repeat(FILE_LINES_MAX + 1) };
+    assert_eq!(files_are_small(&long).len(), 1);
 }
 
 /// Types that hold a secret as text, or wipe one, and can be printed or copied by a derive.
@@ -272,7 +258,10 @@ fn holds_secret(field: &str) -> (bool, bool) {
     if !SECRET_FIELDS.contains(&name) {
         return (false, false);
     }
-    (matches!(kind, "String" | "Option<String>" | "Vec<u8>" | "Box<str>" | "Arc<str>"), kind.ends_with("str") && kind.starts_with('&'))
+    (
+        matches!(kind, "String" | "Option<String>" | "Vec<u8>" | "Box<str>" | "Arc<str>"),
+        kind.ends_with("str") && kind.starts_with('&'),
+    )
 }
 
 #[test]

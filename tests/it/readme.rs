@@ -44,7 +44,7 @@ fn table(document: &str, first_column: &str) -> Vec<Vec<String>> {
     let mut lines = document.lines().skip_while(|line| !line.starts_with(&format!("| {first_column} |")));
     assert!(lines.next().is_some(), "no table of {first_column}");
     let rows = lines.skip(1).take_while(|line| line.starts_with('|'));
-    rows.map(|row| row.trim_matches('|').split(" | ").map(|cell| cell.trim().replace('`', "")).collect()).collect()
+    rows.map(|row| row[1..row.len() - 1].split('|').map(|cell| cell.trim().replace('`', "")).collect()).collect()
 }
 
 /// The names in the first column.
@@ -158,14 +158,9 @@ fn words(line: &str) -> Vec<String> {
 #[test]
 fn every_link_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for document in [
-        "README.md",
-        "CHANGELOG.md",
-        "CONTRIBUTING.md",
-        "deploy/README.md",
-        "docs/configuration.md",
-        "docs/errors.md",
-    ] {
+    for document in
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "deploy/README.md", "docs/configuration.md", "docs/errors.md"]
+    {
         let path = root.join(document);
         let text = fs::read_to_string(&path).expect(document);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

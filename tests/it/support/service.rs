@@ -43,7 +43,8 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
 
 /// A running service.
 pub struct Service {
-    pub fixture: Fixture,
+    /// The place of the store goes when this does.
+    _fixture: Fixture,
     /// Where it listens.
     pub addr: SocketAddr,
     pub channel: Channel,
@@ -77,8 +78,9 @@ impl Service {
             let _ = stopped.await;
             false
         }));
-        let channel = Endpoint::from_shared(format!("http://{addr}")).expect("an address").connect().await.expect("it listens");
-        Self { fixture, addr, channel, root_key, stop: Some(stop), running: Some(running) }
+        let channel =
+            Endpoint::from_shared(format!("http://{addr}")).expect("an address").connect().await.expect("it listens");
+        Self { _fixture: fixture, addr, channel, root_key, stop: Some(stop), running: Some(running) }
     }
 
     /// Ends the service in order.
