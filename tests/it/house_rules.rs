@@ -231,7 +231,9 @@ fn secrets_that_print_or_copy(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
     let code: Vec<_> = source.code().collect();
     for (at, (number, line)) in code.iter().enumerate() {
-        let Some(derived) = line.trim_start().strip_prefix("#[derive(") else { continue };
+        let Some(derived) = line.trim_start().strip_prefix("#[derive(").and_then(|rest| rest.split(')').next()) else {
+            continue;
+        };
         let prints = mentions(derived, "Debug").next().is_some() || mentions(derived, "Serialize").next().is_some();
         let copies = mentions(derived, "Clone").next().is_some();
         let indent = &line[..line.len() - line.trim_start().len()];
