@@ -160,7 +160,7 @@ fn everything_is_named_in_its_place() {
     catches(names_in_their_places, "manage/list.rs", "use sqlx::Row;", "store/sqlite/keys.rs");
     catches(names_in_their_places, "verify/mod.rs", "let x: tonic::Status;", "grpc/status.rs");
     catches(names_in_their_places, "manage/page.rs", "use crate::grpc::pb;", "cli/json.rs");
-    catches(names_in_their_places, "manage/mod.rs", "let t = tokio::time::Instant::now();", "clock.rs");
+    catches(names_in_their_places, "manage/mod.rs", "let t = std::time::Instant::now();", "clock.rs");
     catches(names_in_their_places, "key/id.rs", "use tokio::sync::Mutex;", "store/sqlite/writer.rs");
     catches(names_in_their_places, "store/row.rs", "println!(\"{row:?}\");", "cli/serve.rs");
     catches(names_in_their_places, "grpc/status.rs", "secret.expose()", "grpc/api_keys.rs");
@@ -222,7 +222,8 @@ fn files_are_small(source: &Source) -> Vec<String> {
 fn files_stay_small() {
     holds(files_are_small);
     catches(files_are_small, "main.rs", &"\n".repeat(MAIN_LINES_MAX + 1), "lib.rs");
-    catches(files_are_small, "cli/mod.rs", &"\n".repeat(FILE_LINES_MAX + 1), "none.rs");
+    let long = Source { path: "cli/mod.rs".into(), text: "\n".repeat(FILE_LINES_MAX + 1) };
+    assert_eq!(files_are_small(&long).len(), 1);
 }
 
 /// Types that hold a secret as text, or wipe one, and can be printed or copied by a derive.
@@ -230,7 +231,9 @@ fn secrets_that_print_or_copy(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
     let code: Vec<_> = source.code().collect();
     for (at, (number, line)) in code.iter().enumerate() {
-        let Some(derived) = line.trim_start().strip_prefix("#[derive(") else { continue };
+        let Some(derived) = line.trim_start().strip_prefix("#[derive(").and_then(|rest| rest.split(')').next()) else {
+            continue;
+        };
         let prints = mentions(derived, "Debug").next().is_some() || mentions(derived, "Serialize").next().is_some();
         let copies = mentions(derived, "Clone").next().is_some();
         let indent = &line[..line.len() - line.trim_start().len()];

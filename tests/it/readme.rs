@@ -1,6 +1,7 @@
 //! What the README and `docs/` say, held against the program.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
 
@@ -44,7 +45,7 @@ fn table(document: &str, first_column: &str) -> Vec<Vec<String>> {
     let mut lines = document.lines().skip_while(|line| !line.starts_with(&format!("| {first_column} |")));
     assert!(lines.next().is_some(), "no table of {first_column}");
     let rows = lines.skip(1).take_while(|line| line.starts_with('|'));
-    rows.map(|row| row.trim_matches('|').split(" | ").map(|cell| cell.trim().replace('`', "")).collect()).collect()
+    rows.map(|row| row[1..row.len() - 1].split('|').map(|cell| cell.trim().replace('`', "")).collect()).collect()
 }
 
 /// The names in the first column.
@@ -60,14 +61,26 @@ fn values(name: &str, prefix: &str) -> BTreeSet<String> {
     sent.map(|value| value.name().strip_prefix(prefix).expect("the prefix").to_owned()).collect()
 }
 
+/// Checks that what is told is what there is, and that all of it is.
+#[track_caller]
+fn same<T: Debug + Ord>(told: &BTreeSet<T>, known: &BTreeSet<T>) {
+    let only_in = |one: &BTreeSet<T>, other: &BTreeSet<T>| format!("{:?}", one.difference(other).collect::<Vec<_>>());
+    assert!(
+        told == known,
+        "told and not there: {}; there and not told: {}",
+        only_in(told, known),
+        only_in(known, told)
+    );
+}
+
 #[test]
 fn every_verdict_is_told() {
-    assert_eq!(names(README, "verdict"), values("portcullis.v1.Verdict", "VERDICT_"));
+    same(&names(README, "verdict"), &values("portcullis.v1.Verdict", "VERDICT_"));
 }
 
 #[test]
 fn every_error_reason_is_told() {
-    assert_eq!(names(ERRORS, "reason"), values("portcullis.v1.ErrorReason", "ERROR_REASON_"));
+    same(&names(ERRORS, "reason"), &values("portcullis.v1.ErrorReason", "ERROR_REASON_"));
 }
 
 #[test]
@@ -78,7 +91,7 @@ fn every_permission_is_told() {
     }
     let words = GrantError.to_string();
     let known: BTreeSet<_> = words.split([' ', ',']).filter(|word| word.contains(':') || *word == "admin").collect();
-    assert_eq!(told.iter().map(String::as_str).collect::<BTreeSet<_>>(), known);
+    same(&told.iter().map(String::as_str).collect(), &known);
 }
 
 /// Flag and variable of every setting of a command; empty if it has none.
@@ -100,7 +113,7 @@ fn check_settings(section: &str, command: &[&str], without_flag: &str) {
     let told = table(document, "flag").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect::<BTreeSet<_>>();
     let mut known = settings(command);
     known.insert((String::new(), without_flag.to_owned()));
-    assert_eq!(told, known);
+    same(&told, &known);
 }
 
 #[test]
