@@ -2,4 +2,5 @@
 
 pub mod backend;
 pub mod postgres;
+pub mod process;
 pub mod service;

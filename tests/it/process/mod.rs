@@ -1,0 +1,11 @@
+//! The program as a process: how it starts, how it ends, and what its bad days cost.
+
+mod crash;
+mod disk;
+mod migration;
+mod refusals;
+mod secrecy;
+mod settings;
+mod shutdown;
+mod startup;
+mod tls;
