@@ -35,7 +35,7 @@ pub const REQUEST_ID_KEPT: Duration = Duration::from_secs(24 * 3600);
 pub async fn connect(url: &str, schema: Schema) -> Result<Arc<dyn Store>, ConnectError> {
     match url.split_once(':').unwrap_or_default().0 {
         "sqlite" => Ok(Arc::new(sqlite::Sqlite::open(url, schema).await?)),
-        // PG
+        "postgres" | "postgresql" => Ok(Arc::new(postgres::Postgres::open(url, schema).await?)),
         _ => Err(ConnectError::Url("must start with sqlite:// or postgres://".into())),
     }
 }

@@ -1,7 +1,187 @@
-//! PostgreSQL: to come.
+//! A PostgreSQL server, shared by any number of processes.
+//!
+//! A change is one transaction that locks the row it is about before it looks at it. Only the primary is spoken to, in
+//! SQL that servers of PostgreSQL's language in general understand: no advisory locks, no transaction ids.
 
-use super::ConnectError;
+mod events;
+mod keys;
+mod keyspaces;
+mod open;
+mod search;
 
-pub async fn migrate(_url: &str) -> Result<Vec<i64>, ConnectError> {
-    Err(ConnectError::Url("PostgreSQL is not supported yet".into()))
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::{PgPool, PgTransaction};
+
+use super::error::{Stop, one_row, outcome, unrefused};
+use super::row::InstallationRow;
+use super::{
+    Actor, ConnectError, Event, EventQuery, Found, Installation, KeyPage, KeyQuery, NewKey, Outcome, Refusal, Schema,
+    Store, StoreError,
+};
+use crate::clock::Timestamp;
+use crate::key::id::KeyId;
+use crate::key::keyspace::{Keyspace, KeyspacePatch};
+use crate::key::permission::Reach;
+use crate::key::record::{ApiKey, NewSecret, Patch, Revocation};
+
+pub use self::open::migrate;
+
+/// The longest that a call takes: a wait for a connection and one for a statement, with room to spare. The server's
+/// own limits come first; this one is for a server that has fallen silent.
+const CALL_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// What ties a key to its keyspace.
+const KEYSPACE_FKEY: &str = "api_key_keyspace_fkey";
+
+/// The store in a PostgreSQL database.
+#[derive(Debug)]
+pub struct Postgres {
+    pool: PgPool,
+    /// Whether a write failed for a reason that may pass, and none was seen to succeed since.
+    ailing: AtomicBool,
+}
+
+impl Postgres {
+    /// Connects to the server that `url` names.
+    pub async fn open(url: &str, schema: Schema) -> Result<Self, ConnectError> {
+        let opened = open::open(url, schema).await?;
+        sqlx::Connection::close(opened.conn).await.ok();
+        Ok(Self { pool: open::pool(opened.options), ailing: AtomicBool::new(false) })
+    }
+
+    async fn change<T>(&self, work: impl Future<Output = Result<T, Stop>> + Send) -> Outcome<T> {
+        let result = in_time(async { outcome(work.await) }).await;
+        if matches!(result, Err(StoreError::Unavailable(_))) {
+            self.ailing.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>> + Send) -> Result<T, StoreError> {
+    let done = tokio::time::timeout(CALL_WAIT_MAX, work).await;
+    done.unwrap_or_else(|_| Err(StoreError::unavailable("the server did not answer in time")))
+}
+
+/// Begins a change. Whatever the server is set to, it waits for the disk and sees what was committed before it looks.
+async fn begin(pool: &PgPool) -> Result<PgTransaction<'static>, sqlx::Error> {
+    pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = on").await
+}
+
+/// `text` as something to look for. No text of PostgreSQL's has a NUL character: what has one equals nothing, as NULL.
+fn term(text: &str) -> Option<&str> {
+    (!text.contains('\0')).then_some(text)
+}
+
+/// What it means that a statement failed: `refusal`, if it broke `constraint`.
+fn refuse_if(error: sqlx::Error, constraint: &str, refusal: Refusal) -> Stop {
+    let broken = error.as_database_error().and_then(|e| e.constraint());
+    if broken == Some(constraint) { refusal.into() } else { error.into() }
+}
+
+/// Fails on a standby, and on a primary that was told not to write.
+async fn check_writable(pool: &PgPool) -> Result<(), StoreError> {
+    let read_only = sqlx::query_scalar("SELECT current_setting('transaction_read_only')::boolean");
+    if read_only.fetch_one(pool).await? { Err(StoreError::unavailable("the server is read-only")) } else { Ok(()) }
+}
+
+/// A write that changes nothing anybody asks for, but is committed as any other.
+async fn probe(pool: &PgPool) -> Result<(), Stop> {
+    let mut tx = begin(pool).await?;
+    let turn_over = sqlx::query("UPDATE installation SET write_probe = 1 - write_probe");
+    one_row(turn_over.execute(&mut *tx).await?.rows_affected())?;
+    Ok(tx.commit().await?)
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn installation(&self) -> Result<Installation, StoreError> {
+        let query = sqlx::query_as("SELECT page_token_key, bootstrapped FROM installation");
+        let row: InstallationRow = in_time(async { Ok(query.fetch_one(&self.pool).await?) }).await?;
+        row.try_into()
+    }
+
+    async fn bootstrap(&self, key: &NewKey, by: &Actor) -> Result<bool, StoreError> {
+        unrefused(self.change(keys::bootstrap(&self.pool, key, by)).await)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        if self.ailing.swap(false, Ordering::Relaxed) {
+            return unrefused(self.change(probe(&self.pool)).await);
+        }
+        in_time(check_writable(&self.pool)).await
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn create_keyspace(&self, keyspace: &Keyspace, by: &Actor) -> Outcome<()> {
+        self.change(keyspaces::create(&self.pool, keyspace, by)).await
+    }
+
+    async fn keyspace(&self, id: &str) -> Result<Option<Keyspace>, StoreError> {
+        in_time(async { keyspaces::find(&mut *self.pool.acquire().await?, id).await }).await
+    }
+
+    async fn list_keyspaces(&self, within: &Reach, after: &str, limit: usize) -> Result<Vec<Keyspace>, StoreError> {
+        in_time(keyspaces::list(&self.pool, within, after, limit)).await
+    }
+
+    async fn update_keyspace(
+        &self,
+        id: &str,
+        patch: &KeyspacePatch,
+        revision: Option<i64>,
+        by: &Actor,
+    ) -> Outcome<Keyspace> {
+        self.change(keyspaces::update(&self.pool, id, patch, revision, by)).await
+    }
+
+    async fn delete_keyspace(&self, id: &str, by: &Actor) -> Outcome<()> {
+        self.change(keyspaces::delete(&self.pool, id, by)).await
+    }
+
+    async fn create_key(&self, key: &NewKey, by: &Actor) -> Outcome<()> {
+        self.change(keys::create(&self.pool, key, by)).await
+    }
+
+    async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
+        in_time(async { keys::find(&mut *self.pool.acquire().await?, id).await }).await
+    }
+
+    async fn list_keys(&self, query: &KeyQuery) -> Result<KeyPage, StoreError> {
+        in_time(search::list(&self.pool, query)).await
+    }
+
+    async fn update_key(&self, id: &KeyId, patch: &Patch, revision: Option<i64>, by: &Actor) -> Outcome<ApiKey> {
+        self.change(keys::update(&self.pool, id, patch, revision, by)).await
+    }
+
+    async fn rotate_key(&self, id: &KeyId, newest: &NewSecret, overlap: Duration, by: &Actor) -> Outcome<ApiKey> {
+        self.change(keys::rotate(&self.pool, id, newest, overlap, by)).await
+    }
+
+    async fn revoke_key(&self, id: &KeyId, revocation: &Revocation, by: &Actor) -> Outcome<ApiKey> {
+        self.change(keys::revoke(&self.pool, id, revocation, by)).await
+    }
+
+    async fn delete_key(&self, id: &KeyId, by: &Actor) -> Outcome<()> {
+        self.change(keys::delete(&self.pool, id, by)).await
+    }
+
+    async fn find_secret(&self, public_prefix: &str) -> Result<Option<Found>, StoreError> {
+        in_time(keys::find_secret(&self.pool, public_prefix)).await
+    }
+
+    async fn record_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        unrefused(self.change(keys::record_uses(&self.pool, uses)).await)
+    }
+
+    async fn list_events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
+        in_time(events::list(&self.pool, query)).await
+    }
 }

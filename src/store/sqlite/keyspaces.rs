@@ -5,6 +5,7 @@ use sqlx::{QueryBuilder, SqliteConnection, SqlitePool};
 use super::events::{self, Deed};
 use crate::key::keyspace::{Keyspace, KeyspacePatch, SYSTEM};
 use crate::key::permission::Reach;
+use crate::key::record::Json;
 use crate::store::error::{Stop, one_row};
 use crate::store::row::{KeyspaceRow, all, count, hash_policy_column, micros, to_json};
 use crate::store::{Actor, Refusal, StoreError};
@@ -68,9 +69,7 @@ pub async fn create(conn: &mut SqliteConnection, keyspace: &Keyspace, by: &Actor
     if inserted.rows_affected() == 0 {
         return Err(Refusal::KeyspaceExists.into());
     }
-    let changes = &keyspace.audited();
-    Ok(events::record(conn, by, Deed { action: "CreateKeyspace", keyspace: &keyspace.id, key_id: None, changes })
-        .await?)
+    record(conn, by, "CreateKeyspace", &keyspace.id, &keyspace.audited()).await
 }
 
 /// See [`crate::store::Store::update_keyspace`].
@@ -106,8 +105,7 @@ pub async fn update(
     .execute(&mut *conn)
     .await?;
     one_row(updated.rows_affected())?;
-    let changes = &next.changes_since(&before);
-    events::record(conn, by, Deed { action: "UpdateKeyspace", keyspace: id, key_id: None, changes }).await?;
+    record(conn, by, "UpdateKeyspace", id, &next.changes_since(&before)).await?;
     Ok(next)
 }
 
@@ -121,6 +119,15 @@ pub async fn delete(conn: &mut SqliteConnection, id: &str, by: &Actor) -> Result
     }
     let deleted = sqlx::query("DELETE FROM keyspace WHERE id = $1").bind(id).execute(&mut *conn).await?;
     one_row(deleted.rows_affected())?;
-    let changes = &keyspace.audited();
-    Ok(events::record(conn, by, Deed { action: "DeleteKeyspace", keyspace: id, key_id: None, changes }).await?)
+    record(conn, by, "DeleteKeyspace", id, &keyspace.audited()).await
+}
+
+async fn record(
+    conn: &mut SqliteConnection,
+    by: &Actor,
+    action: &'static str,
+    keyspace: &str,
+    changes: &Json,
+) -> Result<(), Stop> {
+    Ok(events::record(conn, by, Deed { action, keyspace, key_id: None, changes }).await?)
 }

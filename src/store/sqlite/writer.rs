@@ -115,7 +115,9 @@ impl Committer {
         match transact(&mut conn, batch).await {
             Ok(done) => {
                 self.conn = Some(conn);
-                done.into_iter().for_each(|done| (done.answer)());
+                for done in done {
+                    (done.answer)();
+                }
                 Ok(())
             }
             Err(error) => {

@@ -51,9 +51,9 @@ impl HeldVerify {
         let (release, released) = oneshot::channel();
         let (asked, is_asked) = oneshot::channel();
         // The message is asked for when the headers have been sent.
-        let messages = tokio_stream::once(()).then(move |()| {
+        let messages = tokio_stream::once((asked, released)).then(async |(asked, released)| {
             let _ = asked.send(());
-            async { released.await.expect("a message") }
+            released.await.expect("a message")
         });
         let mut calls = Grpc::new(server.channel.clone());
         calls.ready().await.expect("a connection");

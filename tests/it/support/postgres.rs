@@ -157,3 +157,25 @@ fn version(dir: &Path) -> Option<u32> {
     let number = told.split_whitespace().nth(2)?;
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
+
+/// The crash tests are worth what this is worth.
+#[tokio::test]
+async fn a_cluster_comes_back_with_what_was_committed() {
+    let mut cluster = Cluster::start();
+    let url = cluster.fresh_database().await;
+    let mut connection = PgConnection::connect(&url).await.expect("the server is up");
+    sqlx::raw_sql("CREATE TABLE kept (n INT); INSERT INTO kept VALUES (7)")
+        .execute(&mut connection)
+        .await
+        .expect("SQL");
+    cluster.stop_immediate();
+    connection.ping().await.expect_err("the server is down");
+    PgConnection::connect(&url).await.map(drop).expect_err("the server is down");
+    cluster.start_again();
+    let mut connection = PgConnection::connect(&url).await.expect("the server is up again");
+    let kept: i32 = sqlx::query_scalar("SELECT n FROM kept").fetch_one(&mut connection).await.expect("a row");
+    assert_eq!(kept, 7);
+    let dir = cluster.dir.clone();
+    drop(cluster);
+    assert!(!dir.exists(), "nothing is left behind");
+}

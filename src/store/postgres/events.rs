@@ -1,0 +1,71 @@
+//! SQL of the audit trail.
+
+use sqlx::{PgConnection, PgPool, QueryBuilder};
+
+use super::term;
+use crate::key::id::KeyId;
+use crate::key::keyspace::SYSTEM;
+use crate::key::permission::Reach;
+use crate::key::record::Json;
+use crate::store::row::{EventRow, all, count, to_json};
+use crate::store::{Actor, Event, EventQuery, StoreError};
+
+/// What was done, and to what.
+pub struct Deed<'a> {
+    /// The method.
+    pub action: &'static str,
+    /// In which keyspace.
+    pub keyspace: &'a str,
+    /// To which key, if it was one.
+    pub key_id: Option<&'a KeyId>,
+    /// What changed.
+    pub changes: &'a Json,
+}
+
+/// Writes the event of a deed, in the transaction that does it.
+pub async fn record(conn: &mut PgConnection, by: &Actor, deed: Deed<'_>) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO audit_event (id, create_time_us, actor, action, keyspace, key_id, peer, changes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(&by.event_id)
+    .bind(by.at.as_micros())
+    .bind(&by.name)
+    .bind(deed.action)
+    .bind(deed.keyspace)
+    .bind(deed.key_id.map(KeyId::as_str))
+    .bind(&by.peer)
+    .bind(to_json(deed.changes)?)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// See [`crate::store::Store::list_events`].
+pub async fn list(pool: &PgPool, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
+    let mut sql = QueryBuilder::new(
+        "SELECT id, create_time_us, actor, action, keyspace, key_id, peer, changes FROM audit_event WHERE ",
+    );
+    match &query.within {
+        Reach::Everywhere => sql.push("true"),
+        Reach::AllButSystem => sql.push("keyspace <> ").push_bind(SYSTEM),
+        Reach::Only(these) => sql.push("keyspace = ANY (").push_bind(these).push(")"),
+    };
+    if let Some(key_id) = &query.key_id {
+        sql.push(" AND key_id = ").push_bind(term(key_id.as_str()));
+    }
+    if let Some(actor) = &query.actor {
+        sql.push(" AND actor = ").push_bind(term(actor));
+    }
+    if let Some(from) = query.from {
+        sql.push(" AND create_time_us >= ").push_bind(from.as_micros());
+    }
+    if let Some(until) = query.until {
+        sql.push(" AND create_time_us < ").push_bind(until.as_micros());
+    }
+    if let Some((at, id)) = &query.after {
+        sql.push(" AND (create_time_us, id) < (").push_bind(at.as_micros()).push(", ").push_bind(id).push(")");
+    }
+    sql.push(" ORDER BY create_time_us DESC, id DESC LIMIT ").push_bind(count(query.limit));
+    all::<EventRow, _>(sql.build_query_as().fetch_all(pool).await?)
+}

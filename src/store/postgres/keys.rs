@@ -1,0 +1,332 @@
+//! SQL of keys and their secrets.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sqlx::{PgConnection, PgPool};
+
+use super::events::{self, Deed};
+use super::{KEYSPACE_FKEY, begin, refuse_if, term};
+use crate::clock::Timestamp;
+use crate::key::field::folded;
+use crate::key::id::KeyId;
+use crate::key::keyspace::SYSTEM;
+use crate::key::record::{ApiKey, Ended, Json, NewSecret, Patch, Revocation, SecretInfo};
+use crate::store::error::{Stop, one_row};
+use crate::store::row::{FoundRow, KeyRow, time, to_json, verifier_columns};
+use crate::store::{Actor, Found, NewKey, REQUEST_ID_KEPT, Refusal, StoreError};
+
+/// Most forgotten request ids that one creation clears away: more than the one it adds, and soon done.
+const PRUNED_MAX: i64 = 16;
+
+/// What a [`KeyRow`] is read from, where `k` is `api_key`.
+macro_rules! columns {
+    () => {
+        "k.id, k.keyspace, k.name, k.description, k.subject, k.scopes, k.claims, k.metadata::text AS metadata, k.enabled, k.created_by, \
+         k.create_time_us, k.update_time_us, k.expire_time_us, k.revoke_time_us, k.revocation_reason, \
+         k.revocation_comment, k.last_use_time_us, k.revision, \
+         (SELECT json_agg(json_build_array(s.public_prefix, s.create_time_us, s.expire_time_us) \
+          ORDER BY s.generation DESC)::text FROM api_key_secret s WHERE s.key_id = k.id) AS secrets"
+    };
+}
+pub(super) use columns;
+
+/// The key of this id.
+pub async fn find(conn: &mut PgConnection, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
+    let query = sqlx::query_as(concat!("SELECT ", columns!(), " FROM api_key k WHERE k.id = $1"));
+    let row: Option<KeyRow> = query.bind(term(id.as_str())).fetch_optional(conn).await?;
+    row.map(ApiKey::try_from).transpose()
+}
+
+/// The key of this id, which nobody else changes until the transaction ends.
+async fn lock(conn: &mut PgConnection, id: &KeyId) -> Result<ApiKey, Stop> {
+    // First the lock, then the look: a statement that had to wait for the lock would see the key's row as it is now,
+    // and its secrets as they were when the statement began.
+    let lock = sqlx::query("SELECT FROM api_key WHERE id = $1 FOR UPDATE").bind(term(id.as_str()));
+    lock.fetch_optional(&mut *conn).await?.ok_or(Refusal::KeyNotFound)?;
+    Ok(find(conn, id).await?.ok_or(Refusal::KeyNotFound)?)
+}
+
+/// See [`crate::store::Store::find_secret`].
+pub async fn find_secret(pool: &PgPool, public_prefix: &str) -> Result<Option<Found>, StoreError> {
+    let query = sqlx::query_as(concat!(
+        "SELECT ",
+        columns!(),
+        ", found.verifier_kind, found.verifier, found.expire_time_us AS secret_expire_time_us,
+             keyspace.allow_wildcard_scopes
+         FROM api_key_secret found JOIN api_key k ON k.id = found.key_id JOIN keyspace ON keyspace.id = k.keyspace
+         WHERE found.public_prefix = $1"
+    ));
+    let row: Option<FoundRow> = query.bind(term(public_prefix)).fetch_optional(pool).await?;
+    row.map(Found::try_from).transpose()
+}
+
+/// See [`crate::store::Store::bootstrap`].
+pub async fn bootstrap(pool: &PgPool, new: &NewKey, by: &Actor) -> Result<bool, Stop> {
+    let mut tx = begin(pool).await?;
+    let first = note_root_key(&mut tx).await?;
+    if first {
+        add(&mut tx, new, by).await?;
+        tx.commit().await?;
+    }
+    Ok(first)
+}
+
+/// Notes that there is a root key. Whether it is the first that ever was.
+async fn note_root_key(conn: &mut PgConnection) -> Result<bool, StoreError> {
+    let noted = sqlx::query("UPDATE installation SET bootstrapped = true WHERE NOT bootstrapped");
+    Ok(noted.execute(conn).await?.rows_affected() == 1)
+}
+
+/// See [`crate::store::Store::create_key`].
+pub async fn create(pool: &PgPool, new: &NewKey, by: &Actor) -> Result<(), Stop> {
+    let mut tx = begin(pool).await?;
+    add(&mut tx, new, by).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn add(conn: &mut PgConnection, new: &NewKey, by: &Actor) -> Result<(), Stop> {
+    let NewKey { key, secret, request_id } = new;
+    // Before all else: it holds on to the keyspace, which cannot be deleted any more.
+    insert(conn, key).await?;
+    if let Some(request_id) = request_id {
+        claim(conn, request_id, key, by.at).await?;
+    }
+    if key.keyspace == SYSTEM {
+        note_root_key(conn).await?;
+    }
+    insert_secret(conn, key, secret).await?;
+    record(conn, by, "CreateApiKey", key, &key.audited()).await
+}
+
+/// Takes `request_id` for `key`, and clears some that are forgotten away.
+async fn claim(conn: &mut PgConnection, request_id: &str, key: &ApiKey, now: Timestamp) -> Result<(), Stop> {
+    let forgotten = now.saturating_sub(REQUEST_ID_KEPT).as_micros();
+    let claimed = sqlx::query(
+        "INSERT INTO request_id (keyspace, request_id, key_id, create_time_us) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (keyspace, request_id)
+         DO UPDATE SET key_id = excluded.key_id, create_time_us = excluded.create_time_us
+         WHERE request_id.create_time_us < $5",
+    )
+    .bind(&key.keyspace)
+    .bind(request_id)
+    .bind(key.id.as_str())
+    .bind(now.as_micros())
+    .bind(forgotten)
+    .execute(&mut *conn)
+    .await?;
+    if claimed.rows_affected() == 0 {
+        let holder = sqlx::query_scalar("SELECT key_id FROM request_id WHERE keyspace = $1 AND request_id = $2");
+        let holder: String = holder.bind(&key.keyspace).bind(request_id).fetch_one(conn).await?;
+        return Err(Refusal::RequestIdUsed(KeyId::from_text(holder)).into());
+    }
+    let prune = sqlx::query(
+        "DELETE FROM request_id WHERE (keyspace, request_id) IN
+             (SELECT keyspace, request_id FROM request_id WHERE create_time_us < $1 ORDER BY create_time_us LIMIT $2
+              FOR UPDATE SKIP LOCKED)",
+    );
+    prune.bind(forgotten).bind(PRUNED_MAX).execute(conn).await?;
+    Ok(())
+}
+
+async fn insert(conn: &mut PgConnection, key: &ApiKey) -> Result<(), Stop> {
+    let revocation = key.revocation.as_ref();
+    sqlx::query(
+        "INSERT INTO api_key (id, keyspace, name, name_folded, description, subject, scopes, claims, metadata, enabled,
+             created_by, create_time_us, update_time_us, expire_time_us, revoke_time_us, revocation_reason,
+             revocation_comment, last_use_time_us, revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+    )
+    .bind(key.id.as_str())
+    .bind(&key.keyspace)
+    .bind(&key.name)
+    .bind(folded(&key.name))
+    .bind(&key.description)
+    .bind(&key.subject)
+    .bind(to_json(&key.scopes)?)
+    .bind(to_json(&key.claims)?)
+    .bind(to_json(&key.metadata)?)
+    .bind(key.enabled)
+    .bind(&key.created_by)
+    .bind(key.create_time.as_micros())
+    .bind(key.update_time.as_micros())
+    .bind(time(key.expire_time))
+    .bind(revocation.map(|r| r.at.as_micros()))
+    .bind(revocation.map(|r| r.reason as i16))
+    .bind(revocation.map(|r| &r.comment))
+    .bind(time(key.last_use_time))
+    .bind(key.revision)
+    .execute(conn)
+    .await
+    .map_err(|e| refuse_if(e, KEYSPACE_FKEY, Refusal::KeyspaceNotFound))?;
+    Ok(())
+}
+
+/// Writes what can change about a key, its secrets and its last use apart.
+async fn save(conn: &mut PgConnection, key: &ApiKey) -> Result<(), StoreError> {
+    let revocation = key.revocation.as_ref();
+    let saved = sqlx::query(
+        "UPDATE api_key SET name = $2, name_folded = $3, description = $4, scopes = $5, claims = $6, metadata = $7::jsonb,
+             enabled = $8, update_time_us = $9, expire_time_us = $10, revoke_time_us = $11, revocation_reason = $12,
+             revocation_comment = $13, revision = $14
+         WHERE id = $1",
+    )
+    .bind(key.id.as_str())
+    .bind(&key.name)
+    .bind(folded(&key.name))
+    .bind(&key.description)
+    .bind(to_json(&key.scopes)?)
+    .bind(to_json(&key.claims)?)
+    .bind(to_json(&key.metadata)?)
+    .bind(key.enabled)
+    .bind(key.update_time.as_micros())
+    .bind(time(key.expire_time))
+    .bind(revocation.map(|r| r.at.as_micros()))
+    .bind(revocation.map(|r| r.reason as i16))
+    .bind(revocation.map(|r| &r.comment))
+    .bind(key.revision)
+    .execute(conn)
+    .await?;
+    one_row(saved.rows_affected())
+}
+
+/// Stores `secret` as the newest of `key`, whose `secrets` begin with it.
+async fn insert_secret(conn: &mut PgConnection, key: &ApiKey, secret: &NewSecret) -> Result<(), StoreError> {
+    let info = key.secrets.first().filter(|info| info.public_prefix == secret.public_prefix);
+    let info = info.ok_or_else(|| StoreError::fault("the secret is not the key's newest"))?;
+    let (kind, verifier) = verifier_columns(&secret.verifier);
+    sqlx::query(
+        "INSERT INTO api_key_secret
+             (public_prefix, key_id, generation, verifier_kind, verifier, create_time_us, expire_time_us)
+         SELECT $1, $2, coalesce(max(generation), 0) + 1, $3, $4, $5, $6 FROM api_key_secret WHERE key_id = $2",
+    )
+    .bind(secret.public_prefix.as_str())
+    .bind(key.id.as_str())
+    .bind(kind)
+    .bind(verifier)
+    .bind(info.create_time.as_micros())
+    .bind(time(info.expire_time))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Brings the secrets of `before` to what they are in `after`, new ones apart.
+async fn keep_secrets(conn: &mut PgConnection, before: &[SecretInfo], after: &ApiKey) -> Result<(), StoreError> {
+    for secret in before {
+        let kept = after.secrets.iter().find(|kept| kept.public_prefix == secret.public_prefix);
+        let change = match kept {
+            Some(kept) => sqlx::query("UPDATE api_key_secret SET expire_time_us = $2 WHERE public_prefix = $1")
+                .bind(secret.public_prefix.as_str())
+                .bind(time(kept.expire_time)),
+            None => {
+                sqlx::query("DELETE FROM api_key_secret WHERE public_prefix = $1").bind(secret.public_prefix.as_str())
+            }
+        };
+        one_row(change.execute(&mut *conn).await?.rows_affected())?;
+    }
+    Ok(())
+}
+
+/// See [`crate::store::Store::update_key`].
+pub async fn update(
+    pool: &PgPool,
+    id: &KeyId,
+    patch: &Patch,
+    revision: Option<i64>,
+    by: &Actor,
+) -> Result<ApiKey, Stop> {
+    let mut tx = begin(pool).await?;
+    let mut key = lock(&mut tx, id).await?;
+    if revision.is_some_and(|revision| revision != key.revision) {
+        return Err(Refusal::EtagMismatch.into());
+    }
+    let changes = key.update(patch, by.at);
+    if changes.is_empty() {
+        return Ok(key);
+    }
+    save(&mut tx, &key).await?;
+    record(&mut tx, by, "UpdateApiKey", &key, &changes).await?;
+    tx.commit().await?;
+    Ok(key)
+}
+
+/// See [`crate::store::Store::rotate_key`].
+pub async fn rotate(
+    pool: &PgPool,
+    id: &KeyId,
+    newest: &NewSecret,
+    overlap: Duration,
+    by: &Actor,
+) -> Result<ApiKey, Stop> {
+    let mut tx = begin(pool).await?;
+    let mut key = lock(&mut tx, id).await?;
+    let before = key.secrets.clone();
+    let changes = key.rotate(newest.public_prefix.clone(), overlap, by.at).map_err(|ended| match ended {
+        Ended::Revoked => Refusal::KeyRevoked,
+        Ended::Expired => Refusal::KeyExpired,
+    })?;
+    save(&mut tx, &key).await?;
+    keep_secrets(&mut tx, &before, &key).await?;
+    insert_secret(&mut tx, &key, newest).await?;
+    record(&mut tx, by, "RotateApiKey", &key, &changes).await?;
+    tx.commit().await?;
+    Ok(key)
+}
+
+/// See [`crate::store::Store::revoke_key`].
+pub async fn revoke(pool: &PgPool, id: &KeyId, revocation: &Revocation, by: &Actor) -> Result<ApiKey, Stop> {
+    let mut tx = begin(pool).await?;
+    let mut key = lock(&mut tx, id).await?;
+    let changes = key.revoke(revocation);
+    if !changes.is_empty() {
+        save(&mut tx, &key).await?;
+        record(&mut tx, by, "RevokeApiKey", &key, &changes).await?;
+        tx.commit().await?;
+    }
+    Ok(key)
+}
+
+/// See [`crate::store::Store::delete_key`].
+pub async fn delete(pool: &PgPool, id: &KeyId, by: &Actor) -> Result<(), Stop> {
+    let mut tx = begin(pool).await?;
+    let key = lock(&mut tx, id).await?;
+    let deleted = sqlx::query("DELETE FROM api_key WHERE id = $1").bind(id.as_str()).execute(&mut *tx).await?;
+    one_row(deleted.rows_affected())?;
+    record(&mut tx, by, "DeleteApiKey", &key, &key.audited()).await?;
+    Ok(tx.commit().await?)
+}
+
+/// See [`crate::store::Store::record_uses`].
+pub async fn record_uses(pool: &PgPool, uses: &[(KeyId, Timestamp)]) -> Result<(), Stop> {
+    let mut latest = BTreeMap::new();
+    for (id, at) in uses {
+        let latest = latest.entry(id.as_str()).or_insert(at.as_micros());
+        *latest = at.as_micros().max(*latest);
+    }
+    let (ids, times): (Vec<&str>, Vec<i64>) = latest.into_iter().unzip();
+    let mut tx = begin(pool).await?;
+    // Rows are locked in the order of their ids: two who record at once must not wait for each other.
+    sqlx::query(
+        "WITH used AS (SELECT id FROM api_key WHERE id = ANY ($1) ORDER BY id FOR UPDATE)
+         UPDATE api_key k SET last_use_time_us = u.at
+         FROM used JOIN unnest($1::text[], $2::bigint[]) AS u (id, at) ON u.id = used.id
+         WHERE k.id = used.id AND coalesce(k.last_use_time_us < u.at, true)",
+    )
+    .bind(ids)
+    .bind(times)
+    .execute(&mut *tx)
+    .await?;
+    Ok(tx.commit().await?)
+}
+
+async fn record(
+    conn: &mut PgConnection,
+    by: &Actor,
+    action: &'static str,
+    key: &ApiKey,
+    changes: &Json,
+) -> Result<(), Stop> {
+    let deed = Deed { action, keyspace: &key.keyspace, key_id: Some(&key.id), changes };
+    Ok(events::record(conn, by, deed).await?)
+}

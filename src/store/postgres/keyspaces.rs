@@ -1,0 +1,139 @@
+//! SQL of keyspaces.
+
+use sqlx::{PgConnection, PgPool, QueryBuilder};
+
+use super::events::{self, Deed};
+use super::{KEYSPACE_FKEY, begin, refuse_if, term};
+use crate::key::keyspace::{Keyspace, KeyspacePatch, SYSTEM};
+use crate::key::permission::Reach;
+use crate::key::record::Json;
+use crate::store::error::{Stop, one_row};
+use crate::store::row::{KeyspaceRow, all, count, hash_policy_column, micros, to_json};
+use crate::store::{Actor, Refusal, StoreError};
+
+macro_rules! columns {
+    () => {
+        "id, display_name, key_prefix, allowed_subject_types, default_ttl_us, max_ttl_us, allow_wildcard_scopes, \
+         hash_policy, create_time_us, update_time_us, revision"
+    };
+}
+
+/// The keyspace of this id.
+pub async fn find(conn: &mut PgConnection, id: &str) -> Result<Option<Keyspace>, StoreError> {
+    let row: Option<KeyspaceRow> = sqlx::query_as(concat!("SELECT ", columns!(), " FROM keyspace WHERE id = $1"))
+        .bind(term(id))
+        .fetch_optional(conn)
+        .await?;
+    row.map(Keyspace::try_from).transpose()
+}
+
+/// The keyspace of this id, which nobody else changes until the transaction ends.
+async fn lock(conn: &mut PgConnection, id: &str) -> Result<Keyspace, Stop> {
+    let row: Option<KeyspaceRow> =
+        sqlx::query_as(concat!("SELECT ", columns!(), " FROM keyspace WHERE id = $1 FOR UPDATE"))
+            .bind(term(id))
+            .fetch_optional(conn)
+            .await?;
+    Ok(row.ok_or(Refusal::KeyspaceNotFound)?.try_into()?)
+}
+
+/// See [`crate::store::Store::list_keyspaces`].
+pub async fn list(pool: &PgPool, within: &Reach, after: &str, limit: usize) -> Result<Vec<Keyspace>, StoreError> {
+    let mut sql = QueryBuilder::new(concat!("SELECT ", columns!(), " FROM keyspace WHERE id > "));
+    sql.push_bind(after);
+    match within {
+        Reach::Everywhere => &mut sql,
+        Reach::AllButSystem => sql.push(" AND id <> ").push_bind(SYSTEM),
+        Reach::Only(these) => sql.push(" AND id = ANY (").push_bind(these).push(")"),
+    };
+    sql.push(" ORDER BY id LIMIT ").push_bind(count(limit));
+    all::<KeyspaceRow, _>(sql.build_query_as().fetch_all(pool).await?)
+}
+
+/// See [`crate::store::Store::create_keyspace`].
+pub async fn create(pool: &PgPool, keyspace: &Keyspace, by: &Actor) -> Result<(), Stop> {
+    let mut tx = begin(pool).await?;
+    let inserted = sqlx::query(concat!(
+        "INSERT INTO keyspace (",
+        columns!(),
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING"
+    ))
+    .bind(&keyspace.id)
+    .bind(&keyspace.display_name)
+    .bind(keyspace.key_prefix.as_str())
+    .bind(to_json(&keyspace.allowed_subject_types)?)
+    .bind(micros(keyspace.default_ttl))
+    .bind(micros(keyspace.max_ttl))
+    .bind(keyspace.allow_wildcard_scopes)
+    .bind(hash_policy_column(keyspace.hash_policy))
+    .bind(keyspace.create_time.as_micros())
+    .bind(keyspace.update_time.as_micros())
+    .bind(keyspace.revision)
+    .execute(&mut *tx)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Err(Refusal::KeyspaceExists.into());
+    }
+    record(&mut tx, by, "CreateKeyspace", &keyspace.id, &keyspace.audited()).await?;
+    Ok(tx.commit().await?)
+}
+
+/// See [`crate::store::Store::update_keyspace`].
+pub async fn update(
+    pool: &PgPool,
+    id: &str,
+    patch: &KeyspacePatch,
+    revision: Option<i64>,
+    by: &Actor,
+) -> Result<Keyspace, Stop> {
+    let mut tx = begin(pool).await?;
+    let before = lock(&mut tx, id).await?;
+    if revision.is_some_and(|revision| revision != before.revision) {
+        return Err(Refusal::EtagMismatch.into());
+    }
+    let Some(next) = before.patched(patch, by.at) else {
+        return Ok(before);
+    };
+    let updated = sqlx::query(
+        "UPDATE keyspace SET display_name = $2, key_prefix = $3, allowed_subject_types = $4, default_ttl_us = $5,
+             max_ttl_us = $6, allow_wildcard_scopes = $7, hash_policy = $8, update_time_us = $9, revision = $10
+         WHERE id = $1",
+    )
+    .bind(&next.id)
+    .bind(&next.display_name)
+    .bind(next.key_prefix.as_str())
+    .bind(to_json(&next.allowed_subject_types)?)
+    .bind(micros(next.default_ttl))
+    .bind(micros(next.max_ttl))
+    .bind(next.allow_wildcard_scopes)
+    .bind(hash_policy_column(next.hash_policy))
+    .bind(next.update_time.as_micros())
+    .bind(next.revision)
+    .execute(&mut *tx)
+    .await?;
+    one_row(updated.rows_affected())?;
+    record(&mut tx, by, "UpdateKeyspace", id, &next.changes_since(&before)).await?;
+    tx.commit().await?;
+    Ok(next)
+}
+
+/// See [`crate::store::Store::delete_keyspace`].
+pub async fn delete(pool: &PgPool, id: &str, by: &Actor) -> Result<(), Stop> {
+    let mut tx = begin(pool).await?;
+    let keyspace = lock(&mut tx, id).await?;
+    let deleted = sqlx::query("DELETE FROM keyspace WHERE id = $1").bind(id).execute(&mut *tx).await;
+    let deleted = deleted.map_err(|e| refuse_if(e, KEYSPACE_FKEY, Refusal::KeyspaceNotEmpty))?;
+    one_row(deleted.rows_affected())?;
+    record(&mut tx, by, "DeleteKeyspace", id, &keyspace.audited()).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn record(
+    conn: &mut PgConnection,
+    by: &Actor,
+    action: &'static str,
+    keyspace: &str,
+    changes: &Json,
+) -> Result<(), Stop> {
+    Ok(events::record(conn, by, Deed { action, keyspace, key_id: None, changes }).await?)
+}

@@ -1,0 +1,171 @@
+//! Reaching the server: what it must be, the pool and the schema.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::pool::PoolConnectionMetadata;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::time::{sleep, timeout};
+
+use crate::store::error::reason;
+use crate::store::{ConnectError, Schema, migration};
+
+/// Without sqlx's lock, which is an advisory one and not known to all that speak PostgreSQL's language. Each migration
+/// is one transaction: of two processes that try the same one, one fails, and then finds it done.
+static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!("src/store/migrations/postgres");
+    migrator.set_locking(false);
+    migrator
+});
+
+/// How often a migration is tried, for others may be at it too.
+const MIGRATION_TRIES_MAX: u32 = 5;
+/// How long after a failed try.
+const MIGRATION_PAUSE: Duration = Duration::from_millis(300);
+/// The oldest server, as `server_version_num` has it.
+const SERVER_VERSION_MIN: i32 = 150_000;
+/// How long the first connection may take.
+const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Most connections of one process. Each is a process of the server, of some 10 MiB; a default server takes 100.
+const CONNECTIONS_MAX: u32 = 16;
+/// How long a call waits for a connection.
+const ACQUIRE_WAIT_MAX: Duration = Duration::from_secs(3);
+/// How long the server works on one statement, and how long it waits for the next of a transaction: a process that
+/// was stopped in the middle must not lock rows for ever.
+const STATEMENT_TIMEOUT_MS: u32 = 5_000;
+/// How long a connection may have lain idle and still be taken without a test.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// How long such a test may take.
+const TEST_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// A server that will do.
+pub struct Opened {
+    /// The way to it.
+    pub options: PgConnectOptions,
+    /// A connection, without time limits: for migrations.
+    pub conn: PgConnection,
+    /// The versions that were applied just now.
+    pub migrated: Vec<i64>,
+}
+
+/// Connects to the server that `url` names.
+pub async fn open(url: &str, schema: Schema) -> Result<Opened, ConnectError> {
+    let options: PgConnectOptions = url.parse().map_err(|e| ConnectError::Url(reason(&e)))?;
+    let options = options.disable_statement_logging();
+    let options =
+        if options.get_application_name().is_none() { options.application_name("portcullis") } else { options };
+    let server = place(&options);
+    let refused = |reason: String| ConnectError::Unavailable { what: server.clone(), reason };
+    let connected = timeout(CONNECT_WAIT_MAX, options.connect()).await;
+    let connected = connected.map_err(|_| refused(format!("no answer within {} s", CONNECT_WAIT_MAX.as_secs())))?;
+    let mut conn = connected.map_err(|e| refused(reason(&e)))?;
+    if let Some(shortcoming) = shortcoming(&mut conn).await.map_err(|e| refused(reason(&e)))? {
+        return Err(refused(shortcoming));
+    }
+    let migrated = bring_up(&server, &mut conn, schema).await?;
+    Ok(Opened { options, conn, migrated })
+}
+
+/// Connections for everything.
+pub fn pool(options: PgConnectOptions) -> PgPool {
+    let options = options.options([
+        ("statement_timeout", STATEMENT_TIMEOUT_MS),
+        ("idle_in_transaction_session_timeout", STATEMENT_TIMEOUT_MS),
+    ]);
+    PgPoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .acquire_timeout(ACQUIRE_WAIT_MAX)
+        .test_before_acquire(false)
+        .before_acquire(|conn, meta| Box::pin(async move { test(conn, &meta).await }))
+        // Not to keep the place of a connection on which the server has fallen silent.
+        .after_release(|conn, _| Box::pin(async move { ping(conn).await }))
+        .connect_lazy_with(options)
+}
+
+/// Brings the schema up to date; the versions that were applied now.
+pub async fn migrate(url: &str) -> Result<Vec<i64>, ConnectError> {
+    let opened = open(url, Schema::Migrate).await?;
+    // All is committed: if the server does not hear the goodbye, nothing is lost.
+    opened.conn.close().await.ok();
+    Ok(opened.migrated)
+}
+
+async fn test(conn: &mut PgConnection, meta: &PoolConnectionMetadata) -> Result<bool, sqlx::Error> {
+    if meta.idle_for < TRUSTED_FOR { Ok(true) } else { ping(conn).await }
+}
+
+async fn ping(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    timeout(TEST_WAIT_MAX, conn.ping()).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+    Ok(true)
+}
+
+/// Where the server is, without what opens it.
+fn place(options: &PgConnectOptions) -> String {
+    let host = options.get_socket().map_or_else(|| options.get_host().into(), |socket| socket.to_string_lossy());
+    let database = options.get_database().unwrap_or(options.get_username());
+    format!("postgres://{host}:{}/{database}", options.get_port())
+}
+
+/// Why the server will not do, if it will not.
+async fn shortcoming(conn: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
+    let (version, encoding, is_standby): (i32, String, bool) = sqlx::query_as(
+        "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), pg_is_in_recovery()",
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(if version < SERVER_VERSION_MIN {
+        Some(format!("the server is PostgreSQL {}; it must be 15 or newer", version / 10_000))
+    } else if is_standby {
+        Some("the server is a standby; name the primary".to_owned())
+    } else if encoding != "UTF8" {
+        Some(format!("the database's encoding is {encoding}; it must be UTF8"))
+    } else {
+        None
+    })
+}
+
+async fn bring_up(server: &str, conn: &mut PgConnection, schema: Schema) -> Result<Vec<i64>, ConnectError> {
+    let mut tries = 1;
+    loop {
+        let applied = applied(conn).await;
+        let applied = applied.map_err(|e| ConnectError::Unavailable { what: server.to_owned(), reason: reason(&e) })?;
+        let pending = migration::pending(&MIGRATOR, &applied)?;
+        if pending.is_empty() {
+            return Ok(pending);
+        }
+        if schema == Schema::MustBeCurrent {
+            return Err(migration::behind(&applied, &pending));
+        }
+        match MIGRATOR.run(&mut *conn).await {
+            Ok(()) => return Ok(pending),
+            Err(error) if tries == MIGRATION_TRIES_MAX => return Err(migration::failed(server, &error)),
+            Err(_) => sleep(MIGRATION_PAUSE).await,
+        }
+        tries += 1;
+    }
+}
+
+async fn applied(conn: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
+    let table = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL");
+    if !table.fetch_one(&mut *conn).await? {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar("SELECT version FROM _sqlx_migrations ORDER BY version").fetch_all(conn).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_start_that_fails_says_where_and_why_and_no_password() {
+        for url in ["postgres://someone:hunter2@127.0.0.1:1/keys", "postgres://someone:hunter2@:x:y"] {
+            let error = open(url, Schema::Migrate).await.err().unwrap().to_string();
+            assert!(!error.contains("hunter2") && !error.contains('\n'), "{error}");
+        }
+        let refused = migrate("postgres://127.0.0.1:1/keys").await.unwrap_err().to_string();
+        assert!(refused.contains("postgres://127.0.0.1:1/keys") && refused.contains("refused"), "{refused}");
+    }
+}

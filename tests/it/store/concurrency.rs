@@ -1,0 +1,132 @@
+//! Many callers at once. (Races about one method are with that method.)
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use portcullis::key::id::KeyId;
+use portcullis::store::{Refusal, Store};
+
+use super::rig::{Rig, at, by, done, every_key, new_key, new_secret};
+
+async fn create_some(store: Arc<dyn Store>, count: usize) -> Vec<KeyId> {
+    let mut ids = Vec::with_capacity(count);
+    for _ in 0..count {
+        let new = new_key(|_| ());
+        done(store.create_key(&new, &by(at(0))).await);
+        ids.push(new.key.id);
+    }
+    ids
+}
+
+pub async fn keys_of_many_creators_are_all_there(mut rig: Rig) {
+    const CREATORS: usize = 64;
+    const KEYS_EACH: usize = 50;
+    let callers = rig.callers(4).await;
+    let mut creators = tokio::task::JoinSet::new();
+    for number in 0..CREATORS {
+        creators.spawn(create_some(callers[number % callers.len()].clone(), KEYS_EACH));
+    }
+    let made: BTreeSet<_> = creators.join_all().await.into_iter().flatten().collect();
+    assert_eq!(made.len(), CREATORS * KEYS_EACH);
+    drop(callers);
+    rig.reopen().await;
+    let page = rig.page(|query| query.limit = 2 * CREATORS * KEYS_EACH).await;
+    assert_eq!(page.total, made.len() as u64);
+    assert_eq!(page.keys.into_iter().map(|key| key.id).collect::<BTreeSet<_>>(), made);
+    let events = rig.events(|query| query.limit = 2 * CREATORS * KEYS_EACH).await;
+    assert_eq!(events.len(), made.len());
+}
+
+pub async fn a_reader_never_sees_half_a_rotation(rig: Rig) {
+    const ROTATIONS: usize = 150;
+    let first = new_key(|_| ());
+    let id = rig.create_new(&first).await.id;
+    let mut secrets = vec![first.secret];
+    secrets.extend((0..ROTATIONS).map(|_| new_secret()));
+
+    let over = Arc::new(AtomicBool::new(false));
+    let rotator = {
+        let (store, id, over, secrets) = (rig.callers(1).await.remove(0), id.clone(), over.clone(), secrets.clone());
+        tokio::spawn(async move {
+            for newest in &secrets[1..] {
+                done(store.rotate_key(&id, newest, Duration::from_secs(60), &by(at(1))).await);
+            }
+            over.store(true, Ordering::SeqCst);
+        })
+    };
+    while !over.load(Ordering::SeqCst) {
+        let by_id = rig.get(&id).await;
+        let listed = rig.page(|_| ()).await.keys.remove(0);
+        let newest = &by_id.secrets[0].public_prefix;
+        let found = rig.find(newest).await.map(|found| found.key);
+        for key in [Some(by_id.clone()), Some(listed), found].into_iter().flatten() {
+            // The revision says which secrets the key has at that moment.
+            let newest = usize::try_from(key.revision).expect("it counts from 1") - 1;
+            let expect: Vec<_> =
+                secrets[newest.saturating_sub(1)..=newest].iter().rev().map(|secret| &secret.public_prefix).collect();
+            let seen: Vec<_> = key.secrets.iter().map(|secret| &secret.public_prefix).collect();
+            assert_eq!(seen, expect, "at revision {}", key.revision);
+            let still_lives: Vec<_> = key.secrets.iter().map(|secret| secret.expire_time.is_none()).collect();
+            assert_eq!(still_lives, [true, false][..seen.len()], "at revision {}", key.revision);
+        }
+    }
+    rotator.await.expect("rotations");
+}
+
+pub async fn a_page_agrees_with_its_total_while_keys_come(rig: Rig) {
+    let creator = tokio::spawn(create_some(rig.callers(1).await.remove(0), 150));
+    while !creator.is_finished() {
+        let page = rig.page(|_| ()).await;
+        assert_eq!(page.total, page.keys.len() as u64);
+    }
+    assert_eq!(rig.page(|_| ()).await.total, creator.await.expect("keys").len() as u64);
+}
+
+pub async fn delete_racing_rotate_leaves_no_secret(rig: Rig) {
+    let callers = rig.callers(2).await;
+    for _ in 0..40 {
+        let key = rig.create(|_| ()).await;
+        let newest = new_secret();
+        let (by_rotator, by_deleter) = (by(at(1)), by(at(1)));
+        let (rotated, deleted) = tokio::join!(
+            callers[0].rotate_key(&key.id, &newest, Duration::from_secs(60), &by_rotator),
+            callers[1].delete_key(&key.id, &by_deleter),
+        );
+        done(deleted);
+        let rotated = rotated.expect("an answer");
+        assert!(matches!(rotated, Ok(_) | Err(Refusal::KeyNotFound)), "{rotated:?}");
+        assert_eq!(rig.find(&newest.public_prefix).await, None);
+        assert_eq!(rig.find(&key.secrets[0].public_prefix).await, None);
+        assert_eq!(rig.store.key(&key.id).await.expect("an answer"), None);
+    }
+}
+
+pub async fn closing_lets_writes_finish(mut rig: Rig) {
+    let mut creators = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let store = rig.store.clone();
+        creators.spawn(async move {
+            let mut acknowledged = Vec::new();
+            loop {
+                let new = new_key(|_| ());
+                match store.create_key(&new, &by(at(0))).await {
+                    Ok(outcome) => outcome.expect("not refused"),
+                    // Closed.
+                    Err(_) => return acknowledged,
+                }
+                acknowledged.push(new.key.id);
+            }
+        });
+    }
+    let mut query = every_key();
+    query.limit = 1;
+    while rig.store.list_keys(&query).await.expect("an answer").total < 50 {
+        tokio::task::yield_now().await;
+    }
+    rig.reopen().await;
+    for id in creators.join_all().await.into_iter().flatten() {
+        assert_eq!(rig.get(&id).await.id, id, "acknowledged, and so kept");
+    }
+}

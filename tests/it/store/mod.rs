@@ -1,0 +1,199 @@
+//! The conformance suite: what [`portcullis::store::Store`] promises, asked of each store under the same names.
+//!
+//! A test is a function that takes a [`rig::Rig`]; it must be listed here, else the compiler calls it dead. What one
+//! store alone can be asked is listed at the end, with the reason.
+
+mod bootstrap;
+mod concurrency;
+mod events;
+mod filters;
+mod keys;
+mod keyspaces;
+mod listing;
+mod model;
+mod request_ids;
+mod revocation;
+mod rig;
+mod rotation;
+mod schema;
+mod secrets;
+mod updates;
+mod uses;
+
+use crate::support::backend::Backend;
+use rig::Rig;
+
+/// Makes a test of each function, for one store.
+macro_rules! conformance {
+    ($store:ident, $backend:expr; $($area:ident: $($name:ident)*;)*) => {
+        mod $store {
+            use super::*;
+            $($(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $name() {
+                    $area::$name(Rig::new($backend).await).await;
+                }
+            )*)*
+        }
+    };
+}
+
+/// Lists the tests once, for both stores.
+macro_rules! for_both {
+    ($($tests:tt)*) => {
+        conformance!(sqlite, Backend::Sqlite; $($tests)*);
+        conformance!(postgres, Backend::Postgres; $($tests)*);
+    };
+}
+
+for_both! {
+    bootstrap:
+        a_new_store_is_not_bootstrapped
+        the_page_token_key_is_this_stores_own
+        the_first_root_key_is_stored_once
+        one_of_eight_bootstraps_succeeds
+        a_deleted_root_key_is_no_reason_for_another_first
+        a_root_key_made_otherwise_is_the_first_too;
+    keys:
+        a_new_key_comes_back_as_given
+        texts_of_any_script_survive
+        the_longest_values_survive
+        empty_values_stay_empty
+        claims_keep_every_kind_of_json
+        times_survive_to_the_microsecond
+        an_id_of_no_key_finds_nothing
+        a_key_needs_a_keyspace
+        an_id_is_taken_once
+        a_public_prefix_is_taken_once
+        a_deleted_key_is_gone_with_its_secrets
+        nothing_can_be_done_to_a_key_that_is_not_there;
+    secrets:
+        a_secret_is_found_with_its_key
+        an_argon2id_verifier_survives
+        a_public_prefix_is_matched_exactly
+        a_secret_is_found_whatever_state_its_key_is_in
+        wildcards_are_as_the_keyspace_says_now;
+    updates:
+        each_field_changes_alone
+        all_fields_change_at_once
+        labels_and_lists_are_replaced_not_merged
+        an_expiry_can_be_taken_away
+        an_update_that_changes_nothing_writes_nothing
+        a_stale_revision_is_refused
+        a_revoked_key_can_be_relabelled
+        of_two_updates_with_one_revision_one_wins
+        updates_without_a_revision_all_count;
+    uses:
+        a_use_is_noted
+        a_use_never_moves_back
+        the_latest_of_several_uses_counts
+        uses_of_keys_that_are_gone_are_passed_over
+        many_uses_at_once_are_noted
+        uses_from_all_sides_end_at_the_latest;
+    listing:
+        the_newest_come_first
+        keys_of_one_microsecond_come_by_id
+        pages_follow_each_other_without_gap_or_repeat
+        pages_hold_while_keys_come_and_go
+        a_page_can_follow_a_deleted_key
+        total_counts_all_that_match
+        skip_passes_over_matches
+        listed_keys_are_whole
+        a_keyspace_shows_its_own_keys_only;
+    filters:
+        subject_is_matched_exactly
+        created_by_is_matched_exactly
+        a_name_is_found_in_any_case
+        percent_and_underscore_are_plain_characters
+        a_new_name_is_found_and_the_old_one_is_not
+        every_label_must_match
+        labels_are_matched_exactly
+        labels_that_were_replaced_do_not_match
+        active_keys_are_those_that_verify
+        unused_keys_are_those_not_used_since
+        all_filters_must_hold_at_once;
+    rotation:
+        the_key_stays_and_gets_a_new_secret
+        both_secrets_are_found_during_the_overlap
+        without_overlap_the_old_secret_is_gone
+        a_third_secret_drives_out_the_first
+        an_expired_secret_is_dropped
+        a_disabled_key_can_be_rotated
+        a_revoked_key_cannot_be_rotated
+        an_expired_key_cannot_be_rotated
+        a_taken_prefix_leaves_the_key_as_it_was
+        rotations_at_once_leave_two_secrets;
+    revocation:
+        a_revoked_key_shows_when_and_why
+        every_reason_survives
+        revoke_is_for_good
+        a_second_revocation_changes_nothing
+        an_expired_key_can_be_revoked
+        both_secrets_show_the_revocation
+        of_many_revocations_one_is_kept
+        revoke_racing_rotate_leaves_nothing_live
+        revoke_racing_update_stays_revoked;
+    events:
+        each_change_writes_one_event
+        a_creation_shows_the_key
+        an_update_shows_what_changed
+        a_rotation_shows_the_new_hint
+        a_revocation_shows_the_reason
+        what_is_refused_writes_no_event
+        what_changes_nothing_writes_no_event
+        no_event_holds_a_secret_or_verifier
+        the_newest_events_come_first
+        events_are_within_the_callers_reach
+        events_are_filtered_by_key_actor_and_time
+        pages_of_events_follow_each_other_while_more_are_written
+        events_outlive_their_key_and_keyspace;
+    request_ids:
+        a_request_id_makes_one_key
+        a_request_id_is_free_after_a_day
+        a_request_id_is_of_one_keyspace
+        a_refused_request_leaves_its_id_free
+        a_request_id_outlives_its_key
+        a_request_id_outlives_a_restart
+        of_many_requests_with_one_id_one_is_served;
+    keyspaces:
+        default_and_system_are_there_at_first
+        a_new_keyspace_comes_back_as_given
+        an_id_of_no_keyspace_finds_nothing
+        a_keyspace_is_made_once
+        each_setting_changes_alone
+        a_patch_that_changes_nothing_writes_nothing
+        a_stale_keyspace_revision_is_refused
+        keyspaces_are_listed_by_id_in_pages
+        keyspaces_are_listed_within_the_callers_reach
+        an_empty_keyspace_can_be_deleted_and_made_again
+        a_keyspace_with_keys_cannot_be_deleted
+        nothing_can_be_done_to_a_keyspace_that_is_not_there
+        of_many_creations_of_one_keyspace_one_succeeds
+        of_two_patches_with_one_revision_one_wins
+        delete_racing_create_key_leaves_no_orphan;
+    concurrency:
+        keys_of_many_creators_are_all_there
+        a_reader_never_sees_half_a_rotation
+        a_page_agrees_with_its_total_while_keys_come
+        delete_racing_rotate_leaves_no_secret
+        closing_lets_writes_finish;
+    schema:
+        an_empty_store_must_be_migrated_first
+        a_migrated_store_is_current
+        migrating_again_is_fine
+        a_newer_schema_is_refused
+        a_restart_keeps_everything
+        an_open_store_answers_a_ping;
+}
+
+// A SQLite file has one process; PostgreSQL is there to be shared.
+#[tokio::test]
+async fn sqlite_refuses_a_second_process() {
+    schema::sqlite_refuses_a_second_process(Rig::new(Backend::Sqlite).await).await;
+}
+
+// For the same reason only PostgreSQL can be migrated by several at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_is_migrated_once_by_four() {
+    schema::postgres_is_migrated_once_by_four().await;
+}
