@@ -133,7 +133,7 @@ impl From<ServerError> for Error {
     fn from(error: ServerError) -> Self {
         match error {
             ServerError::Store(error) => error.into(),
-            ServerError::TlsFile(..) => Self::Usage(with_sources(&error)),
+            ServerError::TlsFile(..) | ServerError::Tls(_) => Self::Usage(with_sources(&error)),
             _ => Self::Failed(with_sources(&error)),
         }
     }
