@@ -172,6 +172,7 @@ impl Server {
             }
         }
         close.cancel();
+        health.end().await;
         match time::timeout(self.drain_timeout, &mut serving).await {
             Ok(served) => served.map_err(ServerError::Serve)?,
             Err(_) => tracing::warn!("calls in flight did not finish in time and are cut off"),
