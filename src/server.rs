@@ -1,8 +1,10 @@
 //! The only wiring: from settings and a listener to a running service and its orderly end.
 
+use std::fs;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +56,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Server {
     listener: TcpListener,
     addr: SocketAddr,
-    tls: Option<ServerTlsConfig>,
+    transport: transport::Server,
     shutdown_grace: Duration,
     drain_timeout: Duration,
     store: Arc<dyn Store>,
@@ -80,7 +82,10 @@ pub enum ServerError {
     /// A TLS file cannot be read.
     #[error("cannot read {0}")]
     TlsFile(String, #[source] io::Error),
-    /// What the TLS files hold is no identity, or serving failed.
+    /// What the TLS files hold is no identity.
+    #[error("cannot use the TLS certificate with its key")]
+    Tls(#[source] transport::Error),
+    /// Serving failed.
     #[error("cannot serve")]
     Serve(#[source] transport::Error),
     /// A task that must not end did.
@@ -94,7 +99,7 @@ impl Server {
     /// # Errors
     /// See [`ServerError`].
     pub async fn open(config: Config, listener: TcpListener, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
-        let tls = config.tls.as_ref().map(read_tls).transpose()?;
+        let transport = transport(config.tls.as_ref())?;
         let addr = listener.local_addr().map_err(ServerError::Listen)?;
         let store = store::connect(&config.database_url, config.schema).await?;
         let hashing = Arc::new(Hashing::default());
@@ -110,7 +115,7 @@ impl Server {
         Ok(Self {
             listener,
             addr,
-            tls,
+            transport,
             shutdown_grace: config.shutdown_grace,
             drain_timeout: config.drain_timeout,
             store,
@@ -150,15 +155,9 @@ impl Server {
         let callers = Callers::new(self.verifier.clone());
         let routes = routes(&callers, &self.management, &self.verifier, &self.clock)
             .add_service(health_service.max_decoding_message_size(OPEN_REQUEST_SIZE_MAX));
-        let mut builder = transport::Server::builder()
-            .tcp_nodelay(true)
-            .max_concurrent_streams(STREAMS_MAX)
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL));
-        if let Some(tls) = self.tls {
-            builder = builder.tls_config(tls.timeout(TLS_HANDSHAKE_TIMEOUT)).map_err(ServerError::Serve)?;
-        }
         let close = CancellationToken::new();
-        let serving = builder
+        let serving = self
+            .transport
             .layer(CompleteErrors)
             .add_routes(routes)
             .serve_with_incoming_shutdown(TcpListenerStream::new(self.listener), close.clone().cancelled_owned());
@@ -264,9 +263,14 @@ async fn background(store: Arc<dyn Store>, uses: Arc<Uses>, health: Health, stop
     }
 }
 
-fn read_tls(files: &TlsFiles) -> Result<ServerTlsConfig, ServerError> {
-    let read = |path: &std::path::Path| {
-        std::fs::read(path).map_err(|error| ServerError::TlsFile(path.display().to_string(), error))
-    };
-    Ok(ServerTlsConfig::new().identity(Identity::from_pem(read(&files.cert)?, read(&files.key)?)))
+fn transport(tls: Option<&TlsFiles>) -> Result<transport::Server, ServerError> {
+    let plain = transport::Server::builder()
+        .tcp_nodelay(true)
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+    let Some(files) = tls else { return Ok(plain) };
+    let read = |path: &Path| fs::read(path).map_err(|error| ServerError::TlsFile(path.display().to_string(), error));
+    let identity = Identity::from_pem(read(&files.cert)?, read(&files.key)?);
+    let tls = ServerTlsConfig::new().identity(identity).timeout(TLS_HANDSHAKE_TIMEOUT);
+    plain.tls_config(tls).map_err(ServerError::Tls)
 }

@@ -1,9 +1,9 @@
 //! `portcullis serve`: a start that a person likes, and an end that callers do not notice.
 
 use std::env::{self, VarError};
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process;
 use std::sync::Arc;
 
@@ -85,12 +85,10 @@ fn greet(server: &Server, database: &str, scheme: &str) {
 }
 
 fn next_lines(addr: SocketAddr, scheme: &str) -> String {
-    let program = env::current_exe().map_or_else(|_| "portcullis".to_owned(), |path| path.display().to_string());
-    let here = env::current_dir().map(|dir| format!("{}/", dir.display())).unwrap_or_default();
-    let program = program.strip_prefix(&here).unwrap_or(&program);
+    let program = this_program();
     let mut lines = String::new();
     if format!("{scheme}://{addr}") != super::client::SERVER_DEFAULT {
-        let _ = writeln!(lines, "export PORTCULLIS_SERVER={scheme}://{addr}");
+        lines += &format!("export PORTCULLIS_SERVER={scheme}://{addr}\n");
     }
     lines += &format!(
         "KEY=$({program} keys create --name \"first key\" --subject user_1 --scope orders:read --quiet)\n\
@@ -103,10 +101,21 @@ fn next_lines(addr: SocketAddr, scheme: &str) -> String {
             ("VerificationService/Verify", r#""{\"key\": \"$KEY\"}""#),
         ] {
             let header = "-H \"authorization: Bearer $PORTCULLIS_ROOT_KEY\"";
-            let _ = writeln!(lines, "grpcurl -plaintext {header} -d {message} {addr} portcullis.v1.{method}");
+            lines += &format!("grpcurl -plaintext {header} -d {message} {addr} portcullis.v1.{method}\n");
         }
     }
     lines + "\n"
+}
+
+/// This program as a shell finds it from here.
+fn this_program() -> String {
+    let Ok(path) = env::current_exe() else { return "portcullis".to_owned() };
+    // Nobody's shell is likely to be in the root directory, where a container's process is.
+    let here = env::current_dir().ok().filter(|here| here.parent().is_some());
+    let below = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    let path = below.map_or(path, |below| Path::new(".").join(below)).display().to_string();
+    let is_plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
+    if is_plain { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 /// Resolves at the first signal: whether callers need time to look elsewhere. A second signal aborts.
@@ -140,7 +149,7 @@ impl From<ServerError> for Error {
     fn from(error: ServerError) -> Self {
         match error {
             ServerError::Store(error) => error.into(),
-            ServerError::TlsFile(..) => Self::Usage(with_sources(&error)),
+            ServerError::TlsFile(..) | ServerError::Tls(_) => Self::Usage(with_sources(&error)),
             ServerError::Prepare(manage::Error::Store(StoreError::Unavailable(_))) => {
                 Self::Unreachable(with_sources(&error))
             }

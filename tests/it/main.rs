@@ -4,6 +4,7 @@ mod cli;
 mod clients;
 mod house_rules;
 mod key_format;
+mod process;
 mod readme;
 mod service;
 mod store;
