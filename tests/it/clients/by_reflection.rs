@@ -26,7 +26,7 @@ impl<'a> Curl<'a> {
         Self { service, root_key: &service.root_key }
     }
 
-    fn command(&self) -> Command {
+    fn command() -> Command {
         let mut curl = tool("buf");
         curl.args(["curl", "--protocol", "grpc", "--http2-prior-knowledge"]);
         curl
@@ -34,7 +34,7 @@ impl<'a> Curl<'a> {
 
     /// The answer as JSON, or what is printed of an error.
     async fn try_call(&self, method: &str, message: &Value) -> Result<Value, Value> {
-        let mut curl = self.command();
+        let mut curl = Self::command();
         curl.args(["--header", &format!("authorization: Bearer {}", self.root_key), "--data", &message.to_string()]);
         curl.arg(format!("http://{}/portcullis.v1.{method}", self.service.addr));
         let output = run(curl).await;
@@ -72,7 +72,7 @@ impl<'a> Curl<'a> {
 async fn a_keys_life(backend: Backend) {
     let service = Service::start(backend).await;
     let curl = Curl::new(&service);
-    let mut list = curl.command();
+    let mut list = Curl::command();
     list.arg("--list-methods").arg(format!("http://{}", service.addr));
     let listed = run(list).await;
     check("--list-methods", &listed);
@@ -95,8 +95,8 @@ async fn a_keys_life(backend: Backend) {
     let second = json!({ "name": "another", "subject": "org_2", "metadata": { "team": "b" } });
     curl.call("ApiKeyService/CreateApiKey", second).await;
     assert_eq!(curl.ids(json!({})).await.len(), 2);
-    assert_eq!(curl.ids(json!({ "metadata": { "team": "a" } })).await, [id.clone()]);
-    assert_eq!(curl.ids(json!({ "query": "CLE\u{301}" })).await, [id.clone()]);
+    assert_eq!(curl.ids(json!({ "metadata": { "team": "a" } })).await, std::slice::from_ref(id));
+    assert_eq!(curl.ids(json!({ "query": "CLE\u{301}" })).await, std::slice::from_ref(id));
     assert_eq!(curl.ids(json!({ "subject": "user_7" })).await, [json!(null); 0]);
 
     let answer = curl.verdict(first, &["orders:write"], "VALID").await;
