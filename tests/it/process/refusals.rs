@@ -21,7 +21,7 @@ async fn a_second_process_on_one_file() {
     let link = dir.path().join("link.db");
     std::os::unix::fs::symlink(dir.path().join("portcullis.db"), &link).unwrap();
     check(&format!("sqlite://{}", link.display()), 69, &[&holder]).await;
-    let mut offline = portcullis(["root-key", "create", "--name", "x", "--scope", "admin", "--offline"]);
+    let mut offline = portcullis(["root-key", "create", "--name", "x", "--permission", "admin", "--offline"]);
     offline.env("PORTCULLIS_DATABASE_URL", &url);
     Process::run(offline).await.with_code(69).with_one_line(&[&holder]);
     first.process.kill().await.by_kill();

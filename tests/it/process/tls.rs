@@ -70,7 +70,8 @@ async fn files_that_are_no_identity_are_refused() {
     let missing = dir.path().join("missing.pem");
     let noise = dir.path().join("noise.pem");
     fs::write(&noise, "no PEM").unwrap();
-    for (cert, key, code) in [(&missing, &key, 64), (&cert, &missing, 64), (&noise, &key, 64), (&cert, &authority, 64)] {
+    for (cert, key, code) in [(&missing, &key, 64), (&cert, &missing, 64), (&noise, &key, 64), (&cert, &authority, 64)]
+    {
         let mut command = portcullis(["serve", "--listen", "127.0.0.1:0"]);
         command.arg("--tls-cert").arg(cert).arg("--tls-key").arg(key).current_dir(dir.path());
         let named = [cert, key].iter().any(|file| **file == missing);
