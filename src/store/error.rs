@@ -83,7 +83,10 @@ impl From<sqlx::Error> for StoreError {
             }
             _ => false,
         };
-        if passes { Self::unavailable(error) } else { Self::fault(error) }
+        // What the driver knows beyond this, e.g. the row that failed, is nobody's business and no log's.
+        let code = error.as_database_error().and_then(|e| e.code()).map(|code| format!("{code}: ")).unwrap_or_default();
+        let why = format!("{code}{}", reason(&error));
+        if passes { Self::unavailable(why) } else { Self::fault(why) }
     }
 }
 

@@ -46,9 +46,11 @@ pub async fn list(pool: &PgPool, query: &EventQuery) -> Result<Vec<Event>, Store
     let mut sql = QueryBuilder::new(
         "SELECT id, create_time_us, actor, action, keyspace, key_id, peer, changes FROM audit_event WHERE ",
     );
+    // Of one keyspace the index has the events in order; those of several must be sorted.
     match &query.within {
         Reach::Everywhere => sql.push("true"),
         Reach::AllButSystem => sql.push("keyspace <> ").push_bind(SYSTEM),
+        Reach::Only(these) if these.len() == 1 => sql.push("keyspace = ").push_bind(&these[0]),
         Reach::Only(these) => sql.push("keyspace = ANY (").push_bind(these).push(")"),
     };
     if let Some(key_id) = &query.key_id {

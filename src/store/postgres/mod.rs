@@ -68,7 +68,7 @@ async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>> + Send) ->
 
 /// Begins a change. Whatever the server is set to, it waits for the disk and sees what was committed before it looks.
 async fn begin(pool: &PgPool) -> Result<PgTransaction<'static>, sqlx::Error> {
-    pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = on").await
+    pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on").await
 }
 
 /// `text` as something to look for. No text of PostgreSQL's has a NUL character: what has one equals nothing, as NULL.
@@ -91,8 +91,8 @@ async fn check_writable(pool: &PgPool) -> Result<(), StoreError> {
 /// A write that changes nothing anybody asks for, but is committed as any other.
 async fn probe(pool: &PgPool) -> Result<(), Stop> {
     let mut tx = begin(pool).await?;
-    let turn_over = sqlx::query("UPDATE installation SET write_probe = 1 - write_probe");
-    one_row(turn_over.execute(&mut *tx).await?.rows_affected())?;
+    let noise = sqlx::query("UPDATE installation SET write_probe = gen_random_uuid()::text::bytea");
+    one_row(noise.execute(&mut *tx).await?.rows_affected())?;
     Ok(tx.commit().await?)
 }
 

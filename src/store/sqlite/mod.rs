@@ -62,12 +62,13 @@ impl Sqlite {
         result
     }
 
-    /// A write that changes nothing anybody asks for, but reaches the disk.
+    /// A write that changes nothing anybody asks for, but reaches the disk. Larger than most: what fits into the last
+    /// free blocks of a disk would prove little.
     async fn probe(&self) -> Result<(), StoreError> {
         let written = self.write(|conn| {
             Box::pin(async move {
-                let turn_over = sqlx::query("UPDATE installation SET write_probe = 1 - write_probe");
-                Ok(one_row(turn_over.execute(conn).await?.rows_affected())?)
+                let noise = sqlx::query("UPDATE installation SET write_probe = randomblob(65536)");
+                Ok(one_row(noise.execute(conn).await?.rows_affected())?)
             })
         });
         unrefused(written.await)

@@ -6,11 +6,10 @@ CREATE TABLE installation (
     id              smallint NOT NULL CONSTRAINT installation_pkey PRIMARY KEY,
     page_token_key  bytea NOT NULL,
     bootstrapped    boolean NOT NULL DEFAULT false,
-    -- Turned over to find out whether the store can write.
-    write_probe     smallint NOT NULL DEFAULT 0,
+    -- Noise, written anew to find out whether the store can write.
+    write_probe     bytea,
     CONSTRAINT installation_one_row CHECK (id = 1),
-    CONSTRAINT installation_page_token_key CHECK (length(page_token_key) = 32),
-    CONSTRAINT installation_write_probe CHECK (write_probe IN (0, 1))
+    CONSTRAINT installation_page_token_key CHECK (length(page_token_key) = 32)
 );
 
 INSERT INTO installation (id, page_token_key)

@@ -5,11 +5,11 @@ CREATE TABLE installation (
     id              INTEGER NOT NULL CONSTRAINT installation_pkey PRIMARY KEY,
     page_token_key  BLOB    NOT NULL,
     bootstrapped    INTEGER NOT NULL DEFAULT 0,
-    -- Turned over to find out whether the store can write.
-    write_probe     INTEGER NOT NULL DEFAULT 0,
+    -- Noise, written anew to find out whether the store can write.
+    write_probe     BLOB,
     CONSTRAINT installation_one_row CHECK (id = 1),
     CONSTRAINT installation_page_token_key CHECK (length(page_token_key) = 32),
-    CONSTRAINT installation_flags CHECK (bootstrapped IN (0, 1) AND write_probe IN (0, 1))
+    CONSTRAINT installation_bootstrapped CHECK (bootstrapped IN (0, 1))
 ) STRICT;
 
 INSERT INTO installation (id, page_token_key) VALUES (1, randomblob(32));
