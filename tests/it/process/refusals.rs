@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 
+use crate::support::disk::Disk;
 use crate::support::process::{Process, Server, portcullis, serve, sqlite_in};
 
 /// Checks that a server of the store at `url` does not start and says why.
@@ -40,6 +41,26 @@ async fn a_store_that_is_none() {
     check(&format!("sqlite://{}", dir.path().display()), 69, &["directory"]).await;
     check("sqlite://:memory:", 64, &["memory"]).await;
     check("sqlite://", 64, &["path"]).await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_read_only() {
+    let disk = Disk::new(4 * 1024 * 1024);
+    let serve = || disk.enter(&serve(&disk.sqlite()));
+    Server::start(serve()).await.stop().await;
+    for name in ["portcullis.db", "."] {
+        disk.make_read_only(name);
+        Process::run(serve()).await.with_code(69).with_one_line(&["portcullis.db", "Read-only file system"]);
+    }
+}
+
+#[tokio::test]
+async fn a_store_without_room() {
+    let disk = Disk::new(4 * 1024 * 1024);
+    disk.fill();
+    Process::run(disk.enter(&serve(&disk.sqlite()))).await.with_code(69).with_one_line(&["portcullis.db"]);
+    disk.free();
+    Server::start(disk.enter(&serve(&disk.sqlite()))).await.stop().await;
 }
 
 #[tokio::test]
