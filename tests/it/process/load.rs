@@ -144,8 +144,8 @@ impl Worker {
         let key = self.ledger.keys.last_mut().expect("it was just pushed");
         if plan & 1 != 0 {
             key.narrowed = Told::Asked;
-            let narrower = pb::ApiKey { id: key.id.clone(), scopes: vec![READ.into()], ..Default::default() };
-            self.caller.update(narrower, &["scopes"]).await?;
+            let change = pb::ApiKey { id: key.id.clone(), scopes: vec![READ.into()], ..Default::default() };
+            self.caller.update(change, &["scopes"]).await?;
             key.narrowed = Told::Done;
             self.acknowledged.fetch_add(1, Ordering::Relaxed);
         }

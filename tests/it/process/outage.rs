@@ -35,7 +35,7 @@ impl Waiting {
         Self { _locker: locker, call }
     }
 
-    async fn is_refused(self) {
+    async fn ends_in_refusal(self) {
         let answer = tokio::time::timeout(PATIENCE, self.call).await.expect("an answer").expect("no panic");
         let status = check_error(answer, Code::Unavailable, ErrorReason::StoreUnavailable);
         assert!(details(&status).retry_info().is_some(), "{status:?}");
@@ -43,22 +43,22 @@ impl Waiting {
 }
 
 #[tokio::test]
-async fn a_call_that_waits_too_long_is_refused() {
+async fn a_call_that_waits_too_long_ends_in_refusal() {
     let fixture = Fixture::new(Backend::Postgres).await;
     let server = Server::start(serve(&fixture.url)).await;
-    Waiting::begin(&fixture.url, server.admin()).await.is_refused().await;
+    Waiting::begin(&fixture.url, server.admin()).await.ends_in_refusal().await;
     server.admin().create(new_key("two")).await;
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_call_is_refused_when_postgres_goes_away() {
+async fn a_call_ends_in_refusal_when_postgres_goes_away() {
     let mut cluster = Cluster::start();
     let url = cluster.fresh_database().await;
     let server = Server::start(serve(&url)).await;
     let waiting = Waiting::begin(&url, server.admin()).await;
     cluster.stop_immediate();
-    waiting.is_refused().await;
+    waiting.ends_in_refusal().await;
     cluster.start_again();
     // Without a call in between that fails: connections that died are not offered again.
     eventually("SERVING", async || server.is_ready().await.then_some(())).await;
@@ -67,7 +67,7 @@ async fn a_call_is_refused_when_postgres_goes_away() {
 }
 
 #[tokio::test]
-async fn a_call_is_refused_when_postgres_falls_silent() {
+async fn a_call_ends_in_refusal_when_postgres_falls_silent() {
     // Not the one that others share: who knows what a process holds when it is stopped.
     let cluster = Cluster::start();
     let url = cluster.fresh_database().await;
@@ -94,7 +94,9 @@ impl Stopped {
         let pids: Vec<i32> = sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut conn).await.expect("a catalogue");
         assert!(!pids.is_empty());
         let pids: Vec<_> = pids.into_iter().filter_map(Pid::from_raw).collect();
-        pids.iter().for_each(|pid| kill_process(*pid, Signal::STOP).expect("ours"));
+        for pid in &pids {
+            kill_process(*pid, Signal::STOP).expect("ours");
+        }
         Self(pids)
     }
 }

@@ -73,6 +73,9 @@ async fn a_supplied_root_key_is_the_first() {
     assert!(!said.contains(ROOT_KEY) && printed_root_key(&said).is_none(), "{said}");
 }
 
+/// A root key that is supplied when there is one already.
+const OTHER: &str = "another-root-key-supplied-when-it-is-too-late";
+
 #[tokio::test]
 async fn a_root_key_supplied_later_is_ignored() {
     let dir = tempfile::tempdir().unwrap();
@@ -83,7 +86,6 @@ async fn a_root_key_supplied_later_is_ignored() {
     let said = same.stop().await.stderr;
     assert!(!said.contains("WARN"), "{said}");
 
-    const OTHER: &str = "another-root-key-supplied-when-it-is-too-late";
     let mut command = serve(&sqlite_in(dir.path()));
     command.env("PORTCULLIS_BOOTSTRAP_ROOT_KEY", OTHER);
     let other = Server::start(command).await;

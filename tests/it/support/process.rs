@@ -147,7 +147,9 @@ impl Ended {
     pub fn with_one_line(self, parts: &[&str]) -> Self {
         let line = self.stderr.strip_suffix('\n').expect("a whole line");
         assert!(line.starts_with("error: ") && !line.contains('\n') && self.stdout.is_empty(), "{self:#?}");
-        parts.iter().for_each(|part| assert!(line.contains(part), "no {part:?} in {line:?}"));
+        for part in parts {
+            assert!(line.contains(part), "no {part:?} in {line:?}");
+        }
         self
     }
 }
@@ -179,7 +181,9 @@ impl Heard {
 
     /// All of it, once the process has ended.
     fn whole(&mut self) -> String {
-        self.reading.take().map(|reading| reading.join().expect("no panic"));
+        if let Some(reading) = self.reading.take() {
+            reading.join().expect("no panic");
+        }
         self.text()
     }
 }
