@@ -1,5 +1,7 @@
 //! kill -9 in the middle of writes, again and again: what was acknowledged is there.
 //!
+//! The clients have threads of their own, so that nothing which is done here holds them up.
+//!
 //! `PORTCULLIS_TEST_CRASH_ROUNDS` says how often; a few times if it does not.
 
 use portcullis::grpc::pb::{ErrorReason, ListApiKeysRequest};
@@ -32,7 +34,6 @@ async fn check_all(what: &str, ledgers: &[Ledger], server: &Server) {
     for ledger in ledgers {
         counts += ledger.check(server.admin()).await;
     }
-    assert!(counts.created > 0 && counts.unanswered > 0, "{counts:?}");
     println!("{what}: kept all of {counts:?}");
 }
 
@@ -45,6 +46,7 @@ async fn kill_the_server(what: &str, url: &str) {
         load.acknowledges(head_start(round)).await;
         server.process.kill().await.by_kill();
         let ledger = load.stop().await;
+        assert!(!ledger.errors.is_empty(), "it was at work when it was killed");
         server = Server::start(serve(url)).await;
         ledger.check(server.admin()).await;
         ledgers.push(ledger);
@@ -53,7 +55,7 @@ async fn kill_the_server(what: &str, url: &str) {
     server.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_on_sqlite_loses_nothing() {
     let fixture = Fixture::new(Backend::Sqlite).await;
     kill_the_server("SQLite, server killed", &fixture.url).await;
@@ -64,13 +66,13 @@ async fn a_killed_server_on_sqlite_loses_nothing() {
     assert!(strays.is_empty(), "{} rows refer to none", strays.len());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_on_postgres_loses_nothing() {
     let cluster = Cluster::start();
     kill_the_server("PostgreSQL, server killed", &cluster.fresh_database().await).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_postgres_loses_nothing_and_the_server_recovers() {
     let mut cluster = Cluster::start();
     let server = Server::start(serve(&cluster.fresh_database().await)).await;
@@ -86,6 +88,7 @@ async fn a_killed_postgres_loses_nothing_and_the_server_recovers() {
         // The same clients go on over the same connection.
         load.acknowledges(1).await;
         let ledger = load.stop().await;
+        assert!(!ledger.errors.is_empty(), "it was at work when PostgreSQL was killed");
         for error in &ledger.errors {
             assert_eq!(error.code(), Code::Unavailable, "{error:?}");
             assert!(details(error).retry_info().is_some(), "{error:?}");

@@ -4,6 +4,7 @@ mod crash;
 mod disk;
 mod load;
 mod migration;
+mod outage;
 mod refusals;
 mod secrecy;
 mod settings;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 
+use crate::support::disk::Disk;
 use crate::support::process::{Process, Server, portcullis, serve, sqlite_in};
 
 /// Checks that a server of the store at `url` does not start and says why.
@@ -21,7 +22,7 @@ async fn a_second_process_on_one_file() {
     let link = dir.path().join("link.db");
     std::os::unix::fs::symlink(dir.path().join("portcullis.db"), &link).unwrap();
     check(&format!("sqlite://{}", link.display()), 69, &[&holder]).await;
-    let mut offline = portcullis(["root-key", "create", "--name", "x", "--scope", "admin", "--offline"]);
+    let mut offline = portcullis(["root-key", "create", "--name", "x", "--permission", "admin", "--offline"]);
     offline.env("PORTCULLIS_DATABASE_URL", &url);
     Process::run(offline).await.with_code(69).with_one_line(&[&holder]);
     first.process.kill().await.by_kill();
@@ -40,6 +41,26 @@ async fn a_store_that_is_none() {
     check(&format!("sqlite://{}", dir.path().display()), 69, &["directory"]).await;
     check("sqlite://:memory:", 64, &["memory"]).await;
     check("sqlite://", 64, &["path"]).await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_read_only() {
+    let disk = Disk::new(4 * 1024 * 1024);
+    let serve = || disk.enter(&serve(&disk.sqlite()));
+    Server::start(serve()).await.stop().await;
+    for name in ["portcullis.db", "."] {
+        disk.make_read_only(name);
+        Process::run(serve()).await.with_code(69).with_one_line(&["portcullis.db", "Read-only file system"]);
+    }
+}
+
+#[tokio::test]
+async fn a_store_without_room() {
+    let disk = Disk::new(4 * 1024 * 1024);
+    disk.fill();
+    Process::run(disk.enter(&serve(&disk.sqlite()))).await.with_code(69).with_one_line(&["portcullis.db"]);
+    disk.free();
+    Server::start(disk.enter(&serve(&disk.sqlite()))).await.stop().await;
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use portcullis::grpc::pb::{self, Verdict};
 
-use crate::support::process::{Server, printed_root_key, serve_fresh, sqlite_in};
+use crate::support::backend::{Backend, Fixture};
+use crate::support::process::{Server, printed_root_key, serve_fresh};
 use crate::support::service::{Caller, new_key};
 
 /// Does all that has to do with secrets; every secret that was seen.
@@ -53,9 +54,9 @@ async fn exercise(caller: &mut Caller) -> Vec<String> {
     vec![first, second, hashed]
 }
 
-async fn check(format: &str) {
-    let dir = tempfile::tempdir().unwrap();
-    let mut command = serve_fresh(&sqlite_in(dir.path()));
+async fn check(backend: Backend, format: &str) {
+    let fixture = Fixture::new(backend).await;
+    let mut command = serve_fresh(&fixture.url);
     command.env("PORTCULLIS_LOG", "trace").env("PORTCULLIS_LOG_FORMAT", format);
     let server = Server::start(command).await;
     let root_key = printed_root_key(&server.process.stderr()).expect("a first start").to_owned();
@@ -83,7 +84,11 @@ async fn check(format: &str) {
 }
 
 #[tokio::test]
-async fn no_secret_is_in_the_log() {
-    check("text").await;
-    check("json").await;
+async fn no_secret_is_in_the_log_on_sqlite() {
+    check(Backend::Sqlite, "text").await;
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_log_on_postgres() {
+    check(Backend::Postgres, "json").await;
 }

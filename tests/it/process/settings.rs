@@ -41,7 +41,7 @@ async fn the_check_of_good_settings_shows_them() {
     command
         .current_dir(dir.path())
         .env("PORTCULLIS_DATABASE_URL", "postgres://user:hunter2@host/db?password=hunter2")
-        .env("PORTCULLIS_BOOTSTRAP_ROOT_KEY", "hunter2 and then some, so that it is long enough");
+        .env("PORTCULLIS_BOOTSTRAP_ROOT_KEY", "hunter2-and-then-some-so-that-it-is-long-enough");
     let ended = Process::run(command).await.with_code(0);
     for line in ["lease-ms = \"3000\"\n", "database-url = \"postgres://user@host/db\"\n"] {
         assert!(ended.stdout.contains(line), "{ended:#?}");

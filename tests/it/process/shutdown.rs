@@ -1,7 +1,6 @@
 //! How the server ends: nobody who calls it notices, and nobody can hold it.
 
 use std::io::ErrorKind;
-use std::net::TcpListener as StdTcpListener;
 use std::process::Command;
 
 use portcullis::grpc::pb::{Verdict, VerifyRequest, VerifyResponse};
@@ -20,7 +19,7 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 
-use crate::support::process::{Process, ROOT_KEY, Server, connect, serve, sqlite_in};
+use crate::support::process::{ROOT_KEY, Server, connect, serve, sqlite_in};
 use crate::support::service::{Caller, eventually, new_key};
 
 /// Longer than any test waits, and as long as can be set.
@@ -136,7 +135,6 @@ async fn who_only_listens_does_not_hold_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(serve_with(&sqlite_in(dir.path()), 0, FOREVER_MS)).await;
     let _idle = connect(&server.address).await;
-    let _silent = TcpStream::connect(&server.address).await.expect("it listens");
     let mut watches = Vec::new();
     for service in ["", "liveness", "readiness", "portcullis.v1.VerificationService"] {
         watches.push(watch(&server, service).await);
@@ -150,6 +148,8 @@ async fn who_only_listens_does_not_hold_the_end() {
 async fn who_never_finishes_is_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(serve_with(&sqlite_in(dir.path()), 0, 100)).await;
+    // Says nothing at all, not even that it speaks HTTP/2.
+    let _silent = TcpStream::connect(&server.address).await.expect("it listens");
     let verify = HeldVerify::begin(&server).await;
     let mut reflection = ServerReflectionClient::new(server.channel.clone());
     let ask = ServerReflectionRequest {
@@ -165,16 +165,4 @@ async fn who_never_finishes_is_cut_off() {
     assert!(ended.stderr.contains("are cut off"), "{ended:#?}");
     verify.answer.await.expect("no panic").expect_err("no answer");
     answers.message().await.expect_err("no end");
-}
-
-#[tokio::test]
-async fn a_server_that_waits_for_its_store_can_be_ended() {
-    // Takes connections and says nothing.
-    let silent = StdTcpListener::bind("127.0.0.1:0").unwrap();
-    let address = silent.local_addr().unwrap();
-    let process = Process::start(serve(&format!("postgres://user@{address}/db?sslmode=disable")));
-    let connection = tokio::task::spawn_blocking(move || silent.accept());
-    let _connection = connection.await.expect("no panic").expect("it connects");
-    process.signal(Signal::TERM);
-    process.ended().await.with_code(0);
 }

@@ -1,6 +1,7 @@
 //! The first start, and those after it.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use portcullis::grpc::pb::Verdict;
@@ -27,21 +28,20 @@ async fn the_root_key_is_printed_once() {
 }
 
 /// Pastes into a shell what a first start of `program` printed, up to the lines for grpcurl.
-async fn paste_what_it_printed(program: &str) {
-    let dir = tempfile::tempdir().unwrap();
+async fn paste_what_it_printed(program: &Path, dir: &Path) {
     let mut command = Command::new(program);
-    command.env_clear().current_dir(dir.path()).env("PORTCULLIS_LISTEN", "127.0.0.1:0");
+    command.env_clear().current_dir(dir).env("PORTCULLIS_LISTEN", "127.0.0.1:0");
     // Nothing else is said: a bare `portcullis` serves, and keeps its keys where it stands.
     let server = Server::start(command).await;
-    assert!(dir.path().join("portcullis.db").is_file());
+    assert!(dir.join("portcullis.db").is_file());
 
     let said = server.process.stderr();
     let (said, _) = said.split_once("or with grpcurl").expect("lines to paste");
-    let is_command = |line: &&str| ["export ", "KEY=", "'", "/"].iter().any(|start| line.starts_with(start));
+    let is_command = |line: &&str| ["export ", "KEY=", "'", "/", "./"].iter().any(|start| line.starts_with(start));
     let lines: Vec<_> = said.lines().filter(is_command).collect();
     assert_eq!(lines.len(), 4, "{said}");
     let mut shell = Command::new("sh");
-    shell.args(["-euc", &lines.join("\n")]).env_clear().current_dir(dir.path());
+    shell.args(["-euc", &lines.join("\n")]).env_clear().current_dir(dir);
     let ended = Process::run(shell).await.with_code(0);
     assert!(ended.stdout.contains("VALID"), "{ended:#?}");
     server.stop().await;
@@ -49,15 +49,17 @@ async fn paste_what_it_printed(program: &str) {
 
 #[tokio::test]
 async fn what_it_prints_can_be_pasted() {
-    paste_what_it_printed(PROGRAM).await;
+    let dir = tempfile::tempdir().unwrap();
+    paste_what_it_printed(Path::new(PROGRAM), dir.path()).await;
 }
 
 #[tokio::test]
-async fn what_it_prints_can_be_pasted_wherever_it_is_installed() {
-    let dir = tempfile::tempdir().unwrap();
+async fn what_it_prints_can_be_pasted_wherever_it_lies() {
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let program = dir.path().join("it's $HOME");
     fs::hard_link(PROGRAM, &program).or_else(|_| fs::copy(PROGRAM, &program).map(drop)).unwrap();
-    paste_what_it_printed(program.to_str().unwrap()).await;
+    paste_what_it_printed(&program, elsewhere.path()).await;
+    paste_what_it_printed(&program, dir.path()).await;
 }
 
 #[tokio::test]
@@ -71,6 +73,9 @@ async fn a_supplied_root_key_is_the_first() {
     assert!(!said.contains(ROOT_KEY) && printed_root_key(&said).is_none(), "{said}");
 }
 
+/// A root key that is supplied when there is one already.
+const OTHER: &str = "another-root-key-supplied-when-it-is-too-late";
+
 #[tokio::test]
 async fn a_root_key_supplied_later_is_ignored() {
     let dir = tempfile::tempdir().unwrap();
@@ -81,7 +86,6 @@ async fn a_root_key_supplied_later_is_ignored() {
     let said = same.stop().await.stderr;
     assert!(!said.contains("WARN"), "{said}");
 
-    const OTHER: &str = "another root key, supplied when it is too late";
     let mut command = serve(&sqlite_in(dir.path()));
     command.env("PORTCULLIS_BOOTSTRAP_ROOT_KEY", OTHER);
     let other = Server::start(command).await;

@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub mod backend;
+pub mod disk;
 pub mod postgres;
 pub mod process;
 pub mod reflection;

@@ -20,7 +20,10 @@ use super::service::{Caller, eventually};
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_portcullis");
 
 /// A root key to start servers with, as an operator would choose one.
-pub const ROOT_KEY: &str = "an operator chose this root key; it is long enough";
+pub const ROOT_KEY: &str = "an-operator-chose-this-root-key-it-is-long-enough";
+
+/// How many lines of a process a test that fails shows.
+const LINES_SHOWN_MAX: usize = 50;
 
 /// The program with these arguments and no settings from outside.
 pub fn portcullis<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
@@ -116,7 +119,10 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            eprintln!("the process had said:\n{}", self.stderr.whole());
+            let said = self.stderr.whole();
+            let lines: Vec<_> = said.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LINES_SHOWN_MAX)..];
+            eprintln!("the last lines of the process:\n{}", last.join("\n"));
         }
     }
 }
@@ -141,7 +147,9 @@ impl Ended {
     pub fn with_one_line(self, parts: &[&str]) -> Self {
         let line = self.stderr.strip_suffix('\n').expect("a whole line");
         assert!(line.starts_with("error: ") && !line.contains('\n') && self.stdout.is_empty(), "{self:#?}");
-        parts.iter().for_each(|part| assert!(line.contains(part), "no {part:?} in {line:?}"));
+        for part in parts {
+            assert!(line.contains(part), "no {part:?} in {line:?}");
+        }
         self
     }
 }
@@ -173,7 +181,9 @@ impl Heard {
 
     /// All of it, once the process has ended.
     fn whole(&mut self) -> String {
-        self.reading.take().map(|reading| reading.join().expect("no panic"));
+        if let Some(reading) = self.reading.take() {
+            reading.join().expect("no panic");
+        }
         self.text()
     }
 }
