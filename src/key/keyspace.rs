@@ -118,7 +118,7 @@ impl Keyspace {
 /// A length of time as people would type it. Days are the longest unit: months and years are not all of a length.
 pub fn in_words(length: Duration) -> String {
     let days = length.as_secs() / 86_400;
-    let rest = length - Duration::from_secs(days * 86_400);
+    let rest = Duration::new(length.as_secs() % 86_400, length.subsec_nanos());
     match (days, rest.is_zero()) {
         (0, _) => humantime::format_duration(rest).to_string(),
         (_, true) => format!("{days}d"),

@@ -37,7 +37,7 @@ fn search_path() -> std::ffi::OsString {
 /// Runs a command while the server, which lives in this process, answers it.
 async fn run(mut command: Command) -> Output {
     tokio::task::spawn_blocking(move || {
-        command.output().unwrap_or_else(|error| panic!("cannot run {:?}: {error}", command.get_program()))
+        command.output().unwrap_or_else(|error| panic!("cannot run {}: {error}", command.get_program().display()))
     })
     .await
     .expect("no panic")
