@@ -1,8 +1,10 @@
 //! The only wiring: from settings and a listener to a running service and its orderly end.
 
+use std::fs;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +50,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Server {
     listener: TcpListener,
     addr: SocketAddr,
-    tls: Option<ServerTlsConfig>,
+    transport: transport::Server,
     shutdown_grace: Duration,
     drain_timeout: Duration,
     store: Arc<dyn Store>,
@@ -74,7 +76,10 @@ pub enum ServerError {
     /// A TLS file cannot be read.
     #[error("cannot read {0}")]
     TlsFile(String, #[source] io::Error),
-    /// What the TLS files hold is no identity, or serving failed.
+    /// What the TLS files hold is no identity.
+    #[error("cannot use the TLS certificate with its key")]
+    Tls(#[source] transport::Error),
+    /// Serving failed.
     #[error("cannot serve")]
     Serve(#[source] transport::Error),
     /// A task that must not end did.
@@ -88,7 +93,7 @@ impl Server {
     /// # Errors
     /// See [`ServerError`].
     pub async fn open(config: Config, listener: TcpListener, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
-        let tls = config.tls.as_ref().map(read_tls).transpose()?;
+        let transport = transport(config.tls.as_ref())?;
         let addr = listener.local_addr().map_err(ServerError::Listen)?;
         let store = store::connect(&config.database_url, config.schema).await?;
         let hashing = Arc::new(Hashing::default());
@@ -104,7 +109,7 @@ impl Server {
         Ok(Self {
             listener,
             addr,
-            tls,
+            transport,
             shutdown_grace: config.shutdown_grace,
             drain_timeout: config.drain_timeout,
             store,
@@ -143,15 +148,9 @@ impl Server {
 
         let callers = Callers::new(self.verifier.clone());
         let routes = routes(&callers, &self.management, &self.verifier, &self.clock).add_service(health_service);
-        let mut builder = transport::Server::builder()
-            .tcp_nodelay(true)
-            .max_concurrent_streams(STREAMS_MAX)
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL));
-        if let Some(tls) = self.tls {
-            builder = builder.tls_config(tls.timeout(TLS_HANDSHAKE_TIMEOUT)).map_err(ServerError::Serve)?;
-        }
         let close = CancellationToken::new();
-        let serving = builder
+        let serving = self
+            .transport
             .layer(CompleteErrors)
             .add_routes(routes)
             .serve_with_incoming_shutdown(TcpListenerStream::new(self.listener), close.clone().cancelled_owned());
@@ -173,6 +172,7 @@ impl Server {
             }
         }
         close.cancel();
+        health.end().await;
         match time::timeout(self.drain_timeout, &mut serving).await {
             Ok(served) => served.map_err(ServerError::Serve)?,
             Err(_) => tracing::warn!("calls in flight did not finish in time and are cut off"),
@@ -268,9 +268,14 @@ async fn background(store: Arc<dyn Store>, uses: Arc<Uses>, health: Health, stop
     }
 }
 
-fn read_tls(files: &TlsFiles) -> Result<ServerTlsConfig, ServerError> {
-    let read = |path: &std::path::Path| {
-        std::fs::read(path).map_err(|error| ServerError::TlsFile(path.display().to_string(), error))
-    };
-    Ok(ServerTlsConfig::new().identity(Identity::from_pem(read(&files.cert)?, read(&files.key)?)))
+fn transport(tls: Option<&TlsFiles>) -> Result<transport::Server, ServerError> {
+    let plain = transport::Server::builder()
+        .tcp_nodelay(true)
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+    let Some(files) = tls else { return Ok(plain) };
+    let read = |path: &Path| fs::read(path).map_err(|error| ServerError::TlsFile(path.display().to_string(), error));
+    let identity = Identity::from_pem(read(&files.cert)?, read(&files.key)?);
+    let tls = ServerTlsConfig::new().identity(identity).timeout(TLS_HANDSHAKE_TIMEOUT);
+    plain.tls_config(tls).map_err(ServerError::Tls)
 }

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process;
 use std::sync::Arc;
 
@@ -69,9 +70,7 @@ fn greet(server: &Server, database: &str, scheme: &str) {
 }
 
 fn greet_next(addr: SocketAddr, scheme: &str) {
-    let program = env::current_exe().map_or_else(|_| "portcullis".to_owned(), |path| path.display().to_string());
-    let here = env::current_dir().map(|dir| format!("{}/", dir.display())).unwrap_or_default();
-    let program = program.strip_prefix(&here).unwrap_or(&program);
+    let program = this_program();
     if format!("{scheme}://{addr}") != super::client::SERVER_DEFAULT {
         eprintln!("export PORTCULLIS_SERVER={scheme}://{addr}");
     }
@@ -90,6 +89,17 @@ fn greet_next(addr: SocketAddr, scheme: &str) {
         }
     }
     eprintln!();
+}
+
+/// This program as a shell finds it from here.
+fn this_program() -> String {
+    let Ok(path) = env::current_exe() else { return "portcullis".to_owned() };
+    // Nobody's shell is likely to be in the root directory, where a container's process is.
+    let here = env::current_dir().ok().filter(|here| here.parent().is_some());
+    let below = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    let path = below.map_or(path, |below| Path::new(".").join(below)).display().to_string();
+    let is_plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
+    if is_plain { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 /// Resolves at the first signal: whether callers need time to look elsewhere. A second signal aborts.
@@ -123,7 +133,7 @@ impl From<ServerError> for Error {
     fn from(error: ServerError) -> Self {
         match error {
             ServerError::Store(error) => error.into(),
-            ServerError::TlsFile(..) => Self::Usage(with_sources(&error)),
+            ServerError::TlsFile(..) | ServerError::Tls(_) => Self::Usage(with_sources(&error)),
             _ => Self::Failed(with_sources(&error)),
         }
     }

@@ -43,4 +43,11 @@ impl Health {
             self.0.set_service_status(name, status).await;
         }
     }
+
+    /// Ends every Watch, which would hold its connection for as long as its client likes.
+    pub async fn end(mut self) {
+        for name in FOLLOWING.into_iter().chain([LIVENESS]) {
+            self.0.clear_service_status(name).await;
+        }
+    }
 }

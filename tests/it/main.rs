@@ -3,6 +3,7 @@
 mod clients;
 mod house_rules;
 mod key_format;
+mod process;
 mod readme;
 mod service;
 mod store;

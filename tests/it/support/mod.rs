@@ -2,5 +2,6 @@
 
 pub mod backend;
 pub mod postgres;
+pub mod process;
 pub mod reflection;
 pub mod service;

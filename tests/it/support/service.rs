@@ -96,8 +96,7 @@ impl Service {
 
     /// A caller with some credential.
     pub fn caller(&self, credential: &str) -> Caller {
-        let bearer = Bearer(Some(format!("Bearer {credential}").parse().expect("a header")));
-        Caller::new(&self.channel, &bearer)
+        Caller::with(&self.channel, credential)
     }
 
     /// A caller with no credential.
@@ -129,6 +128,11 @@ pub struct Caller {
 type Authorized = InterceptedService<Channel, Bearer>;
 
 impl Caller {
+    /// A caller with some credential.
+    pub fn with(channel: &Channel, credential: &str) -> Self {
+        Self::new(channel, &Bearer(Some(format!("Bearer {credential}").parse().expect("a header"))))
+    }
+
     fn new(channel: &Channel, bearer: &Bearer) -> Self {
         let (channel, bearer) = (|| channel.clone(), || bearer.clone());
         Self {

@@ -1,0 +1,12 @@
+//! The program as a process: how it starts, how it ends, and what its bad days cost.
+
+mod crash;
+mod disk;
+mod load;
+mod migration;
+mod refusals;
+mod secrecy;
+mod settings;
+mod shutdown;
+mod startup;
+mod tls;

@@ -1,0 +1,168 @@
+//! How the server ends: nobody who calls it notices, and nobody can hold it.
+
+use std::io::ErrorKind;
+use std::process::Command;
+
+use portcullis::grpc::pb::{Verdict, VerifyRequest, VerifyResponse};
+use rustix::process::Signal;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_stream::StreamExt as _;
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::{Request, Response, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_prost::ProstCodec;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+
+use crate::support::process::{ROOT_KEY, Server, connect, serve, sqlite_in};
+use crate::support::service::{Caller, eventually, new_key};
+
+/// Longer than any test waits, and as long as can be set.
+const FOREVER_MS: u32 = 600_000;
+
+fn serve_with(url: &str, grace_ms: u32, drain_ms: u32) -> Command {
+    let mut command = serve(url);
+    command.env("PORTCULLIS_SHUTDOWN_GRACE_MS", grace_ms.to_string());
+    command.env("PORTCULLIS_DRAIN_TIMEOUT_MS", drain_ms.to_string());
+    command
+}
+
+async fn watch(server: &Server, service: &str) -> tonic::Streaming<tonic_health::pb::HealthCheckResponse> {
+    let request = HealthCheckRequest { service: service.into() };
+    let mut watch = server.health().watch(request).await.expect("a watch").into_inner();
+    assert_eq!(watch.message().await.expect("an answer").expect("one").status(), ServingStatus::Serving);
+    watch
+}
+
+/// A Verify that has begun, and whose request message is yet to come.
+struct HeldVerify {
+    release: oneshot::Sender<VerifyRequest>,
+    answer: JoinHandle<Result<Response<VerifyResponse>, Status>>,
+}
+
+impl HeldVerify {
+    async fn begin(server: &Server) -> Self {
+        let (release, released) = oneshot::channel();
+        let (asked, is_asked) = oneshot::channel();
+        // The message is asked for when the headers have been sent.
+        let messages = tokio_stream::once((asked, released)).then(async |(asked, released)| {
+            let _ = asked.send(());
+            released.await.expect("a message")
+        });
+        let mut calls = Grpc::new(server.channel.clone());
+        calls.ready().await.expect("a connection");
+        let answer = tokio::spawn(async move {
+            let mut request = Request::new(messages);
+            request.metadata_mut().insert("authorization", format!("Bearer {ROOT_KEY}").parse().expect("a header"));
+            let verify = PathAndQuery::from_static("/portcullis.v1.VerificationService/Verify");
+            calls.client_streaming(request, verify, ProstCodec::default()).await
+        });
+        is_asked.await.expect("it is sent");
+        // What is answered later on the same connection was received later.
+        assert!(server.is_ready().await);
+        Self { release, answer }
+    }
+
+    async fn finish(self, key: &str) -> VerifyResponse {
+        self.release.send(VerifyRequest { key: key.into(), ..Default::default() }).expect("it still waits");
+        self.answer.await.expect("no panic").expect("a verdict").into_inner()
+    }
+}
+
+async fn refuses_connections(address: &str) {
+    eventually("a refused connection", async || {
+        TcpStream::connect(address).await.err().filter(|error| error.kind() == ErrorKind::ConnectionRefused)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sigterm_gives_callers_time_and_a_second_one_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(serve_with(&sqlite_in(dir.path()), FOREVER_MS, FOREVER_MS)).await;
+    let mut readiness = watch(&server, "readiness").await;
+    server.process.signal(Signal::TERM);
+    let status = readiness.message().await.expect("an answer").expect("one").status();
+    assert_eq!(status, ServingStatus::NotServing);
+
+    let live = server.health().check(HealthCheckRequest { service: "liveness".into() }).await.expect("an answer");
+    assert_eq!(live.into_inner().status(), ServingStatus::Serving);
+    let mut old = server.admin();
+    let mut new = Caller::with(&connect(&server.address).await, ROOT_KEY);
+    let (_, secret) = new.create(new_key("one")).await;
+    assert_eq!(old.verdict(&secret).await, Verdict::Valid);
+    // It does not come back.
+    assert!(!server.is_ready().await);
+
+    server.process.signal(Signal::TERM);
+    let ended = server.process.ended().await.with_code(1);
+    assert!(ended.stderr.contains("aborted by a second signal\n"), "{ended:#?}");
+}
+
+#[tokio::test]
+async fn calls_in_flight_finish_and_their_uses_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = sqlite_in(dir.path());
+    let server = Server::start(serve_with(&url, 0, FOREVER_MS)).await;
+    let (key, secret) = server.admin().create(new_key("one")).await;
+    let verify = HeldVerify::begin(&server).await;
+    server.process.signal(Signal::TERM);
+    refuses_connections(&server.address).await;
+    // From here on only the end itself can write this use down.
+    assert_eq!(verify.finish(&secret).await.verdict(), Verdict::Valid);
+    let ended = server.process.ended().await.with_code(0);
+    assert!(!ended.stderr.contains("WARN"), "{ended:#?}");
+
+    let server = Server::start(serve(&url)).await;
+    assert!(server.admin().get(&key.id).await.expect("it was kept").last_use_time.is_some());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn sigint_does_not_wait_for_callers_to_leave() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(serve_with(&sqlite_in(dir.path()), FOREVER_MS, FOREVER_MS)).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_only_listens_does_not_hold_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(serve_with(&sqlite_in(dir.path()), 0, FOREVER_MS)).await;
+    let _idle = connect(&server.address).await;
+    let mut watches = Vec::new();
+    for service in ["", "liveness", "readiness", "portcullis.v1.VerificationService"] {
+        watches.push(watch(&server, service).await);
+    }
+    server.process.signal(Signal::TERM);
+    let ended = server.process.ended().await.with_code(0);
+    assert!(!ended.stderr.contains("WARN"), "{ended:#?}");
+}
+
+#[tokio::test]
+async fn who_never_finishes_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(serve_with(&sqlite_in(dir.path()), 0, 100)).await;
+    // Says nothing at all, not even that it speaks HTTP/2.
+    let _silent = TcpStream::connect(&server.address).await.expect("it listens");
+    let verify = HeldVerify::begin(&server).await;
+    let mut reflection = ServerReflectionClient::new(server.channel.clone());
+    let ask = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let asking = tokio_stream::once(ask).chain(tokio_stream::pending());
+    let mut answers = reflection.server_reflection_info(asking).await.expect("a stream").into_inner();
+    answers.message().await.expect("an answer").expect("one");
+
+    server.process.signal(Signal::TERM);
+    let ended = server.process.ended().await.with_code(0);
+    assert!(ended.stderr.contains("are cut off"), "{ended:#?}");
+    verify.answer.await.expect("no panic").expect_err("no answer");
+    answers.message().await.expect_err("no end");
+}

@@ -1,0 +1,82 @@
+//! TLS, with a certificate authority of the test's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use crate::support::process::{Process, ROOT_KEY, Server, client, portcullis, serve, sqlite_in};
+
+/// The files of an authority and of an identity for this machine that it vouches for.
+struct Identity {
+    authority: PathBuf,
+    cert: PathBuf,
+    key: PathBuf,
+}
+
+impl Identity {
+    fn new(dir: &Path) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        let cert = params.signed_by(&key, &authority).unwrap();
+        let written = |name: &str, text: String| {
+            let path = dir.join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        Self {
+            authority: written("ca.pem", authority.pem()),
+            cert: written("cert.pem", cert.pem()),
+            key: written("key.pem", key.serialize_pem()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn clients_that_trust_the_authority_are_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let identity = Identity::new(dir.path());
+    let mut command = serve(&sqlite_in(dir.path()));
+    // With TLS it may listen for everybody.
+    command.arg("--tls-cert").arg(&identity.cert).arg("--tls-key").arg(&identity.key).args(["--listen", "0.0.0.0:0"]);
+    let (server, address) = Server::start_unconnected(command).await;
+    let port = address.rsplit_once(':').unwrap().1;
+    let (https, http) = (format!("https://localhost:{port}"), format!("http://127.0.0.1:{port}"));
+    let authority = identity.authority.to_str().unwrap();
+
+    let create = ["keys", "create", "--name", "one", "--subject", "user_1", "--quiet"];
+    let trusting = |server: &str, args: &[&str]| client(server, ROOT_KEY, [args, &["--tls-ca", authority]].concat());
+    let secret = Process::run(trusting(&https, &create)).await.with_code(0).stdout;
+    Process::run(trusting(&https, &["keys", "verify", secret.trim()])).await.with_code(0);
+    Process::run(trusting(&format!("https://127.0.0.1:{port}"), &["healthcheck"])).await.with_code(0);
+
+    // The authority is not one of the public ones; and in plain text there is no answer at all.
+    let distrusting = Process::run(client(&https, ROOT_KEY, create)).await.with_code(69);
+    assert!(distrusting.stderr.contains("UnknownIssuer"), "{distrusting:#?}");
+    Process::run(client(&https, ROOT_KEY, ["healthcheck"])).await.with_code(69);
+    Process::run(client(&http, ROOT_KEY, create)).await.with_code(69);
+
+    server.signal(rustix::process::Signal::INT);
+    server.ended().await.with_code(0);
+}
+
+#[tokio::test]
+async fn files_that_are_no_identity_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let Identity { authority, cert, key } = Identity::new(dir.path());
+    let missing = dir.path().join("missing.pem");
+    let noise = dir.path().join("noise.pem");
+    fs::write(&noise, "no PEM").unwrap();
+    for (cert, key, code) in [(&missing, &key, 64), (&cert, &missing, 64), (&noise, &key, 64), (&cert, &authority, 64)]
+    {
+        let mut command = portcullis(["serve", "--listen", "127.0.0.1:0"]);
+        command.arg("--tls-cert").arg(cert).arg("--tls-key").arg(key).current_dir(dir.path());
+        let named = [cert, key].iter().any(|file| **file == missing);
+        let parts: &[&str] = if named { &["cannot read", "missing.pem"] } else { &[] };
+        Process::run(command).await.with_code(code).with_one_line(parts);
+    }
+    assert!(!dir.path().join("portcullis.db").exists(), "nothing was begun");
+}
