@@ -46,9 +46,8 @@ pub async fn serve(flags: Flags) -> Result<Exit, Error> {
 /// `portcullis config check`: prints the settings as they are resolved, or all that is wrong with them.
 pub fn check_config(flags: Flags) -> Result<Exit, Error> {
     let settings = resolve(flags)?.settings();
-    let lines =
-        settings.iter().fold(String::new(), |lines, (name, value)| lines + name + " = " + &format!("{value:?}\n"));
-    output::write_stdout(&lines).map_err(|error| Error::Failed(format!("cannot write to stdout: {error}")))?;
+    let lines: Vec<_> = settings.into_iter().map(|(name, value)| format!("{name} = {value:?}\n")).collect();
+    output::write_stdout(&lines.concat()).map_err(|error| Error::Failed(format!("cannot write to stdout: {error}")))?;
     Ok(Exit::Done)
 }
 

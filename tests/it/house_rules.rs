@@ -130,8 +130,8 @@ fn mentions<'a>(text: &'a str, what: &'a str) -> impl Iterator<Item = &'a str> {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(what).filter_map(move |(at, _)| {
         let (before, after) = (&text[..at], &text[at + what.len()..]);
-        let alone = !(before.ends_with(is_part) || what.ends_with(is_part) && after.starts_with(is_part));
-        alone.then_some(after)
+        let goes_on = before.ends_with(is_part) || (what.ends_with(is_part) && after.starts_with(is_part));
+        (!goes_on).then_some(after)
     })
 }
 

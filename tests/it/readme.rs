@@ -35,7 +35,8 @@ fn blocks(document: &str, language: &str) -> Vec<String> {
         }
         let indent = line.len() - line.trim_start().len();
         let block = lines.by_ref().take_while(|line| line.trim() != "```");
-        found.push(block.map(|line| format!("{}\n", line.get(indent..).unwrap_or_default())).collect());
+        let block: Vec<_> = block.map(|line| line.get(indent..).unwrap_or_default()).collect();
+        found.push(block.join("\n") + "\n");
     }
     found
 }

@@ -1,6 +1,7 @@
 //! The service through `buf curl`, which has no schema but what reflection tells it: as with grpcurl, by hand.
 
 use std::process::Command;
+use std::slice;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -15,7 +16,14 @@ use crate::support::service::{Service, new_key};
 
 over_both_stores![a_keys_life, error_details_can_be_read];
 
-/// `buf curl`, which calls methods.
+/// `buf curl`, to be told what to do.
+fn command() -> Command {
+    let mut curl = tool("buf");
+    curl.args(["curl", "--protocol", "grpc", "--http2-prior-knowledge"]);
+    curl
+}
+
+/// A caller by `buf curl`.
 struct Curl<'a> {
     service: &'a Service,
     root_key: &'a str,
@@ -26,15 +34,9 @@ impl<'a> Curl<'a> {
         Self { service, root_key: &service.root_key }
     }
 
-    fn command() -> Command {
-        let mut curl = tool("buf");
-        curl.args(["curl", "--protocol", "grpc", "--http2-prior-knowledge"]);
-        curl
-    }
-
     /// The answer as JSON, or what is printed of an error.
     async fn try_call(&self, method: &str, message: &Value) -> Result<Value, Value> {
-        let mut curl = Self::command();
+        let mut curl = command();
         curl.args(["--header", &format!("authorization: Bearer {}", self.root_key), "--data", &message.to_string()]);
         curl.arg(format!("http://{}/portcullis.v1.{method}", self.service.addr));
         let output = run(curl).await;
@@ -72,7 +74,7 @@ impl<'a> Curl<'a> {
 async fn a_keys_life(backend: Backend) {
     let service = Service::start(backend).await;
     let curl = Curl::new(&service);
-    let mut list = Curl::command();
+    let mut list = command();
     list.arg("--list-methods").arg(format!("http://{}", service.addr));
     let listed = run(list).await;
     check("--list-methods", &listed);
@@ -95,8 +97,8 @@ async fn a_keys_life(backend: Backend) {
     let second = json!({ "name": "another", "subject": "org_2", "metadata": { "team": "b" } });
     curl.call("ApiKeyService/CreateApiKey", second).await;
     assert_eq!(curl.ids(json!({})).await.len(), 2);
-    assert_eq!(curl.ids(json!({ "metadata": { "team": "a" } })).await, std::slice::from_ref(id));
-    assert_eq!(curl.ids(json!({ "query": "CLE\u{301}" })).await, std::slice::from_ref(id));
+    assert_eq!(curl.ids(json!({ "metadata": { "team": "a" } })).await, slice::from_ref(id));
+    assert_eq!(curl.ids(json!({ "query": "CLE\u{301}" })).await, slice::from_ref(id));
     assert_eq!(curl.ids(json!({ "subject": "user_7" })).await, [json!(null); 0]);
 
     let answer = curl.verdict(first, &["orders:write"], "VALID").await;
