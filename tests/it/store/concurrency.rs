@@ -1,14 +1,17 @@
 //! Many callers at once. (Races about one method are with that method.)
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use portcullis::key::id::KeyId;
 use portcullis::store::{Refusal, Store};
 
-use super::rig::{Rig, at, by, done, every_key, new_key, new_secret, race};
+use super::rig::{Rig, at, by, done, every_key, new_key, new_secret, race, renamed};
 
 async fn create_some(store: Arc<dyn Store>, count: usize) -> Vec<KeyId> {
     let mut ids = Vec::with_capacity(count);
@@ -103,6 +106,41 @@ pub async fn delete_racing_rotate_leaves_no_secret(rig: Rig) {
         assert_eq!(rig.find(&key.secrets[0].public_prefix).await, None);
         assert_eq!(rig.store.key(&key.id).await.expect("an answer"), None);
     }
+}
+
+pub async fn a_call_that_is_dropped_is_done_or_not(rig: Rig) {
+    let mut dropped = 0;
+    for polls in 0..40 {
+        let first = new_key(|_| ());
+        let id = rig.create_new(&first).await.id;
+        let (newest, by_rotator) = (new_secret(), by(at(1)));
+        match drop_after(polls, rig.store.rotate_key(&id, &newest, Duration::from_mins(1), &by_rotator)).await {
+            Some(rotated) => drop(done(rotated)),
+            None => dropped += 1,
+        }
+        // What comes after it finds nothing half done, and waits for nobody who is gone.
+        done(rig.store.update_key(&id, &renamed("after"), None, &by(at(2))).await);
+        let key = rig.get(&id).await;
+        let events = rig.events_of(&id).await.len();
+        assert_eq!((key.revision, key.secrets.len() + 1), (i64::try_from(events).expect("few"), events));
+        assert_eq!(rig.find(&newest.public_prefix).await.is_some(), key.secrets.len() == 2);
+    }
+    println!("{dropped} of 40 were dropped before they were answered");
+}
+
+/// Polls the call until it is done, or has had to wait once more than `waits` times: then its caller goes away.
+async fn drop_after<T>(waits: usize, call: impl Future<Output = T>) -> Option<T> {
+    let mut call = pin!(call);
+    let mut left = waits;
+    poll_fn(|context| match (call.as_mut().poll(context), left) {
+        (Poll::Ready(done), _) => Poll::Ready(Some(done)),
+        (Poll::Pending, 0) => Poll::Ready(None),
+        (Poll::Pending, _) => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 pub async fn closing_lets_writes_finish(mut rig: Rig) {
