@@ -1,14 +1,17 @@
 //! Many callers at once. (Races about one method are with that method.)
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use portcullis::key::id::KeyId;
-use portcullis::store::{Refusal, Store};
+use portcullis::store::{Refusal, Store, StoreError};
 
-use super::rig::{Rig, at, by, done, every_key, new_key, new_secret, race};
+use super::rig::{Rig, at, by, done, every_key, new_key, new_secret, race, renamed, revocation};
 
 async fn create_some(store: Arc<dyn Store>, count: usize) -> Vec<KeyId> {
     let mut ids = Vec::with_capacity(count);
@@ -103,6 +106,70 @@ pub async fn delete_racing_rotate_leaves_no_secret(rig: Rig) {
         assert_eq!(rig.find(&key.secrets[0].public_prefix).await, None);
         assert_eq!(rig.store.key(&key.id).await.expect("an answer"), None);
     }
+}
+
+pub async fn a_call_that_is_dropped_is_done_or_not(rig: Rig) {
+    let store = &rig.store;
+    let mut dropped = 0;
+    for (round, change) in (0..).zip(["create", "update", "rotate", "revoke", "delete"].repeat(25)) {
+        let (new, newest, by_dropper) = (new_key(|_| ()), new_secret(), by(at(1)));
+        let (id, patch, why) = (&new.key.id, renamed("dropped"), revocation(at(1)));
+        if change != "create" {
+            rig.create_new(&new).await;
+        }
+        let overlap = Duration::from_mins(1);
+        let call = async {
+            match change {
+                "create" => done(store.create_key(&new, &by_dropper).await),
+                "update" => drop(done(store.update_key(id, &patch, None, &by_dropper).await)),
+                "rotate" => drop(done(store.rotate_key(id, &newest, overlap, &by_dropper).await)),
+                "revoke" => drop(done(store.revoke_key(id, &why, &by_dropper).await)),
+                _ => done(store.delete_key(id, &by_dropper).await),
+            }
+        };
+        dropped += u32::from(drop_after(round / 5, call).await.is_none());
+        // Whoever comes next need not wait for somebody who is gone, and from then on it is settled.
+        if change == "create" {
+            let again = store.create_key(&new, &by(at(2))).await;
+            assert!(matches!(again, Ok(Ok(())) | Err(StoreError::Fault(_))), "{again:?}");
+        }
+        let next = store.update_key(id, &renamed("after"), None, &by(at(2))).await.expect("an answer");
+
+        let actions: Vec<_> = rig.events_of(id).await.into_iter().map(|event| event.action).collect();
+        let key = store.key(id).await.expect("an answer");
+        assert_eq!(key.as_ref(), next.ok().as_ref(), "{change}");
+        // Every change has its event: a revision is one, and so is the end.
+        match &key {
+            Some(key) => assert_eq!(key.revision, i64::try_from(actions.len()).expect("few"), "{change}: {actions:?}"),
+            None => assert_eq!(actions, ["DeleteApiKey", "CreateApiKey"], "{change}"),
+        }
+        for public_prefix in [&new.secret.public_prefix, &newest.public_prefix] {
+            let secrets = key.iter().flat_map(|key| &key.secrets);
+            let kept = secrets.filter(|secret| secret.public_prefix == *public_prefix).count();
+            assert_eq!(usize::from(rig.find(public_prefix).await.is_some()), kept, "{change}");
+        }
+        let rotations = actions.iter().filter(|action| *action == "RotateApiKey").count();
+        let revocations = actions.iter().filter(|action| *action == "RevokeApiKey").count();
+        if let Some(key) = key {
+            assert_eq!((key.secrets.len(), key.revocation.iter().len()), (1 + rotations, revocations), "{change}");
+        }
+    }
+    println!("{dropped} of 125 were dropped before they were answered");
+}
+
+/// Polls the call until it is done, or has had to wait once more than `waits` times: then its caller goes away.
+async fn drop_after<T>(waits: usize, call: impl Future<Output = T>) -> Option<T> {
+    let mut call = pin!(call);
+    let mut left = waits;
+    poll_fn(|context| match (call.as_mut().poll(context), left) {
+        (Poll::Ready(done), _) => Poll::Ready(Some(done)),
+        (Poll::Pending, 0) => Poll::Ready(None),
+        (Poll::Pending, _) => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 pub async fn closing_lets_writes_finish(mut rig: Rig) {

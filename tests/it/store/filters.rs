@@ -82,6 +82,7 @@ pub async fn every_label_must_match(rig: Rig) {
         ("both", &[("team", "core"), ("env", "prod")][..]),
         ("crossed", &[("team", "prod"), ("env", "core")]),
         ("team alone", &[("team", "core")]),
+        ("other team", &[("team", "edge"), ("env", "prod")]),
         ("more", &[("team", "core"), ("env", "prod"), ("region", "eu")]),
         ("none", &[]),
     ] {
@@ -96,7 +97,8 @@ pub async fn every_label_must_match(rig: Rig) {
     assert_eq!(named(&[("team", "core")]).await, ["both", "more", "team alone"]);
     assert_eq!(named(&[("team", "core"), ("region", "eu")]).await, ["more"]);
     assert_eq!(named(&[("team", "core"), ("region", "us")]).await, [""; 0]);
-    assert_eq!(named(&[]).await.len(), 5);
+    assert_eq!(named(&[("env", "prod")]).await, ["both", "more", "other team"]);
+    assert_eq!(named(&[]).await.len(), 6);
 }
 
 pub async fn labels_are_matched_exactly(rig: Rig) {

@@ -160,7 +160,8 @@ pub async fn a_public_prefix_is_taken_once(rig: Rig) {
 
 pub async fn a_deleted_key_is_gone_with_its_secrets(rig: Rig) {
     let stays = rig.create(|key| key.name = "stays".into()).await;
-    let key = rig.create(|_| ()).await;
+    let new = new_key(|_| ());
+    let key = rig.create_new(&new).await;
     let newest = new_secret();
     done(rig.store.rotate_key(&key.id, &newest, Duration::from_mins(1), &by(at(1))).await);
     done(rig.store.delete_key(&key.id, &by(at(2))).await);
@@ -171,6 +172,9 @@ pub async fn a_deleted_key_is_gone_with_its_secrets(rig: Rig) {
     assert_eq!(rig.names(|_| ()).await, ["stays"]);
     assert_eq!(rig.names(|query| query.metadata = key.metadata.clone()).await, ["stays"]);
     assert_eq!(rig.get(&stays.id).await, stays);
+    // Not hidden but gone: the same could be stored again.
+    check(&rig, &new).await;
+    done(rig.store.rotate_key(&key.id, &newest, Duration::from_mins(1), &by(at(3))).await);
 }
 
 pub async fn nothing_can_be_done_to_a_key_that_is_not_there(rig: Rig) {

@@ -53,23 +53,25 @@ pub async fn many_uses_at_once_are_noted(rig: Rig) {
 }
 
 pub async fn uses_from_all_sides_end_at_the_latest(rig: Rig) {
+    const ROUNDS: i64 = 20;
     let mut ids = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..32 {
         ids.push(rig.create(|_| ()).await.id);
     }
     let mut noting = tokio::task::JoinSet::new();
     for (number, store) in (0..).zip(rig.callers(8).await) {
         // Each in another order: whoever locks row by row as given would deadlock here.
-        let mut uses: Vec<_> = ids.iter().map(|id| (id.clone(), at(number))).collect();
-        uses.rotate_left(usize::try_from(number).expect("small"));
+        let mut ids = ids.clone();
+        ids.rotate_left(4 * number);
         noting.spawn(async move {
-            for _ in 0..10 {
+            for round in 1..=ROUNDS {
+                let uses: Vec<_> = ids.iter().map(|id| (id.clone(), at(round))).collect();
                 store.record_uses(&uses).await.expect("noted");
             }
         });
     }
     noting.join_all().await;
     for id in &ids {
-        assert_eq!(rig.get(id).await.last_use_time, Some(at(7)));
+        assert_eq!(rig.get(id).await.last_use_time, Some(at(ROUNDS)));
     }
 }
