@@ -88,7 +88,7 @@ pub fn label_key(text: &str) -> Result<(), &'static str> {
 /// The value of a label: up to 512 characters, no control characters.
 pub fn label_value(text: &str) -> Result<(), &'static str> {
     if text.chars().count() > METADATA_VALUE_LEN_MAX || text.chars().any(char::is_control) {
-        return Err("have at most 512 characters, none of them a control character");
+        return Err("have values of at most 512 characters, none of them a control character");
     }
     Ok(())
 }

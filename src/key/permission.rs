@@ -40,6 +40,11 @@ impl Permission {
         ("audit:read", Self::AuditRead),
         ("admin", Self::Admin),
     ];
+
+    /// The names of all there are.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().map(|(name, _)| *name)
+    }
 }
 
 impl fmt::Display for Permission {

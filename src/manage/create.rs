@@ -102,7 +102,7 @@ fn check_subject_type(path: &str, subject: &str, keyspace: &Keyspace, bad: &mut 
     }
 }
 
-/// Notes every bad label by its key.
+/// Notes every bad label, its key in the description.
 pub(super) fn check_metadata(path: &str, labels: &BTreeMap<String, String>, bad: &mut Violations) {
     if labels.len() > field::METADATA_PAIRS_MAX {
         bad.add(path, format!("must have at most {} pairs; has {}", field::METADATA_PAIRS_MAX, labels.len()));
@@ -112,7 +112,7 @@ pub(super) fn check_metadata(path: &str, labels: &BTreeMap<String, String>, bad:
             bad.must(path, key, Err(rule));
         }
         if let Err(rule) = field::label_value(value) {
-            bad.must(format!("{path}[{key:?}]"), value, Err(rule));
+            bad.must(path, value, Err(format!("{rule} (the value of {key:?})")));
         }
     }
 }

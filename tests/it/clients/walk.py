@@ -231,7 +231,7 @@ class Walk(unittest.TestCase):
         violations = details["BadRequest"].field_violations
         self.assertEqual(
             [violation.field for violation in violations],
-            ["name", "subject", "description", "scopes[1]", "metadata", "ttl"],
+            ["name", "subject", "description", "metadata", "scopes[1]", "ttl"],
         )
         self.assertTrue(all(violation.description for violation in violations), violations)
         self.assertNotIn("RetryInfo", details)

@@ -17,6 +17,7 @@ over_both_stores![
     a_permission_in_one_keyspace_stays_there,
     root_keys_belong_to_admins,
     root_keys_have_permissions_for_scopes,
+    a_stranger_learns_nothing_from_a_bad_request,
 ];
 
 async fn without_a_root_key_nothing_is_answered(backend: Backend) {
@@ -198,6 +199,14 @@ async fn root_keys_belong_to_admins(backend: Backend) {
     check_error(caller.keys.revoke_api_key(revoke).await, Code::NotFound, ErrorReason::KeyNotFound);
     let (_, secret) = admin.create(in_system).await;
     service.caller(&secret).keys.list_api_keys(list()).await.unwrap();
+    service.stop().await;
+}
+
+async fn a_stranger_learns_nothing_from_a_bad_request(backend: Backend) {
+    let service = Service::start(backend).await;
+    let large = CreateApiKeyRequest { description: "x".repeat(1_100_000), ..new_key("n") };
+    let refused = service.stranger().keys.create_api_key(large).await;
+    check_error(refused, Code::Unauthenticated, ErrorReason::CredentialMissing);
     service.stop().await;
 }
 

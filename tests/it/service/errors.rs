@@ -18,6 +18,9 @@ over_both_stores![
     errors_name_field_value_and_limit,
     what_tonic_refuses_has_details_too,
     strange_times_are_refused,
+    however_much_is_bad_the_answer_arrives,
+    a_bad_keyspace_hides_nothing_else,
+    a_nul_is_refused_or_finds_nothing,
 ];
 
 async fn every_bad_field_is_named_at_once(backend: Backend) {
@@ -40,14 +43,14 @@ async fn every_bad_field_is_named_at_once(backend: Backend) {
         "name",
         "subject",
         "description",
+        "claims",
+        "metadata",
+        "created_by",
+        "request_id",
         "scopes[1]",
         "scopes[2]",
         "scopes[3]",
-        "claims",
-        "metadata",
         "ttl",
-        "created_by",
-        "request_id",
     ];
     assert_eq!(bad_fields(service.admin().keys.create_api_key(request).await), expect);
     service.stop().await;
@@ -116,6 +119,44 @@ fn with(change: impl FnOnce(&mut CreateApiKeyRequest)) -> CreateApiKeyRequest {
     let mut request = new_key("n");
     change(&mut request);
     request
+}
+
+async fn however_much_is_bad_the_answer_arrives(backend: Backend) {
+    let service = Service::start(backend).await;
+    let scopes = (0..100).map(|n| format!("{n} {}", "☃".repeat(50))).collect();
+    for keyspace in ["", "system"] {
+        let request = CreateApiKeyRequest { keyspace: keyspace.into(), scopes: Vec::clone(&scopes), ..new_key("n") };
+        let found = bad_fields_loosely(service.admin().keys.create_api_key(request).await);
+        assert_eq!((found[0].as_str(), found.last().unwrap().as_str()), ("scopes[0]", "*"));
+    }
+    service.stop().await;
+}
+
+/// As [`bad_fields`], of an error whose message is cut short.
+fn bad_fields_loosely<T: std::fmt::Debug>(result: Result<T, tonic::Status>) -> Vec<String> {
+    let status = check_error(result, Code::InvalidArgument, ErrorReason::FieldInvalid);
+    details(&status).bad_request().unwrap().field_violations.iter().map(|violation| violation.field.clone()).collect()
+}
+
+async fn a_bad_keyspace_hides_nothing_else(backend: Backend) {
+    let service = Service::start(backend).await;
+    let request = CreateApiKeyRequest { keyspace: "No Such".into(), subject: String::new(), ..new_key("") };
+    assert_eq!(bad_fields(service.admin().keys.create_api_key(request).await), ["keyspace", "name", "subject"]);
+    service.stop().await;
+}
+
+async fn a_nul_is_refused_or_finds_nothing(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let events = pb::ListAuditEventsRequest { keyspace: "a\0".into(), ..Default::default() };
+    assert_eq!(bad_fields(admin.audit.list_audit_events(events).await), ["keyspace"]);
+    let events = pb::ListAuditEventsRequest { key_id: "a\0".into(), actor: "\0".into(), ..Default::default() };
+    assert!(admin.audit.list_audit_events(events).await.unwrap().into_inner().audit_events.is_empty());
+    let nul = || "\0".to_owned();
+    let keys = ListApiKeysRequest { subject: nul(), query: nul(), created_by: nul(), ..Default::default() };
+    assert!(admin.keys.list_api_keys(keys).await.unwrap().into_inner().api_keys.is_empty());
+    check_error(admin.get("\0").await, Code::NotFound, ErrorReason::KeyNotFound);
+    service.stop().await;
 }
 
 async fn errors_name_field_value_and_limit(backend: Backend) {

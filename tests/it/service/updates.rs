@@ -1,7 +1,11 @@
 //! UpdateApiKey: masks and etags.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
+use portcullis::clock::{Clock, ManualClock, SystemClock};
+use portcullis::grpc::pb::create_api_key_request::Expiration;
 use portcullis::grpc::pb::{self, ApiKeyState, CreateApiKeyRequest, ErrorReason, UpdateApiKeyRequest, Verdict};
 use tonic::Code;
 
@@ -15,6 +19,8 @@ over_both_stores![
     a_key_can_be_switched_off_and_on,
     bad_updates_are_refused_by_name,
     of_two_updates_with_one_etag_one_wins,
+    an_empty_mask_is_no_mask,
+    what_was_read_can_be_sent_back,
 ];
 
 fn full() -> CreateApiKeyRequest {
@@ -57,6 +63,28 @@ async fn without_a_mask_what_is_set_changes(backend: Backend) {
     let changed = admin.keys.update_api_key(request).await.unwrap().into_inner().api_key.unwrap();
     assert_eq!(changed.scopes, ["b"]);
     assert_eq!((&changed.name, &changed.claims, changed.enabled), (&key.name, &key.claims, true));
+    service.stop().await;
+}
+
+async fn an_empty_mask_is_no_mask(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let (key, _) = admin.create(CreateApiKeyRequest { scopes: vec!["a".into(), "b".into()], ..new_key("n") }).await;
+    let narrower = pb::ApiKey { id: key.id, scopes: vec!["a".into()], ..Default::default() };
+    assert_eq!(admin.update(narrower, &[]).await.unwrap().scopes, ["a"]);
+    service.stop().await;
+}
+
+async fn what_was_read_can_be_sent_back(backend: Backend) {
+    let clock = ManualClock::new(SystemClock.now());
+    let service = Service::start_with(backend, Arc::new(clock.clone())).await;
+    let mut admin = service.admin();
+    let ttl = Expiration::Ttl(prost_types::Duration { seconds: 60, nanos: 0 });
+    let (key, _) = admin.create(CreateApiKeyRequest { expiration: Some(ttl), ..full() }).await;
+    clock.advance(Duration::from_mins(2));
+    let renamed = pb::ApiKey { name: "expired".into(), ..key.clone() };
+    let changed = admin.update(renamed, &["*"]).await.unwrap();
+    assert_eq!((changed.name.as_str(), changed.expire_time), ("expired", key.expire_time));
     service.stop().await;
 }
 
