@@ -18,6 +18,7 @@ over_both_stores![
     root_keys_belong_to_admins,
     root_keys_have_permissions_for_scopes,
     a_stranger_learns_nothing_from_a_bad_request,
+    a_root_key_of_free_text_is_one_like_any_other,
 ];
 
 async fn without_a_root_key_nothing_is_answered(backend: Backend) {
@@ -199,6 +200,27 @@ async fn root_keys_belong_to_admins(backend: Backend) {
     check_error(caller.keys.revoke_api_key(revoke).await, Code::NotFound, ErrorReason::KeyNotFound);
     let (_, secret) = admin.create(in_system).await;
     service.caller(&secret).keys.list_api_keys(list()).await.unwrap();
+    service.stop().await;
+}
+
+async fn a_root_key_of_free_text_is_one_like_any_other(backend: Backend) {
+    let text = "an-operators-own-words-are-long-enough";
+    let service = Service::start_supplied(backend, text).await;
+    let wrong =
+        service.caller("an-operators-other-words-are-as-long").keys.list_api_keys(ListApiKeysRequest::default()).await;
+    check_error(wrong, Code::Unauthenticated, ErrorReason::CredentialInvalid);
+    let request = CreateApiKeyRequest { keyspace: "system".into(), scopes: vec!["admin".into()], ..new_key("another") };
+    let (_, another) = service.admin().create(request).await;
+    let mut another = service.caller(&another);
+    let named = VerifyRequest { key: text.into(), keyspace: "system".into(), ..Default::default() };
+    assert!(another.verify_of(named.clone()).await.valid);
+    // It is no key of a customer's, nor of any known form as one.
+    assert_eq!(another.verdict(text).await, pb::Verdict::Malformed);
+    let target = Some(pb::revoke_api_key_request::Target::Secret(text.into()));
+    another.keys.revoke_api_key(pb::RevokeApiKeyRequest { target, ..Default::default() }).await.unwrap();
+    let ended = service.admin().keys.list_api_keys(ListApiKeysRequest::default()).await;
+    check_error(ended, Code::Unauthenticated, ErrorReason::CredentialInvalid);
+    assert_eq!(another.verify_of(named).await.verdict(), pb::Verdict::Revoked);
     service.stop().await;
 }
 

@@ -60,17 +60,26 @@ impl Service {
     }
 
     pub async fn start_with(backend: Backend, clock: Arc<dyn Clock>) -> Self {
-        Self::start_on(Fixture::new(backend).await, clock).await
+        Self::start_on(Fixture::new(backend).await, clock, None).await
     }
 
-    pub async fn start_on(fixture: Fixture, clock: Arc<dyn Clock>) -> Self {
+    /// With a first root key that the operator chose.
+    pub async fn start_supplied(backend: Backend, root_key: &str) -> Self {
+        let fixture = Fixture::new(backend).await;
+        Self::start_on(fixture, Arc::new(SystemClock), Some(root_key.to_owned())).await
+    }
+
+    async fn start_on(fixture: Fixture, clock: Arc<dyn Clock>, supplied: Option<String>) -> Self {
         let store = StoreFlags { database_url: Some(fixture.url.clone()), auto_migrate: Some("true".into()) };
         let flags = Flags { listen: Some("127.0.0.1:0".into()), store, ..Flags::default() };
-        let config = flags.resolve(None).expect("good settings");
+        let config = flags.resolve(supplied.clone()).expect("good settings");
         let listener = TcpListener::bind(config.listen).await.expect("a free port");
         let server = Server::open(config, listener, clock).await.expect("a server");
-        let Bootstrap::Made(secret) = server.bootstrap() else { panic!("the store was empty") };
-        let root_key = secret.expose().to_owned();
+        let root_key = match server.bootstrap() {
+            Bootstrap::Made(secret) => secret.expose().to_owned(),
+            Bootstrap::Supplied => supplied.expect("it was supplied"),
+            Bootstrap::Done => panic!("the store was empty"),
+        };
         let addr = server.addr();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.run(async {
