@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use crate::support::backend::{Backend, Fixture};
 use crate::support::postgres::Cluster;
 use crate::support::process::{Server, serve};
-use crate::support::service::{Caller, PATIENCE, check_error, details, eventually, new_key};
+use crate::support::service::{Caller, check_error, details, eventually, in_time, new_key};
 
 /// A change of a key that waits for a lock which is held behind the server's back.
 struct Waiting {
@@ -36,7 +36,7 @@ impl Waiting {
     }
 
     async fn ends_in_refusal(self) {
-        let answer = tokio::time::timeout(PATIENCE, self.call).await.expect("an answer").expect("no panic");
+        let answer = in_time("an answer", self.call).await.expect("no panic");
         let status = check_error(answer, Code::Unavailable, ErrorReason::StoreUnavailable);
         assert!(details(&status).retry_info().is_some(), "{status:?}");
     }

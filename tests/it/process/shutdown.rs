@@ -20,7 +20,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 
 use crate::support::process::{ROOT_KEY, Server, connect, serve, sqlite_in};
-use crate::support::service::{Caller, eventually, new_key};
+use crate::support::service::{Caller, eventually, in_time, new_key};
 
 /// Longer than any test waits, and as long as can be set.
 const FOREVER_MS: u32 = 600_000;
@@ -35,7 +35,8 @@ fn serve_with(url: &str, grace_ms: u32, drain_ms: u32) -> Command {
 async fn watch(server: &Server, service: &str) -> tonic::Streaming<tonic_health::pb::HealthCheckResponse> {
     let request = HealthCheckRequest { service: service.into() };
     let mut watch = server.health().watch(request).await.expect("a watch").into_inner();
-    assert_eq!(watch.message().await.expect("an answer").expect("one").status(), ServingStatus::Serving);
+    let status = in_time("a status", watch.message()).await.expect("an answer").expect("one").status();
+    assert_eq!(status, ServingStatus::Serving);
     watch
 }
 
@@ -62,7 +63,7 @@ impl HeldVerify {
             let verify = PathAndQuery::from_static("/portcullis.v1.VerificationService/Verify");
             calls.client_streaming(request, verify, ProstCodec::default()).await
         });
-        is_asked.await.expect("it is sent");
+        in_time("sending", is_asked).await.expect("it is sent");
         // What is answered later on the same connection was received later.
         assert!(server.is_ready().await);
         Self { release, answer }
@@ -87,7 +88,7 @@ async fn sigterm_gives_callers_time_and_a_second_one_does_not() {
     let server = Server::start(serve_with(&sqlite_in(dir.path()), FOREVER_MS, FOREVER_MS)).await;
     let mut readiness = watch(&server, "readiness").await;
     server.process.signal(Signal::TERM);
-    let status = readiness.message().await.expect("an answer").expect("one").status();
+    let status = in_time("a change", readiness.message()).await.expect("an answer").expect("one").status();
     assert_eq!(status, ServingStatus::NotServing);
 
     let live = server.health().check(HealthCheckRequest { service: "liveness".into() }).await.expect("an answer");
@@ -158,11 +159,11 @@ async fn who_never_finishes_is_cut_off() {
     };
     let asking = tokio_stream::once(ask).chain(tokio_stream::pending());
     let mut answers = reflection.server_reflection_info(asking).await.expect("a stream").into_inner();
-    answers.message().await.expect("an answer").expect("one");
+    in_time("an answer", answers.message()).await.expect("an answer").expect("one");
 
     server.process.signal(Signal::TERM);
     let ended = server.process.ended().await.with_code(0);
     assert!(ended.stderr.contains("are cut off"), "{ended:#?}");
     verify.answer.await.expect("no panic").expect_err("no answer");
-    answers.message().await.expect_err("no end");
+    in_time("an end", answers.message()).await.expect_err("a break");
 }

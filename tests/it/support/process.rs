@@ -14,7 +14,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::service::{Caller, eventually};
+use super::service::{Caller, PATIENCE, eventually};
 
 /// The program's file.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_portcullis");
@@ -246,7 +246,9 @@ impl Server {
 
 /// A new connection to the server at `address`.
 pub async fn connect(address: &str) -> Channel {
-    Endpoint::from_shared(format!("http://{address}")).expect("an address").connect().await.expect("it listens")
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    // No call hangs, whatever the server does.
+    endpoint.timeout(PATIENCE).connect().await.expect("it listens")
 }
 
 /// The root key that a first start printed.

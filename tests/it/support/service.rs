@@ -38,7 +38,12 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("{what} did not happen"))
+    in_time(what, asked).await
+}
+
+/// Waits for what must come.
+pub async fn in_time<T>(what: &str, awaited: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, awaited).await.unwrap_or_else(|_| panic!("{what} did not happen"))
 }
 
 /// A running service.
