@@ -79,6 +79,9 @@ pub enum ServerError {
     /// The listener cannot be used.
     #[error("cannot listen")]
     Listen(#[source] io::Error),
+    /// It was told to end before its store was open.
+    #[error("ended before the store was open")]
+    Ended,
     /// A TLS file cannot be read.
     #[error("cannot read {0}")]
     TlsFile(String, #[source] io::Error),
@@ -94,14 +97,23 @@ pub enum ServerError {
 }
 
 impl Server {
-    /// Opens the store, makes the first root key if there never was one, and prepares to serve on `listener`.
+    /// Opens the store, makes the first root key if there never was one, and prepares to serve on `listener`. Gives up
+    /// when `ended` resolves before the store is open; not later, for a root key that was made must be shown.
     ///
     /// # Errors
     /// See [`ServerError`].
-    pub async fn open(config: Config, listener: TcpListener, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
+    pub async fn open(
+        config: Config,
+        listener: TcpListener,
+        clock: Arc<dyn Clock>,
+        ended: impl Future<Output = ()>,
+    ) -> Result<Self, ServerError> {
         let transport = transport(config.tls.as_ref())?;
         let addr = listener.local_addr().map_err(ServerError::Listen)?;
-        let store = store::connect(&config.database_url, config.schema).await?;
+        let store = tokio::select! {
+            store = store::connect(&config.database_url, config.schema) => store?,
+            () = ended => return Err(ServerError::Ended),
+        };
         let hashing = Arc::new(Hashing::default());
         let uses = Arc::new(Uses::default());
         let verifier = Verifier::new(store.clone(), hashing.clone(), clock.clone(), uses.clone());

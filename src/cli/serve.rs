@@ -34,9 +34,12 @@ pub async fn serve(flags: Flags) -> Result<Exit, Error> {
         .map_err(|error| Error::Unreachable(format!("cannot listen on {}: {error}", config.listen)))?;
     let database = config::without_password(&config.database_url);
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let server = tokio::select! {
-        server = Server::open(config, listener, Arc::new(SystemClock)) => server?,
-        _ = signals.next() => return Ok(Exit::Done),
+    let ended = async {
+        signals.next().await;
+    };
+    let server = match Server::open(config, listener, Arc::new(SystemClock), ended).await {
+        Err(ServerError::Ended) => return Ok(Exit::Done),
+        server => server?,
     };
     greet(&server, &database, scheme);
     server.run(shutdown(signals)).await?;

@@ -79,7 +79,7 @@ impl Service {
         let flags = Flags { listen: Some("127.0.0.1:0".into()), store, ..Flags::default() };
         let config = flags.resolve(supplied.clone()).expect("good settings");
         let listener = TcpListener::bind(config.listen).await.expect("a free port");
-        let server = Server::open(config, listener, clock).await.expect("a server");
+        let server = Server::open(config, listener, clock, std::future::pending()).await.expect("a server");
         let root_key = match server.bootstrap() {
             Bootstrap::Made(secret) => secret.expose().to_owned(),
             Bootstrap::Supplied => supplied.expect("it was supplied"),
