@@ -3,9 +3,9 @@
 //! This is the only place that asks the machine what time it is.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A point in time: microseconds since 1970-01-01T00:00:00Z.
 ///
@@ -58,6 +58,9 @@ impl fmt::Display for Timestamp {
 pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// The wall-clock time. May step back when somebody sets the clock.
     fn now(&self) -> Timestamp;
+
+    /// The time since some moment before this clock was first asked. Never steps back.
+    fn elapsed(&self) -> Duration;
 }
 
 /// The machine's wall clock.
@@ -70,31 +73,46 @@ impl Clock for SystemClock {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Timestamp(0).saturating_add(since)
     }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    fn elapsed(&self) -> Duration {
+        static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let first = *FIRST;
+        Instant::now().duration_since(first)
+    }
 }
 
 /// A clock that stands still until it is set: for tests.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<AtomicI64>);
+pub struct ManualClock {
+    now_micros: Arc<AtomicI64>,
+    elapsed_micros: Arc<AtomicU64>,
+}
 
 impl ManualClock {
     /// A clock that says `now`.
     pub fn new(now: Timestamp) -> Self {
-        Self(Arc::new(AtomicI64::new(now.as_micros())))
+        Self { now_micros: Arc::new(AtomicI64::new(now.as_micros())), elapsed_micros: Arc::default() }
     }
 
     /// Puts the clock forward by `by`.
     pub fn advance(&self, by: Duration) {
         self.set(self.now().saturating_add(by));
+        self.elapsed_micros.fetch_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
 
-    /// Sets the clock, back too.
+    /// Sets the wall clock, back too. No time elapses by that.
     pub fn set(&self, now: Timestamp) {
-        self.0.store(now.as_micros(), Ordering::SeqCst);
+        self.now_micros.store(now.as_micros(), Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+        Timestamp(self.now_micros.load(Ordering::SeqCst))
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_micros(self.elapsed_micros.load(Ordering::SeqCst))
     }
 }

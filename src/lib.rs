@@ -8,6 +8,7 @@
 //! - [`hashing`]: Argon2id, a bounded number at a time
 //! - [`verify`]: may this key do this?
 //! - [`manage`]: the use cases that change and show keys and keyspaces
+//! - [`transport`]: connections, and the threads that serve them
 //! - [`grpc`]: the wire
 //! - [`config`], [`telemetry`], [`lifecycle`]: settings, logs, signals
 //! - [`server`]: the only wiring
@@ -27,4 +28,5 @@ pub mod manage;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+pub mod transport;
 pub mod verify;

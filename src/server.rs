@@ -1,52 +1,42 @@
 //! The only wiring: from settings and a listener to a running service and its orderly end.
 
-use std::fs;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::JoinError;
 use tokio::time;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::{self, Identity, server::ServerTlsConfig};
 
 use crate::clock::Clock;
-use crate::config::{Config, TlsFiles};
+use crate::config::Config;
 use crate::grpc::api_keys::ApiKeys;
 use crate::grpc::audit::Audit;
 use crate::grpc::caller::Callers;
-use crate::grpc::details::CompleteErrors;
+use crate::grpc::door::Door;
 use crate::grpc::health::Health;
 use crate::grpc::keyspaces::Keyspaces;
 use crate::grpc::pb;
 use crate::grpc::pb::api_key_service_server::ApiKeyServiceServer;
 use crate::grpc::pb::audit_service_server::AuditServiceServer;
 use crate::grpc::pb::keyspace_service_server::KeyspaceServiceServer;
-use crate::grpc::pb::verification_service_server::VerificationServiceServer;
-use crate::grpc::verification::Verification;
+use crate::grpc::verification::{self, Verification};
 use crate::hashing::Hashing;
 use crate::key::secret::Secret;
 use crate::manage::{self, Bootstrap, Management};
 use crate::store::{self, ConnectError, Store};
+use crate::transport::{self, Cores, StartError, TlsError};
 use crate::verify::{Uses, Verifier};
 
 /// Largest request, in bytes. Each call in flight may hold one.
 pub const REQUEST_SIZE_MAX: usize = 1024 * 1024;
 /// Largest request to what is open to strangers, health and reflection: they only ever name something.
 const OPEN_REQUEST_SIZE_MAX: usize = 16 * 1024;
-/// Most calls in flight on one connection; more wait at the client. With [`REQUEST_SIZE_MAX`] this bounds what one
-/// connection of a caller's can make the server hold.
-const STREAMS_MAX: u32 = 256;
-/// How long a connection's TLS handshake may take.
-const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Silent connections are asked for a sign of life this often, and closed without one.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// Last uses are written, and the store's health looked at, this often.
 const BACKGROUND_INTERVAL: Duration = Duration::from_secs(1);
 /// A store that does not answer for this long does not answer.
@@ -56,7 +46,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Server {
     listener: TcpListener,
     addr: SocketAddr,
-    transport: transport::Server,
+    tls: Option<tokio_rustls::TlsAcceptor>,
     shutdown_grace: Duration,
     drain_timeout: Duration,
     store: Arc<dyn Store>,
@@ -82,15 +72,12 @@ pub enum ServerError {
     /// It was told to end before its store was open.
     #[error("ended before the store was open")]
     Ended,
-    /// A TLS file cannot be read.
-    #[error("cannot read {0}")]
-    TlsFile(String, #[source] io::Error),
-    /// What the TLS files hold is no identity.
-    #[error("cannot use the TLS certificate with its key")]
-    Tls(#[source] transport::Error),
-    /// Serving failed.
-    #[error("cannot serve")]
-    Serve(#[source] transport::Error),
+    /// TLS cannot be served.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// There are no threads to serve on.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// A task that must not end did.
     #[error("a task died")]
     Task(#[source] JoinError),
@@ -108,7 +95,7 @@ impl Server {
         clock: Arc<dyn Clock>,
         ended: impl Future<Output = ()>,
     ) -> Result<Self, ServerError> {
-        let transport = transport(config.tls.as_ref())?;
+        let tls = config.tls.as_ref().map(|files| transport::acceptor(&files.cert, &files.key)).transpose()?;
         let addr = listener.local_addr().map_err(ServerError::Listen)?;
         let store = tokio::select! {
             store = store::connect(&config.database_url, config.schema) => store?,
@@ -116,7 +103,14 @@ impl Server {
         };
         let hashing = Arc::new(Hashing::default());
         let uses = Arc::new(Uses::default());
-        let verifier = Verifier::new(store.clone(), hashing.clone(), clock.clone(), uses.clone());
+        let verifier = Verifier::new(
+            store.clone(),
+            hashing.clone(),
+            clock.clone(),
+            uses.clone(),
+            config.cache_size_max,
+            verification::write_claims,
+        );
         let management = Management::new(store.clone(), hashing, clock.clone());
         let management = management.await.map_err(|e| ServerError::Prepare(e.into()))?;
         let supplied = config.bootstrap_root_key.as_ref();
@@ -127,7 +121,7 @@ impl Server {
         Ok(Self {
             listener,
             addr,
-            transport,
+            tls,
             shutdown_grace: config.shutdown_grace,
             drain_timeout: config.drain_timeout,
             store,
@@ -165,19 +159,18 @@ impl Server {
         let mut background = std::pin::pin!(background);
 
         let callers = Callers::new(self.verifier.clone());
-        let routes = routes(&callers, &self.management, &self.verifier, &self.clock)
+        let others = routes(&callers, &self.management, &self.verifier, &self.clock)
             .add_service(health_service.max_decoding_message_size(OPEN_REQUEST_SIZE_MAX));
+        let verification = Verification::new(self.verifier.clone(), REQUEST_SIZE_MAX);
+        let door = Door::new(callers, self.verifier.clone(), verification, others, Handle::current());
+        let cores = Cores::start()?;
         let close = CancellationToken::new();
-        let serving = self
-            .transport
-            .layer(CompleteErrors)
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(self.listener), close.clone().cancelled_owned());
-        let mut serving = std::pin::pin!(serving);
+        let settings = transport::Settings { tls: self.tls, close: close.clone() };
+        let mut serving = std::pin::pin!(transport::serve(self.listener, &cores, settings, door));
 
         let graceful = tokio::select! {
             graceful = shutdown => graceful,
-            served = &mut serving => return served.map_err(ServerError::Serve),
+            () = &mut serving => unreachable!("it serves until it is closed"),
             died = &mut background => return Err(died.err().map_or_else(unexpected_end, ServerError::Task)),
         };
         tracing::info!("shutting down");
@@ -186,16 +179,17 @@ impl Server {
         if graceful {
             tokio::select! {
                 () = time::sleep(self.shutdown_grace) => {}
-                served = &mut serving => return served.map_err(ServerError::Serve),
+                () = &mut serving => unreachable!("it serves until it is closed"),
             }
         }
         close.cancel();
         // Whoever watches the health has learnt of the end; his stream must not hold it up.
         health.end_watches().await;
-        match time::timeout(self.drain_timeout, &mut serving).await {
-            Ok(served) => served.map_err(ServerError::Serve)?,
-            Err(_) => tracing::warn!("calls in flight did not finish in time and are cut off"),
+        serving.await;
+        if time::timeout(self.drain_timeout, cores.drain()).await.is_err() {
+            tracing::warn!("calls in flight did not finish in time and are cut off");
         }
+        cores.stop();
         background.await.map_err(ServerError::Task)?;
         if let Err(error) = self.uses.flush(self.store.as_ref()).await {
             tracing::warn!(%error, "the last uses of keys could not be written");
@@ -227,7 +221,6 @@ fn routes(callers: &Callers, management: &Arc<Management>, verifier: &Arc<Verifi
     let api_keys = ApiKeys { management: management.clone(), verifier: verifier.clone(), clock: clock.clone() };
     let keyspaces = Keyspaces { management: management.clone() };
     let audit = Audit { management: management.clone() };
-    let verification = Verification { verifier: verifier.clone() };
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
@@ -241,9 +234,6 @@ fn routes(callers: &Callers, management: &Arc<Management>, verifier: &Arc<Verifi
         .add_service(callers.guard(ApiKeyServiceServer::new(api_keys).max_decoding_message_size(REQUEST_SIZE_MAX)))
         .add_service(callers.guard(KeyspaceServiceServer::new(keyspaces).max_decoding_message_size(REQUEST_SIZE_MAX)))
         .add_service(callers.guard(AuditServiceServer::new(audit).max_decoding_message_size(REQUEST_SIZE_MAX)))
-        .add_service(
-            callers.guard(VerificationServiceServer::new(verification).max_decoding_message_size(REQUEST_SIZE_MAX)),
-        )
         .add_service(reflection().build_v1().expect(built).max_decoding_message_size(OPEN_REQUEST_SIZE_MAX))
         .add_service(reflection().build_v1alpha().expect(built).max_decoding_message_size(OPEN_REQUEST_SIZE_MAX));
     routes.routes()
@@ -273,16 +263,4 @@ async fn background(store: Arc<dyn Store>, uses: Arc<Uses>, health: Health, stop
             tracing::warn!(%error, "the last uses of keys could not be written; they are kept and tried again");
         }
     }
-}
-
-fn transport(tls: Option<&TlsFiles>) -> Result<transport::Server, ServerError> {
-    let plain = transport::Server::builder()
-        .tcp_nodelay(true)
-        .max_concurrent_streams(STREAMS_MAX)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL));
-    let Some(files) = tls else { return Ok(plain) };
-    let read = |path: &Path| fs::read(path).map_err(|error| ServerError::TlsFile(path.display().to_string(), error));
-    let identity = Identity::from_pem(read(&files.cert)?, read(&files.key)?);
-    let tls = ServerTlsConfig::new().identity(identity).timeout(TLS_HANDSHAKE_TIMEOUT);
-    plain.tls_config(tls).map_err(ServerError::Tls)
 }

@@ -151,7 +151,7 @@ impl From<ServerError> for Error {
     fn from(error: ServerError) -> Self {
         match error {
             ServerError::Store(error) => error.into(),
-            ServerError::TlsFile(..) | ServerError::Tls(_) => Self::Usage(with_sources(&error)),
+            ServerError::Tls(_) => Self::Usage(with_sources(&error)),
             ServerError::Prepare(manage::Error::Store(StoreError::Unavailable(_))) => {
                 Self::Unreachable(with_sources(&error))
             }

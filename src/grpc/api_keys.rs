@@ -6,6 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::pb::api_key_service_server::ApiKeyService;
 use super::pb::revoke_api_key_request::Target;
+use super::verification::Place;
 use super::{caller, convert, pb, status, verification};
 use crate::clock::Clock;
 use crate::key::id::KeyId;
@@ -15,7 +16,8 @@ use crate::key::record::ApiKey;
 use crate::key::secret::Secret;
 use crate::manage::{self, Grounds, KeyFields, ListKeys, Management, UpdateKey};
 use crate::store::Refusal;
-use crate::verify::Verifier;
+use crate::verify::verdict::Verdict;
+use crate::verify::{Inspected, Question, Verifier};
 
 /// The handlers.
 pub struct ApiKeys {
@@ -174,17 +176,25 @@ impl ApiKeyService for ApiKeys {
         let caller = caller::of(&request)?;
         let reach = caller.verification_reach(&request.get_ref().keyspace)?;
         let asked = request.into_inner();
-        let demand = verification::demand(&asked.required_scopes, &asked.any_of_scopes, &asked.keyspace)?;
+        let (all_of, any_of) = (texts(&asked.required_scopes), texts(&asked.any_of_scopes));
+        let demand = verification::demand(&all_of, &any_of, &asked.keyspace, Place::Message)?;
         let key = Secret::new(asked.key);
-        let judged = self.verifier.inspect(key.expose(), demand, &reach).await.map_err(status::from_verify)?;
-        let response = convert::verify_response(judged.clone());
+        let question = Question { key: key.expose(), keyspace: &asked.keyspace, demand };
+        let Inspected { verdict, key } = self.verifier.inspect(&question, reach).await.map_err(status::from_verify)?;
         Ok(Response::new(pb::VerifyApiKeyResponse {
-            valid: response.valid,
-            verdict: response.verdict,
-            missing_scopes: response.missing_scopes,
-            api_key: judged.into_key().map(|key| self.show(key)),
+            valid: matches!(verdict, Verdict::Valid(_)),
+            verdict: verification::number(&verdict).into(),
+            missing_scopes: match verdict {
+                Verdict::InsufficientScope { missing, .. } => missing,
+                _ => Vec::new(),
+            },
+            api_key: key.map(|key| self.show(key)),
         }))
     }
+}
+
+fn texts(of: &[String]) -> Vec<&str> {
+    of.iter().map(String::as_str).collect()
 }
 
 impl ApiKeys {

@@ -9,15 +9,15 @@ use std::task::{Context, Poll};
 use tonic::body::Body;
 use tonic::codegen::http::{Extensions, HeaderMap, Request as HttpRequest, Response as HttpResponse};
 use tonic::server::NamedService;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Request, Status};
 use tower::Service;
 
 use super::status;
-use crate::key::permission::{Grant, Permission, Reach, reach};
+use crate::key::permission::{Permission, Reach, reach};
 use crate::manage::Principal;
-use crate::verify::Verifier;
+use crate::transport::Peer;
 use crate::verify::verdict::Verdict;
+use crate::verify::{CachedKey, Verifier};
 
 /// Tells callers by their root keys.
 #[derive(Clone)]
@@ -26,11 +26,9 @@ pub struct Callers {
 }
 
 /// An authenticated caller.
-#[derive(Debug)]
 pub struct Caller {
-    key_id: String,
+    key: Arc<CachedKey>,
     peer: String,
-    grants: Vec<Grant>,
 }
 
 impl Callers {
@@ -44,16 +42,18 @@ impl Callers {
     /// # Errors
     /// UNAUTHENTICATED without a valid root key; UNAVAILABLE if that cannot be found out.
     async fn authenticate(&self, headers: &HeaderMap, peer: String) -> Result<Caller, Status> {
-        let header = headers.get("authorization").ok_or_else(status::credential_missing)?;
-        let credential = header.to_str().ok().and_then(bearer).ok_or_else(status::credential_invalid)?;
+        let credential = credential(headers)?;
         match self.verifier.verify_root(credential).await.map_err(status::from_verify)? {
-            Verdict::Valid(key) => Ok(Caller {
-                key_id: key.id.as_str().to_owned(),
-                peer,
-                // What is no permission any more grants nothing.
-                grants: key.scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
-            }),
+            Verdict::Valid(key) => Ok(Caller { key, peer }),
             _ => Err(status::credential_invalid()),
+        }
+    }
+
+    /// The caller that these headers name, if that is known without waiting. From where it calls is left open.
+    pub fn known(&self, headers: &HeaderMap) -> Option<Caller> {
+        match self.verifier.verify_known_root(credential(headers).ok()?)? {
+            Verdict::Valid(key) => Some(Caller { key, peer: String::new() }),
+            _ => None,
         }
     }
 
@@ -115,9 +115,13 @@ pub fn of<T>(request: &Request<T>) -> Result<Arc<Caller>, Status> {
 
 /// Where a connection comes from; empty if that is not known.
 fn peer(extensions: &Extensions) -> String {
-    let over_tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>().map(TlsConnectInfo::get_ref);
-    let info = extensions.get::<TcpConnectInfo>().or(over_tls);
-    info.and_then(TcpConnectInfo::remote_addr).map(|addr| addr.to_string()).unwrap_or_default()
+    extensions.get::<Peer>().map(|Peer(addr)| addr.to_string()).unwrap_or_default()
+}
+
+/// The credential that these headers carry.
+fn credential(headers: &HeaderMap) -> Result<&str, Status> {
+    let header = headers.get("authorization").ok_or_else(status::credential_missing)?;
+    header.to_str().ok().and_then(bearer).ok_or_else(status::credential_invalid)
 }
 
 /// The credential of an `authorization` header. The scheme's case does not matter (RFC 9110, 11.1).
@@ -130,7 +134,7 @@ fn bearer(header: &str) -> Option<&str> {
 impl Caller {
     /// Where the caller may do this; PERMISSION_DENIED if nowhere.
     pub fn reach(&self, permission: Permission) -> Result<Reach, Status> {
-        reach(&self.grants, permission).ok_or_else(|| status::permission_missing(permission))
+        reach(self.key.grants(), permission).ok_or_else(|| status::permission_missing(permission))
     }
 
     /// Whether the caller may do this in `keyspace`; PERMISSION_DENIED if not, whether or not there is such a keyspace.
@@ -140,19 +144,31 @@ impl Caller {
 
     /// Where a verification may look: in the keyspace that is named, else wherever the caller may. Root keys are found
     /// only by naming `system`, so that no request of a customer's is ever let in by one.
-    pub fn verification_reach(&self, keyspace: &str) -> Result<Reach, Status> {
-        if keyspace.is_empty() {
-            return Ok(match self.reach(Permission::KeysVerify)? {
-                Reach::Everywhere => Reach::AllButSystem,
-                reach => reach,
-            });
+    pub fn verification_reach(&self, keyspace: &str) -> Result<&Reach, Status> {
+        let missing = || status::permission_missing(Permission::KeysVerify);
+        match self.key.verify_reach().ok_or_else(missing)? {
+            Reach::Everywhere if keyspace.is_empty() => Ok(&Reach::AllButSystem),
+            reach if keyspace.is_empty() || reach.includes(keyspace) => Ok(reach),
+            _ => Err(missing()),
         }
-        self.may(Permission::KeysVerify, keyspace)?;
-        Ok(Reach::Only(vec![keyspace.to_owned()]))
+    }
+
+    /// Whether its root key was valid a moment ago, as far as `verifier` knows without asking.
+    pub fn is_current(&self, verifier: &Verifier) -> bool {
+        verifier.is_current(&self.key)
+    }
+
+    /// The caller as it is now: for calls that last.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED if its root key is not valid any more; UNAVAILABLE if that cannot be found out.
+    pub async fn renewed(&self, verifier: &Verifier) -> Result<Self, Status> {
+        let key = verifier.renew(&self.key).await.map_err(status::from_verify)?;
+        Ok(Self { key: key.ok_or_else(status::credential_invalid)?, peer: self.peer.clone() })
     }
 
     /// The caller as the audit trail names it.
     pub fn principal(&self) -> Principal<'_> {
-        Principal { name: &self.key_id, peer: &self.peer }
+        Principal { name: self.key.id(), peer: &self.peer }
     }
 }

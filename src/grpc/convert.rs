@@ -14,7 +14,6 @@ use crate::key::record::{ApiKey, Json, State};
 use crate::key::verifier::HashPolicy;
 use crate::manage::{Claims, CreateKey, Expiration, KeyspaceFields, Nanos, etag};
 use crate::store::Event;
-use crate::verify::verdict::Verdict;
 
 /// The key as it is at `now`.
 pub fn api_key(key: ApiKey, now: Timestamp) -> pb::ApiKey {
@@ -132,44 +131,6 @@ pub fn audit_event(event: Event) -> pb::AuditEvent {
     }
 }
 
-/// The number of a verdict.
-pub fn verdict(verdict: &Verdict) -> pb::Verdict {
-    match verdict {
-        Verdict::Valid(_) => pb::Verdict::Valid,
-        Verdict::Malformed => pb::Verdict::Malformed,
-        Verdict::NotFound => pb::Verdict::NotFound,
-        Verdict::Revoked(_) => pb::Verdict::Revoked,
-        Verdict::Expired(_) => pb::Verdict::Expired,
-        Verdict::Disabled(_) => pb::Verdict::Disabled,
-        Verdict::InsufficientScope { .. } => pb::Verdict::InsufficientScope,
-    }
-}
-
-/// A verdict, filled as the contract's table says.
-pub fn verify_response(judged: Verdict) -> pb::VerifyResponse {
-    let verdict = verdict(&judged);
-    let mut response = pb::VerifyResponse { verdict: verdict.into(), ..Default::default() };
-    if let Some(key) = judged.key() {
-        key.id.as_str().clone_into(&mut response.key_id);
-        response.keyspace.clone_from(&key.keyspace);
-        response.subject.clone_from(&key.subject);
-    }
-    match judged {
-        Verdict::Valid(key) => {
-            response.valid = true;
-            response.scopes = key.scopes;
-            response.claims = (!key.claims.is_empty()).then(|| to_struct(key.claims));
-            response.expire_time = key.expire_time.map(timestamp);
-        }
-        Verdict::InsufficientScope { key, missing } => {
-            response.scopes = key.scopes;
-            response.missing_scopes = missing;
-        }
-        _ => {}
-    }
-    response
-}
-
 /// The paths of a mask. An empty one is none, as clients of several languages send it: to change nothing and say OK
 /// would let a caller believe that a right was taken away.
 pub fn mask(mask: Option<prost_types::FieldMask>) -> Option<Vec<String>> {
@@ -226,7 +187,8 @@ fn from_value(value: Value) -> Result<JsonValue, String> {
     })
 }
 
-fn to_struct(json: Json) -> Struct {
+/// JSON on the wire.
+pub fn to_struct(json: Json) -> Struct {
     Struct { fields: json.into_iter().map(|(name, value)| (name, to_value(value))).collect() }
 }
 

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod caller;
 pub mod convert;
 pub mod details;
+pub mod door;
 pub mod health;
 pub mod keyspaces;
 pub mod pb;

@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::pb::ErrorReason;
+use super::verification::Malformed;
 use crate::hashing::HashingError;
 use crate::key::permission::Permission;
 use crate::manage::{self, Violation};
@@ -35,8 +36,8 @@ pub fn from_manage(error: manage::Error) -> Status {
             let message = format!("keyspace {id} cannot be changed so");
             plain(Code::FailedPrecondition, ErrorReason::KeyspaceReserved, &message)
         }
-        manage::Error::Hashing(error) => hashing(error),
-        manage::Error::Store(error) => store(error),
+        manage::Error::Hashing(error) => hashing(&error),
+        manage::Error::Store(error) => store(&error),
         error @ manage::Error::Random(_) => internal(&error),
     }
 }
@@ -44,9 +45,34 @@ pub fn from_manage(error: manage::Error) -> Status {
 /// The status of a verification that could not be made.
 pub fn from_verify(error: VerifyError) -> Status {
     match error {
-        VerifyError::Store(error) => store(error),
-        VerifyError::Hashing(error) => hashing(error),
+        VerifyError::Store(error) => store(&error),
+        VerifyError::Hashing(error) => hashing(&error),
+        VerifyError::Throttled(wait) => {
+            let message = "too many wrong secrets for this key of late";
+            retry(Code::ResourceExhausted, ErrorReason::GuessingThrottled, message, wait)
+        }
+        VerifyError::Overloaded => {
+            let message = "too many keys are being looked up";
+            retry(Code::ResourceExhausted, ErrorReason::LookupsBusy, message, RETRY_AFTER)
+        }
     }
+}
+
+/// INVALID_ARGUMENT: the request is no message of its type.
+pub fn from_malformed(_: Malformed) -> Status {
+    let message = "the request is not a message of this method's type";
+    plain(Code::InvalidArgument, ErrorReason::RequestMalformed, message)
+}
+
+/// DEADLINE_EXCEEDED: there was no answer within the time that the client allows.
+pub fn deadline_exceeded(after: Duration) -> Status {
+    let message = format!("not done within {after:?}; a change may still be made");
+    plain(Code::DeadlineExceeded, ErrorReason::DeadlineExceeded, &message)
+}
+
+/// INTERNAL: a call's task died.
+pub fn panicked(error: &tokio::task::JoinError) -> Status {
+    internal(error)
 }
 
 /// INVALID_ARGUMENT, naming every bad field.
@@ -119,27 +145,31 @@ fn refused(refusal: Refusal) -> Status {
     plain(code, reason, message)
 }
 
-fn hashing(error: HashingError) -> Status {
+fn hashing(error: &HashingError) -> Status {
     match error {
         HashingError::Busy => {
-            let mut details = info(ErrorReason::HashingBusy, []);
-            details.set_retry_info(Some(RETRY_AFTER));
-            Status::with_error_details(Code::ResourceExhausted, "too many secrets are being hashed", details)
+            let message = "too many secrets are being hashed";
+            retry(Code::ResourceExhausted, ErrorReason::HashingBusy, message, RETRY_AFTER)
         }
-        error @ HashingError::Failed(_) => internal(&error),
+        HashingError::Failed(_) => internal(error),
     }
 }
 
-fn store(error: StoreError) -> Status {
+fn store(error: &StoreError) -> Status {
     match error {
         StoreError::Unavailable(cause) => {
             tracing::warn!(error = chain(cause.as_ref()), "the store is unavailable");
-            let mut details = info(ErrorReason::StoreUnavailable, []);
-            details.set_retry_info(Some(RETRY_AFTER));
-            Status::with_error_details(Code::Unavailable, "the store is unavailable", details)
+            retry(Code::Unavailable, ErrorReason::StoreUnavailable, "the store is unavailable", RETRY_AFTER)
         }
-        error @ StoreError::Fault(_) => internal(&error),
+        StoreError::Fault(_) => internal(error),
     }
+}
+
+/// An error that will pass.
+fn retry(code: Code, reason: ErrorReason, message: &str, after: Duration) -> Status {
+    let mut details = info(reason, []);
+    details.set_retry_info(Some(after));
+    Status::with_error_details(code, message, details)
 }
 
 /// INTERNAL: the caller gets an id, the log the id and the cause.

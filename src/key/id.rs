@@ -1,5 +1,6 @@
 //! Ids: of keys, keyspaces and events.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
@@ -17,6 +18,13 @@ impl KeyId {
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// So that a map by id can be asked by text.
+impl Borrow<str> for KeyId {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -34,20 +34,20 @@ pub fn is_wildcard(scope: &str) -> bool {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Demand<'a> {
     /// All of these.
-    pub all_of: &'a [String],
+    pub all_of: &'a [&'a str],
     /// One of these; empty: no such demand.
-    pub any_of: &'a [String],
+    pub any_of: &'a [&'a str],
 }
 
 impl Demand<'_> {
     /// What is asked for and not had: every missing one of `all_of`, and, if none of `any_of` is had, all of those.
     ///
     /// With `wildcards`, a scope held as `orders:*` covers all that start with `orders:`; without, it is only itself.
-    pub fn missing(&self, held: &[String], wildcards: bool) -> Vec<String> {
-        let has = |wanted: &String| held.iter().any(|scope| covers(scope, wanted, wildcards));
-        let mut missing: Vec<String> = self.all_of.iter().filter(|s| !has(s)).cloned().collect();
+    pub fn missing<'h>(&self, held: &(impl Iterator<Item = &'h str> + Clone), wildcards: bool) -> Vec<String> {
+        let has = |wanted: &&str| held.clone().any(|scope| covers(scope, wanted, wildcards));
+        let mut missing: Vec<String> = self.all_of.iter().filter(|s| !has(s)).map(ToString::to_string).collect();
         if !self.any_of.is_empty() && !self.any_of.iter().any(has) {
-            missing.extend(self.any_of.iter().cloned());
+            missing.extend(self.any_of.iter().map(ToString::to_string));
         }
         fold(missing)
     }
@@ -67,15 +67,10 @@ pub fn fold(scopes: Vec<String>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn strings(of: &[&str]) -> Vec<String> {
-        of.iter().map(ToString::to_string).collect()
-    }
-
     #[track_caller]
     fn lacks(held: &[&str], all: &[&str], any: &[&str], wildcards: bool, expect: &[&str]) {
-        let (held, all, any) = (strings(held), strings(all), strings(any));
-        let demand = Demand { all_of: &all, any_of: &any };
-        assert_eq!(demand.missing(&held, wildcards), strings(expect));
+        let demand = Demand { all_of: all, any_of: any };
+        assert_eq!(demand.missing(&held.iter().copied(), wildcards), expect);
     }
 
     #[test]

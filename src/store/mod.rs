@@ -77,6 +77,10 @@ pub trait Store: Send + Sync + 'static {
     /// Lets go of what the store holds. Writes under way finish first.
     async fn close(&self);
 
+    /// Tells `listener` of every change from now on, before anybody is told that it was made. False: it cannot, for
+    /// others can change this store too; then nothing that was read may be used for longer than the call that read it.
+    fn listen(&self, listener: Arc<dyn Listener>) -> bool;
+
     /// Makes a keyspace. Refused: [`Refusal::KeyspaceExists`].
     async fn create_keyspace(&self, keyspace: &Keyspace, by: &Actor) -> Outcome<()>;
 
@@ -132,6 +136,21 @@ pub trait Store: Send + Sync + 'static {
 
     /// A page of audit events, newest first; events of one microsecond by id, descending.
     async fn list_events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError>;
+}
+
+/// Hears of changes.
+pub trait Listener: Send + Sync + 'static {
+    /// These changes were made, or may have been: what was read before they were is void. Must be quick.
+    fn changed(&self, changes: &[Change]);
+}
+
+/// What a change touched, as those must know who answer from memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The secret of this public prefix: it, or what its key may do, is not what it was.
+    Secret(String),
+    /// What holds for every key of this keyspace.
+    Keyspace(String),
 }
 
 /// What a change came to: done, refused for a reason the caller can act on, or failed.

@@ -20,12 +20,12 @@ pub struct Uses(Mutex<HashMap<KeyId, Timestamp>>);
 
 impl Uses {
     /// Notes that `key` was found valid at `at`.
-    pub fn note(&self, key: &KeyId, at: Timestamp) {
+    pub fn note(&self, key: &str, at: Timestamp) {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = noted.get_mut(key) {
             *last = at.max(*last);
         } else if noted.len() < NOTED_MAX {
-            noted.insert(key.clone(), at);
+            noted.insert(KeyId::from_text(key), at);
         }
     }
 
@@ -35,7 +35,7 @@ impl Uses {
         let uses: Vec<_> = noted.into_iter().collect();
         for (done, batch) in uses.chunks(BATCH_MAX).enumerate() {
             if let Err(error) = store.record_uses(batch).await {
-                uses[done * BATCH_MAX..].iter().for_each(|(key, at)| self.note(key, *at));
+                uses[done * BATCH_MAX..].iter().for_each(|(key, at)| self.note(key.as_str(), *at));
                 return Err(error);
             }
         }

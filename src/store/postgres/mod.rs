@@ -9,6 +9,7 @@ mod keyspaces;
 mod open;
 mod search;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use sqlx::{PgPool, PgTransaction};
 use super::error::{Stop, one_row, outcome, unrefused};
 use super::row::InstallationRow;
 use super::{
-    Actor, ConnectError, Event, EventQuery, Found, Installation, KeyPage, KeyQuery, NewKey, Outcome, Refusal, Schema,
-    Store, StoreError,
+    Actor, ConnectError, Event, EventQuery, Found, Installation, KeyPage, KeyQuery, Listener, NewKey, Outcome, Refusal,
+    Schema, Store, StoreError,
 };
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
@@ -119,6 +120,11 @@ impl Store for Postgres {
 
     async fn close(&self) {
         self.pool.close().await;
+    }
+
+    /// Other processes share the database, and nothing tells of their changes yet.
+    fn listen(&self, _: Arc<dyn Listener>) -> bool {
+        false
     }
 
     async fn create_keyspace(&self, keyspace: &Keyspace, by: &Actor) -> Outcome<()> {

@@ -3,6 +3,7 @@
 //! Reads go to a few connections that cannot write; changes go through the one [`writer`]. A read sees one commit as a
 //! whole, the last.
 
+mod changes;
 mod events;
 mod keys;
 mod keyspaces;
@@ -11,6 +12,7 @@ mod open;
 mod search;
 mod writer;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -21,8 +23,8 @@ use self::writer::{Doing, Writer};
 use super::error::{Stop, one_row, unrefused};
 use super::row::InstallationRow;
 use super::{
-    Actor, ConnectError, Event, EventQuery, Found, Installation, KeyPage, KeyQuery, NewKey, Outcome, Schema, Store,
-    StoreError,
+    Actor, ConnectError, Event, EventQuery, Found, Installation, KeyPage, KeyQuery, Listener, NewKey, Outcome, Schema,
+    Store, StoreError,
 };
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
@@ -105,6 +107,12 @@ impl Store for Sqlite {
         self.readers.close().await;
         self.listers.close().await;
         self.writer.close().await;
+    }
+
+    /// One process has the file, and all its changes go through one writer.
+    fn listen(&self, listener: Arc<dyn Listener>) -> bool {
+        self.writer.listen(listener);
+        true
     }
 
     async fn create_keyspace(&self, keyspace: &Keyspace, by: &Actor) -> Outcome<()> {

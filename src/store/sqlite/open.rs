@@ -9,6 +9,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
+use super::changes;
 use super::lock::Lock;
 use crate::store::error::reason;
 use crate::store::{ConnectError, Schema, migration};
@@ -50,6 +51,7 @@ pub async fn open(url: &str, schema: Schema) -> Result<Opened, ConnectError> {
         }
         MIGRATOR.run(&mut conn).await.map_err(|e| migration::failed(&path.display().to_string(), &e))?;
     }
+    changes::watch(&mut conn).await.map_err(refused)?;
     Ok(Opened { lock, options, conn, migrated: pending })
 }
 

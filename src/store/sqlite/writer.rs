@@ -3,9 +3,10 @@
 //! A commit waits for the disk. Changes that arrive meanwhile share the next one, so that many writers cost hardly
 //! more than one. None is answered before the commit that holds it.
 
+use std::fmt;
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
@@ -14,9 +15,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use super::changes;
 use super::lock::Lock;
 use crate::store::error::{Stop, outcome};
-use crate::store::{BoxError, Outcome, StoreError};
+use crate::store::{BoxError, Change, Listener, Outcome, StoreError};
 
 /// Most changes that wait for the writer. Each holds one request's worth of memory: mostly 1 KiB, 150 KiB at most.
 const QUEUE_LEN_MAX: usize = 1_024;
@@ -47,16 +49,42 @@ struct Done {
 pub struct Writer {
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     task: TaskTracker,
+    listeners: Arc<Listeners>,
+}
+
+/// Who hears of changes.
+#[derive(Default)]
+struct Listeners(RwLock<Vec<Arc<dyn Listener>>>);
+
+impl Listeners {
+    fn tell(&self, changes: &[Change]) {
+        if !changes.is_empty() {
+            let listeners = self.0.read().unwrap_or_else(PoisonError::into_inner);
+            listeners.iter().for_each(|listener| listener.changed(changes));
+        }
+    }
+}
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listeners").finish_non_exhaustive()
+    }
 }
 
 impl Writer {
-    /// Starts the writer on `conn`; `options` make it a new one when that is lost. It keeps `lock` until it ends.
+    /// Starts the writer on `conn`, which [`changes::watch`] watches; `options` make it a new one when that is lost. It keeps `lock` until it ends.
     pub fn start(conn: SqliteConnection, options: SqliteConnectOptions, lock: Lock) -> Self {
         let (sender, jobs) = mpsc::channel(QUEUE_LEN_MAX);
         let task = TaskTracker::new();
-        task.spawn(Committer { conn: Some(conn), options, _lock: lock }.run(jobs));
+        let listeners = Arc::<Listeners>::default();
+        task.spawn(Committer { conn: Some(conn), options, listeners: listeners.clone(), _lock: lock }.run(jobs));
         task.close();
-        Self { jobs: Mutex::new(Some(sender)), task }
+        Self { jobs: Mutex::new(Some(sender)), task, listeners }
+    }
+
+    /// Tells `listener` of every change from the next one on, after its commit and before anybody gets an answer.
+    pub fn listen(&self, listener: Arc<dyn Listener>) {
+        self.listeners.0.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
     /// Makes a change: calls `work` within a transaction, and answers when that is committed.
@@ -95,6 +123,7 @@ struct Committer {
     /// `None`: the last one was lost.
     conn: Option<SqliteConnection>,
     options: SqliteConnectOptions,
+    listeners: Arc<Listeners>,
     /// The last to be dropped.
     _lock: Lock,
 }
@@ -117,14 +146,17 @@ impl Committer {
     async fn commit(&mut self, batch: Vec<Job>) -> Result<(), BoxError> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
-            None => self.options.connect().await?,
+            None => self.connect().await?,
         };
         // A task of its own: should a change panic, its batch dies and not the writer.
-        let (conn, done) = tokio::spawn(async move {
-            let done = transact(&mut conn, batch).await;
-            (conn, done)
+        let (conn, touched, done) = tokio::spawn(async move {
+            let mut touched = Vec::new();
+            let done = transact(&mut conn, batch, &mut touched).await;
+            (conn, touched, done)
         })
         .await?;
+        // Also when it failed: that a commit failed does not say that nothing was committed.
+        self.listeners.tell(&touched);
         match done {
             Ok(done) => {
                 self.conn = Some(conn);
@@ -135,13 +167,24 @@ impl Committer {
             }
             Err(error) => {
                 conn.close().await.ok();
-                Err(error.into())
+                Err(error)
             }
         }
     }
+
+    async fn connect(&self) -> Result<SqliteConnection, sqlx::Error> {
+        let mut conn = self.options.connect().await?;
+        changes::watch(&mut conn).await?;
+        Ok(conn)
+    }
 }
 
-async fn transact(conn: &mut SqliteConnection, batch: Vec<Job>) -> Result<Vec<Done>, sqlx::Error> {
+/// Makes and commits the changes of `batch`; `touched` is what they touch, as soon as anything may be committed.
+async fn transact(
+    conn: &mut SqliteConnection,
+    batch: Vec<Job>,
+    touched: &mut Vec<Change>,
+) -> Result<Vec<Done>, BoxError> {
     let mut all = Vec::new();
     run(conn, "BEGIN IMMEDIATE").await?;
     for job in batch {
@@ -154,6 +197,7 @@ async fn transact(conn: &mut SqliteConnection, batch: Vec<Job>) -> Result<Vec<Do
         run(conn, "RELEASE change").await?;
         all.push(done);
     }
+    *touched = changes::take(conn).await?;
     run(conn, "COMMIT").await?;
     Ok(all)
 }

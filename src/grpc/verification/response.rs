@@ -1,0 +1,197 @@
+//! VerifyResponse, written as it goes out.
+
+use prost::Message as _;
+
+use super::wire::{put_bytes, put_message, put_varint};
+use crate::clock::Timestamp;
+use crate::grpc::{convert, pb};
+use crate::key::record::Json;
+use crate::verify::CachedKey;
+use crate::verify::verdict::Verdict;
+
+/// Room for most verdicts, so that none of them moves while it is written.
+const USUAL_SIZE: usize = 256;
+/// What stands before each message of gRPC: whether it is compressed, and its length in four bytes.
+const FRAME_HEAD: [u8; 5] = [0; 5];
+
+/// The claims of a key as [`CachedKey::claims`] keeps them for this: an encoded Struct.
+pub fn write_claims(claims: Json) -> Box<[u8]> {
+    convert::to_struct(claims).encode_to_vec().into_boxed_slice()
+}
+
+/// The number of a verdict.
+pub fn number(verdict: &Verdict) -> pb::Verdict {
+    match verdict {
+        Verdict::Valid(_) => pb::Verdict::Valid,
+        Verdict::Malformed => pb::Verdict::Malformed,
+        Verdict::NotFound => pb::Verdict::NotFound,
+        Verdict::Revoked(_) => pb::Verdict::Revoked,
+        Verdict::Expired(_) => pb::Verdict::Expired,
+        Verdict::Disabled(_) => pb::Verdict::Disabled,
+        Verdict::InsufficientScope { .. } => pb::Verdict::InsufficientScope,
+    }
+}
+
+/// A VerifyResponse with its frame: the whole body of the answer to a Verify.
+pub fn framed(verdict: &Verdict) -> Vec<u8> {
+    let mut out = Vec::with_capacity(USUAL_SIZE);
+    out.extend_from_slice(&FRAME_HEAD);
+    write(verdict, &mut out);
+    let length = u32::try_from(out.len() - FRAME_HEAD.len()).expect("a key's limits keep it far below 4 GiB");
+    out[1..FRAME_HEAD.len()].copy_from_slice(&length.to_be_bytes());
+    out
+}
+
+/// A VerifyResponse.
+pub fn message(verdict: &Verdict) -> Vec<u8> {
+    let mut out = Vec::with_capacity(USUAL_SIZE);
+    write(verdict, &mut out);
+    out
+}
+
+/// A BatchVerifyResponse.
+pub fn batch(verdicts: &[Verdict]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(verdicts.len() * USUAL_SIZE);
+    for verdict in verdicts {
+        put_message(1, &mut out, |out| write(verdict, out));
+    }
+    out
+}
+
+/// A VerifyStreamResponse.
+pub fn streamed(correlation_id: &str, verdict: &Verdict) -> Vec<u8> {
+    let mut out = Vec::with_capacity(correlation_id.len() + USUAL_SIZE);
+    if !correlation_id.is_empty() {
+        put_bytes(1, correlation_id.as_bytes(), &mut out);
+    }
+    put_message(2, &mut out, |out| write(verdict, out));
+    out
+}
+
+fn write(verdict: &Verdict, out: &mut Vec<u8>) {
+    if let Verdict::Valid(_) = verdict {
+        put_varint(1, 1, out);
+    }
+    put_varint(2, u64::from(number(verdict) as u32), out);
+    match verdict {
+        Verdict::Malformed | Verdict::NotFound => {}
+        Verdict::Revoked(key) | Verdict::Expired(key) | Verdict::Disabled(key) => write_identity(key, out),
+        Verdict::Valid(key) => {
+            write_identity(key, out);
+            write_scopes(6, key.scopes(), out);
+            if !key.claims().is_empty() {
+                put_bytes(7, key.claims(), out);
+            }
+            if let Some(at) = key.expire_time() {
+                put_message(8, out, |out| write_time(at, out));
+            }
+        }
+        Verdict::InsufficientScope { key, missing } => {
+            write_identity(key, out);
+            write_scopes(6, key.scopes(), out);
+            write_scopes(9, missing.iter().map(String::as_str), out);
+        }
+    }
+}
+
+fn write_identity(key: &CachedKey, out: &mut Vec<u8>) {
+    put_bytes(3, key.id().as_bytes(), out);
+    put_bytes(4, key.keyspace().as_bytes(), out);
+    put_bytes(5, key.subject().as_bytes(), out);
+}
+
+fn write_scopes<'a>(number: u32, scopes: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
+    for scope in scopes {
+        put_bytes(number, scope.as_bytes(), out);
+    }
+}
+
+fn write_time(at: Timestamp, out: &mut Vec<u8>) {
+    convert::timestamp(at).encode_raw(out);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::key::id::KeyId;
+    use crate::key::record::{ApiKey, object};
+    use crate::key::token::PublicPrefix;
+    use crate::key::verifier::{self, Verifier};
+    use crate::store::Found;
+
+    fn key(scopes: Vec<String>, claims: Json, expire_time: Option<i64>) -> (Arc<CachedKey>, ApiKey) {
+        let first = PublicPrefix::from_stored("ak_1".into());
+        let id = KeyId::from_text("key_1");
+        let key = ApiKey::issued(id, "default", "n", "user_1", first, Timestamp::from_micros(0));
+        let expire_time = expire_time.map(Timestamp::from_micros);
+        let key = ApiKey { scopes, claims, expire_time, metadata: BTreeMap::new(), ..key };
+        let verifier = Verifier::Sha256(verifier::sha256("secret"));
+        let found = Found { verifier, secret_expire_time: None, key: key.clone(), wildcards: false };
+        (Arc::new(CachedKey::new("ak_1", found, write_claims, None)), key)
+    }
+
+    /// The response as the table of the contract has it, by generated code.
+    fn expected(verdict: &Verdict, key: &ApiKey) -> pb::VerifyResponse {
+        let bare = pb::VerifyResponse { verdict: number(verdict).into(), ..Default::default() };
+        let identity = pb::VerifyResponse {
+            key_id: key.id.to_string(),
+            keyspace: key.keyspace.clone(),
+            subject: key.subject.clone(),
+            ..bare.clone()
+        };
+        match verdict {
+            Verdict::Malformed | Verdict::NotFound => bare,
+            Verdict::Revoked(_) | Verdict::Expired(_) | Verdict::Disabled(_) => identity,
+            Verdict::InsufficientScope { missing, .. } => {
+                pb::VerifyResponse { scopes: key.scopes.clone(), missing_scopes: missing.clone(), ..identity }
+            }
+            Verdict::Valid(_) => pb::VerifyResponse {
+                valid: true,
+                scopes: key.scopes.clone(),
+                claims: (!key.claims.is_empty()).then(|| convert::to_struct(key.claims.clone())),
+                expire_time: key.expire_time.map(convert::timestamp),
+                ..identity
+            },
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn generated_code_reads_what_is_written(
+            scopes in proptest::collection::vec("[a-z][a-z:]{0,60}", 0..40),
+            claim in proptest::option::of(".{0,300}"),
+            expire_time in proptest::option::of(-1_000_000_000_000_i64..1_000_000_000_000_000),
+            correlation_id in ".{0,200}",
+        ) {
+            let claims = claim.map_or_else(Json::new, |claim| object(json!({ "a": claim })));
+            let (cached, key) = key(scopes.clone(), claims, expire_time);
+            let verdicts = [
+                Verdict::Malformed,
+                Verdict::NotFound,
+                Verdict::Revoked(cached.clone()),
+                Verdict::Expired(cached.clone()),
+                Verdict::Disabled(cached.clone()),
+                Verdict::InsufficientScope { key: cached.clone(), missing: scopes },
+                Verdict::Valid(cached),
+            ];
+            let all: Vec<_> = verdicts.iter().map(|verdict| expected(verdict, &key)).collect();
+            for (verdict, expected) in verdicts.iter().zip(&all) {
+                prop_assert_eq!(&pb::VerifyResponse::decode(message(verdict).as_slice()), &Ok(expected.clone()));
+                let framed = framed(verdict);
+                prop_assert_eq!(&framed[..5], &[&[0], &(u32::try_from(framed.len()).unwrap() - 5).to_be_bytes()[..]].concat());
+                prop_assert_eq!(&framed[5..], message(verdict));
+                let answer = pb::VerifyStreamResponse::decode(streamed(&correlation_id, verdict).as_slice()).unwrap();
+                prop_assert_eq!(&answer.correlation_id, &correlation_id);
+                prop_assert_eq!(&answer.response.unwrap(), expected);
+            }
+            let answer = pb::BatchVerifyResponse::decode(batch(&verdicts).as_slice());
+            prop_assert_eq!(answer, Ok(pb::BatchVerifyResponse { responses: all }));
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Finding secrets: in memory where that is safe, else in the store, each at most once at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+
+use super::VerifyError;
+use super::cache::{Begun, Cache, Known};
+use super::cached::{CachedKey, WriteClaims};
+use super::slow::SlowSecrets;
+use crate::store::{Change, Found, Listener, Store, StoreError};
+
+/// Most look-ups that the store has at once. It has connections for about as many.
+pub const FILLS_MAX: usize = 8;
+/// Most look-ups that wait for their turn or run, at about 1 KiB each: 16 MiB.
+pub const FILLS_PENDING_MAX: usize = 16_384;
+/// Lookups that are known to find nothing take at most this much of memory: about 100,000 of them.
+const ABSENT_SIZE_MAX: usize = 8 * 1024 * 1024;
+/// Parts of the cache, each with a lock of its own. A part that grows holds its lock while it does: at ten million keys
+/// it moves 40,000 of them.
+const SHARDS: usize = 256;
+
+/// What finds secrets.
+pub struct Secrets {
+    shared: Arc<Shared>,
+    /// Where the store is read: not on the threads that serve connections.
+    runtime: Handle,
+}
+
+struct Shared {
+    store: Arc<dyn Store>,
+    /// `None`: others can change the store unseen, so nothing may be answered from memory.
+    memory: Option<Arc<Memory>>,
+    running: Semaphore,
+    pending: Arc<Semaphore>,
+    lookups: AtomicU64,
+}
+
+/// How what was read is made ready.
+#[derive(Clone)]
+pub struct Reading {
+    pub(super) slow: SlowSecrets,
+    pub(super) write_claims: WriteClaims,
+}
+
+/// What is remembered. Hears of every change from the store.
+struct Memory(Cache<Arc<CachedKey>, Fill>);
+
+/// A look-up under way, for those who wait for what comes of it.
+type Fill = watch::Sender<Option<Outcome>>;
+
+/// What came of a look-up. Errors are shared, as the look-up is.
+type Outcome = Result<Known<Arc<CachedKey>>, Arc<StoreError>>;
+
+impl Secrets {
+    /// Finds secrets in `store`, and remembers about `memory_size_max` bytes of them if it tells of every change.
+    pub fn new(store: Arc<dyn Store>, memory_size_max: usize) -> Self {
+        let memory = Arc::new(Memory(Cache::new(SHARDS, memory_size_max, ABSENT_SIZE_MAX)));
+        let memory = store.listen(memory.clone()).then_some(memory);
+        let shared = Shared {
+            store,
+            memory,
+            running: Semaphore::new(FILLS_MAX),
+            pending: Arc::new(Semaphore::new(FILLS_PENDING_MAX)),
+            lookups: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared), runtime: Handle::current() }
+    }
+
+    /// What is remembered of `lookup`; `None`: nothing.
+    pub fn known(&self, lookup: &str) -> Option<Known<Arc<CachedKey>>> {
+        self.shared.memory.as_ref()?.0.get(lookup)
+    }
+
+    /// Whether anything is ever remembered.
+    pub fn remembers(&self) -> bool {
+        self.shared.memory.is_some()
+    }
+
+    /// What `lookup` finds. Whoever looks for the same meanwhile gets the same answer.
+    ///
+    /// # Errors
+    /// If the store fails, or too many wait for it.
+    pub async fn find(&self, lookup: &str, reading: Reading) -> Result<Known<Arc<CachedKey>>, VerifyError> {
+        let Some(memory) = &self.shared.memory else {
+            let found = self.read(lookup).await?;
+            return Ok(found.map_or(Known::Absent, |found| Known::Present(Arc::new(reading.cached(lookup, found)))));
+        };
+        let pending = self.shared.pending.clone().try_acquire_owned().map_err(|_| VerifyError::Overloaded)?;
+        let mut outcome = match memory.0.begin(lookup, || watch::Sender::new(None)) {
+            Begun::Known(known) => return Ok(known),
+            Begun::Shared(fill) => {
+                drop(pending);
+                fill.subscribe()
+            }
+            Begun::Fill(fill) => {
+                let outcome = fill.subscribe();
+                let (shared, memory, lookup) = (self.shared.clone(), memory.clone(), lookup.to_owned());
+                // A task of its own: whoever asked first may go away while others wait.
+                self.runtime.spawn(async move {
+                    let mut ending = Ending { memory: &memory, lookup: &lookup, fill, outcome: None };
+                    ending.outcome = Some(shared.look_up(&lookup, &reading).await);
+                    drop((ending, pending));
+                });
+                outcome
+            }
+        };
+        let found = outcome.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
+        found.unwrap_or_else(unfinished).map_err(VerifyError::Store)
+    }
+
+    /// What the store has under `lookup`.
+    pub async fn read(&self, lookup: &str) -> Result<Option<Found>, VerifyError> {
+        self.shared.lookups.fetch_add(1, Ordering::Relaxed);
+        self.shared.store.find_secret(lookup).await.map_err(|error| VerifyError::Store(Arc::new(error)))
+    }
+
+    /// How many look-ups the store has had.
+    pub fn lookups(&self) -> u64 {
+        self.shared.lookups.load(Ordering::Relaxed)
+    }
+
+    /// How many secrets are remembered.
+    pub fn remembered(&self) -> usize {
+        self.shared.memory.as_ref().map_or(0, |memory| memory.0.count())
+    }
+}
+
+impl Shared {
+    async fn look_up(&self, lookup: &str, reading: &Reading) -> Outcome {
+        let _turn = self.running.acquire().await.expect("never closed");
+        self.lookups.fetch_add(1, Ordering::Relaxed);
+        let found = self.store.find_secret(lookup).await?;
+        Ok(found.map_or(Known::Absent, |found| Known::Present(Arc::new(reading.cached(lookup, found)))))
+    }
+}
+
+impl Reading {
+    /// `found` as the hot path needs it.
+    pub fn cached(&self, lookup: &str, found: Found) -> CachedKey {
+        let warm = self.slow.right(lookup, &found.verifier);
+        CachedKey::new(lookup, found, self.write_claims, warm)
+    }
+}
+
+impl Listener for Memory {
+    fn changed(&self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Secret(lookup) => self.0.apply(lookup),
+                Change::Keyspace(id) => self.0.apply_to_all(|key| key.keyspace() == id),
+            }
+        }
+    }
+}
+
+/// Ends a fill whatever becomes of its task: nobody must wait for what will never come.
+struct Ending<'a> {
+    memory: &'a Memory,
+    lookup: &'a str,
+    fill: Arc<Fill>,
+    outcome: Option<Outcome>,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let outcome = self.outcome.take().unwrap_or_else(unfinished);
+        self.memory.0.finish(self.lookup, &self.fill, outcome.as_ref().ok().cloned());
+        self.fill.send_replace(Some(outcome));
+    }
+}
+
+fn unfinished() -> Outcome {
+    Err(Arc::new(StoreError::Unavailable("the look-up was given up".into())))
+}

@@ -1,0 +1,154 @@
+//! Secrets that are checked by Argon2id. Once one proved right, a keyed digest, held in memory only, decides both ways,
+//! so that neither a right nor a wrong secret costs another run.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use hmac::{Hmac, KeyInit, Mac};
+use rand::TryRng;
+use rand::rngs::SysRng;
+use sha2::Sha256;
+use tokio::sync::watch;
+
+use super::VerifyError;
+use super::cached::{CachedKey, OtherProof, Proof};
+use super::throttle::Throttle;
+use crate::clock::Clock;
+use crate::hashing::{Hashing, HashingError};
+use crate::key::secret::{Digest, Secret};
+use crate::key::verifier::Verifier;
+
+/// Most lookups about which something is remembered, at some 200 bytes each: 20 MB.
+const REMEMBERED_MAX: usize = 100_000;
+
+/// Checks slow secrets.
+#[derive(Clone)]
+pub struct SlowSecrets(Arc<Shared>);
+
+struct Shared {
+    key: [u8; 32],
+    hashing: Arc<Hashing>,
+    clock: Arc<dyn Clock>,
+    /// By lookup. Outlives what the cache forgets when a key is changed.
+    remembered: RwLock<HashMap<String, Remembered>>,
+    /// Runs under way, by the keyed digest of what is checked: whoever presents the same waits for the same.
+    running: Mutex<HashMap<[u8; 32], Run>>,
+}
+
+type Run = watch::Receiver<Option<Result<bool, Arc<HashingError>>>>;
+
+#[derive(Default)]
+struct Remembered {
+    /// Of the stored verifier, and of the secret that proved right: when the one changes, the other no longer counts.
+    right: Option<(Digest, Digest)>,
+    throttle: Throttle,
+}
+
+impl SlowSecrets {
+    /// Checks by `hashing`. The key of the digests is made now and dies with the process.
+    pub fn new(hashing: Arc<Hashing>, clock: Arc<dyn Clock>) -> Self {
+        let mut key = [0; 32];
+        SysRng.try_fill_bytes(&mut key).expect("the operating system gives random bytes");
+        Self(Arc::new(Shared { key, hashing, clock, remembered: RwLock::default(), running: Mutex::default() }))
+    }
+
+    /// Whether `proof` is the secret; `None`: it must be hashed to tell.
+    pub(super) fn proves_at_once(&self, lookup: &str, other: &OtherProof, proof: &str) -> Option<bool> {
+        other.warm.get().map(|right| self.0.digest([lookup, proof]) == *right)
+    }
+
+    /// The digest of the right secret, if it was presented before and `verifier` is still what it was.
+    pub(super) fn right(&self, lookup: &str, verifier: &Verifier) -> Option<Digest> {
+        let Verifier::Argon2id(phc) = verifier else { return None };
+        let remembered = self.0.remembered.read().unwrap_or_else(PoisonError::into_inner);
+        let (stored, secret) = remembered.get(lookup)?.right?;
+        (stored == self.0.digest([lookup, phc])).then_some(secret)
+    }
+
+    /// Whether `proof` is the secret of `key`, whatever it takes to find out.
+    ///
+    /// # Errors
+    /// If it cannot be found out now.
+    pub(super) async fn proves(&self, lookup: &str, key: &Arc<CachedKey>, proof: &str) -> Result<bool, VerifyError> {
+        let Proof::Other(other) = &key.proof else { return Ok(false) };
+        let Verifier::Argon2id(phc) = &other.verifier else { return Ok(false) };
+        let secret = self.0.digest([lookup, proof]);
+        if let Some(right) = other.warm.get() {
+            return Ok(secret == *right);
+        }
+        let mut run = self.run(lookup, phc, secret, proof)?;
+        let done = run.wait_for(Option::is_some).await.ok().and_then(|done| done.clone());
+        match done {
+            Some(Ok(proven)) => {
+                if proven {
+                    let _ = other.warm.set(secret);
+                }
+                Ok(proven)
+            }
+            Some(Err(error)) => Err(VerifyError::Hashing(error)),
+            None => Err(VerifyError::Hashing(Arc::new(HashingError::Busy))),
+        }
+    }
+
+    /// The run that checks `secret`: one that is under way, or a new one.
+    fn run(&self, lookup: &str, phc: &str, secret: Digest, proof: &str) -> Result<Run, VerifyError> {
+        let id = *self.0.digest([phc, proof]).as_bytes();
+        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(run) = running.get(&id) {
+            return Ok(run.clone());
+        }
+        self.0.take_guess(lookup)?;
+        let (done, run) = watch::channel(None);
+        running.insert(id, run.clone());
+        drop(running);
+        let (shared, lookup, phc) = (self.0.clone(), lookup.to_owned(), phc.to_owned());
+        let proof = Secret::new(proof.to_owned());
+        // A task of its own: whoever asked first may go away while others wait.
+        tokio::spawn(async move {
+            let stored = shared.digest([&lookup, &phc]);
+            let proven = shared.hashing.matches(phc, proof).await.map_err(Arc::new);
+            if let Ok(true) = proven {
+                shared.remember(&lookup, stored, secret);
+            }
+            shared.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            let _ = done.send(Some(proven));
+        });
+        Ok(run)
+    }
+}
+
+impl Shared {
+    fn take_guess(&self, lookup: &str) -> Result<(), VerifyError> {
+        let now = self.clock.elapsed();
+        let take = |remembered: &Remembered| remembered.throttle.take(now).map_err(VerifyError::Throttled);
+        if let Some(known) = self.remembered.read().unwrap_or_else(PoisonError::into_inner).get(lookup) {
+            return take(known);
+        }
+        take(entry(&mut self.remembered.write().unwrap_or_else(PoisonError::into_inner), lookup))
+    }
+
+    fn remember(&self, lookup: &str, stored: Digest, secret: Digest) {
+        let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
+        entry(&mut remembered, lookup).right = Some((stored, secret));
+    }
+
+    /// Keyed, and of each part by itself: no two lists of parts have the same.
+    fn digest<const N: usize>(&self, parts: [&str; N]) -> Digest {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of any length");
+        for part in parts {
+            mac.update(&part.len().to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        Digest::from_bytes(mac.finalize().into_bytes().into())
+    }
+}
+
+/// What is remembered of `lookup`; if that is nothing yet, there is room for it now.
+fn entry<'a>(remembered: &'a mut HashMap<String, Remembered>, lookup: &str) -> &'a mut Remembered {
+    if remembered.len() >= REMEMBERED_MAX && !remembered.contains_key(lookup) {
+        // Any one will do: what is forgotten costs one run to learn again.
+        let victim = remembered.keys().next().cloned();
+        victim.and_then(|lookup| remembered.remove(&lookup));
+    }
+    remembered.entry(lookup.to_owned()).or_default()
+}
