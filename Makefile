@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt proto fuzz ci clean
+.PHONY: help run test bench lint fmt proto fuzz ci clean
 
 FUZZ_SECONDS ?= 60
 
@@ -11,6 +11,9 @@ run: ## Start the server on 127.0.0.1:50051, over portcullis.db
 
 test: ## Run every test; installs PostgreSQL and tools where they are missing
 	scripts/test
+
+bench: ## Measure what a verification costs on the wire
+	scripts/bench
 
 lint: ## Check Rust, protobuf, Dockerfile, manifests, scripts and licences
 	scripts/lint

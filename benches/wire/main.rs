@@ -1,0 +1,76 @@
+//! What a verification costs on the wire: Portcullis beside a server that does nothing, and beside what one would write
+//! instead. `scripts/bench` builds both and runs this; `--help` lists the options.
+//!
+//! The modules, in the order in which to read them:
+//!
+//! - [`options`]: what to measure
+//! - [`echo`]: the server that does nothing, a process of its own
+//! - [`portcullis`]: the program that is measured, with keys in it
+//! - [`process`], [`usage`]: servers as processes, and what they use
+//! - [`grpc`], [`messages`]: a client that is as light as can be
+//! - [`target`], [`unary`]: what is called
+//! - [`load`]: the calls
+//! - [`pairs`]: one target beside another, in turn
+//! - [`report`]: the table and the JSON
+
+mod echo;
+mod grpc;
+mod load;
+mod messages;
+mod options;
+mod pairs;
+mod portcullis;
+mod process;
+mod report;
+mod target;
+mod unary;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use options::{Mode, Options};
+use pairs::Pairs;
+use portcullis::Portcullis;
+use report::Report;
+use unary::Unary;
+
+/// Whatever went wrong: a benchmark can only say so and end.
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let done = match options.echo_response_bytes {
+        Some(bytes) => echo::serve(bytes),
+        None => measure(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: &Options) -> Result<(), Error> {
+    let portcullis = Portcullis::start(options)?;
+    let mut report = Report::create(&options.json)?;
+    for mode in &options.modes {
+        for &in_flight in &options.in_flight {
+            let pairs = Pairs { options, in_flight, mode: *mode };
+            match mode {
+                Mode::Verify => verify(&pairs, &portcullis, &mut report)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Verify beside an RPC of the same size that does nothing.
+fn verify(pairs: &Pairs<'_>, portcullis: &Portcullis, report: &mut Report) -> Result<(), Error> {
+    let verify = Unary::verify(portcullis)?;
+    let echo = echo::start(portcullis.response_len)?;
+    let echo = Unary::echo(&echo, portcullis)?;
+    pairs.run(&echo, &verify, report)
+}

@@ -1,0 +1,84 @@
+//! The messages that travel, as far as the harness fills or reads them. By hand, for the harness must not depend on the
+//! program: it is built once and measures many.
+
+use prost::Message;
+
+/// What the echo gets.
+#[derive(Clone, PartialEq, Message)]
+pub struct EchoRequest {
+    #[prost(string, tag = "1")]
+    pub payload: String,
+}
+
+/// What the echo answers. Begins as a verdict that is VALID does, so that both are checked alike.
+#[derive(Clone, PartialEq, Message)]
+pub struct EchoResponse {
+    #[prost(bool, tag = "1")]
+    pub valid: bool,
+    #[prost(int32, tag = "2")]
+    pub verdict: i32,
+    #[prost(string, tag = "3")]
+    pub payload: String,
+}
+
+/// `portcullis.v1.VerifyRequest`.
+#[derive(Clone, PartialEq, Message)]
+pub struct VerifyRequest {
+    #[prost(string, tag = "1")]
+    pub key: String,
+    #[prost(string, repeated, tag = "2")]
+    pub required_scopes: Vec<String>,
+}
+
+/// `portcullis.v1.VerifyResponse`.
+#[derive(Clone, PartialEq, Message)]
+pub struct VerifyResponse {
+    #[prost(bool, tag = "1")]
+    pub valid: bool,
+    #[prost(int32, tag = "2")]
+    pub verdict: i32,
+    #[prost(string, tag = "3")]
+    pub key_id: String,
+}
+
+/// `portcullis.v1.CreateApiKeyRequest`.
+#[derive(Clone, PartialEq, Message)]
+pub struct CreateApiKeyRequest {
+    #[prost(string, tag = "1")]
+    pub keyspace: String,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    #[prost(string, tag = "3")]
+    pub subject: String,
+    #[prost(string, repeated, tag = "5")]
+    pub scopes: Vec<String>,
+}
+
+/// `portcullis.v1.CreateApiKeyResponse`.
+#[derive(Clone, PartialEq, Message)]
+pub struct CreateApiKeyResponse {
+    #[prost(string, tag = "2")]
+    pub secret: String,
+}
+
+impl EchoRequest {
+    /// One whose encoding has this many bytes.
+    pub fn of_len(len: usize) -> Self {
+        padded(len, |payload| Self { payload })
+    }
+}
+
+impl EchoResponse {
+    /// One whose encoding has this many bytes.
+    pub fn of_len(len: usize) -> Self {
+        padded(len, |payload| Self { valid: true, verdict: 1, payload })
+    }
+}
+
+fn padded<M: Message>(len: usize, message: impl Fn(String) -> M) -> M {
+    let bare = message("x".into()).encoded_len() - 1;
+    // A long string's length takes a second byte; no string makes up for one byte too few.
+    let lens = len.saturating_sub(bare + 1)..=len.saturating_sub(bare);
+    let mut messages = lens.rev().map(|filling| message("x".repeat(filling)));
+    messages.find(|message| message.encoded_len() <= len).expect("the shorter one fits")
+}

@@ -1,0 +1,55 @@
+//! What to measure.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// Measures what a verification costs on the wire.
+#[derive(Debug, Parser)]
+pub struct Options {
+    /// What to compare
+    #[arg(value_enum, default_values_t = [Mode::Verify])]
+    pub modes: Vec<Mode>,
+    /// Pairs of runs, one of each side in turn
+    #[arg(long, env = "BENCH_PAIRS", default_value_t = 7)]
+    pub pairs: usize,
+    /// Length of a run
+    #[arg(long, env = "BENCH_SECONDS", default_value_t = 3.0)]
+    pub seconds: f64,
+    /// Calls in flight, over all connections; several numbers are measured one after the other
+    #[arg(long, env = "BENCH_IN_FLIGHT", value_delimiter = ',', default_values_t = [128, 1])]
+    pub in_flight: Vec<usize>,
+    /// Connections; never more than calls in flight
+    #[arg(long, env = "BENCH_CONNECTIONS", default_value_t = 4)]
+    pub connections: usize,
+    /// Threads that make the calls. Where "client" nears 100 % the client is what is measured: give it more
+    #[arg(long, env = "BENCH_CLIENT_THREADS", default_value_t = 1)]
+    pub client_threads: usize,
+    /// Keys to verify, in turn
+    #[arg(long, env = "BENCH_KEYS", default_value_t = 1_000)]
+    pub keys: usize,
+    /// The program; default: the one beside this
+    #[arg(long, env = "BENCH_PROGRAM")]
+    pub program: Option<PathBuf>,
+    /// Where the results go as JSON, one line for each run
+    #[arg(long, env = "BENCH_JSON", default_value = "target/bench/wire.json")]
+    pub json: PathBuf,
+    /// Serves as the server that does nothing, with answers of this size
+    #[arg(long = "echo", hide = true)]
+    pub echo_response_bytes: Option<usize>,
+}
+
+/// A comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Verify beside a stock tonic server that does nothing
+    Verify,
+}
+
+impl Mode {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The program that is measured, as it is released, with keys in it.
+
+use std::process::Command;
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use crate::Error;
+use crate::grpc::{Connection, Head, framed};
+use crate::messages::{CreateApiKeyRequest, CreateApiKeyResponse, VerifyRequest, VerifyResponse};
+use crate::options::Options;
+use crate::process::Process;
+
+/// Where its hot path is.
+pub const VERIFY: &str = "/portcullis.v1.VerificationService/Verify";
+const CREATE: &str = "/portcullis.v1.ApiKeyService/CreateApiKey";
+/// The first root key, as an operator would choose one.
+const BOOTSTRAP_ROOT_KEY: &str = "the-benchmarks-chose-this-root-key-it-is-long-enough";
+/// The rights of every key; the last one is what is asked for.
+const SCOPES: [&str; 3] = ["customers:read", "invoices:read", "orders:read"];
+
+/// A server over an SQLite store of its own.
+pub struct Portcullis {
+    pub process: Process,
+    /// A root key that may verify, and nothing else.
+    pub root_key: String,
+    pub keys: Vec<Key>,
+    /// How long the answers to Verify are.
+    pub response_len: usize,
+    _dir: tempfile::TempDir,
+}
+
+/// A key to verify.
+pub struct Key {
+    /// What is asked about it.
+    pub request: VerifyRequest,
+    /// What the answer must begin with: VALID, and the id of no other key.
+    pub expected: Bytes,
+}
+
+impl Portcullis {
+    /// Starts one and makes the keys.
+    pub fn start(options: &Options) -> Result<Self, Error> {
+        let program = match &options.program {
+            Some(program) => program.clone(),
+            None => std::env::current_exe()?.with_file_name("portcullis"),
+        };
+        let dir = tempfile::tempdir()?;
+        let mut command = Command::new(program);
+        command.env_clear().args(["serve", "--listen", "127.0.0.1:0", "--log", "error"]);
+        command.env("PORTCULLIS_DATABASE_URL", format!("sqlite://{}", dir.path().join("portcullis.db").display()));
+        command.env("PORTCULLIS_BOOTSTRAP_ROOT_KEY", BOOTSTRAP_ROOT_KEY);
+        let process = Process::start(command)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut portcullis = Self { process, root_key: String::new(), keys: Vec::new(), response_len: 0, _dir: dir };
+        runtime.block_on(portcullis.fill(options.keys))?;
+        Ok(portcullis)
+    }
+
+    async fn fill(&mut self, keys: usize) -> Result<(), Error> {
+        let address = self.process.address.as_str();
+        let mut connection = Connection::open(address).await?;
+        let create = Head::new(address, CREATE, BOOTSTRAP_ROOT_KEY)?;
+        let caller = CreateApiKeyRequest {
+            keyspace: "system".into(),
+            name: "benchmark".into(),
+            subject: "svc_benchmark".into(),
+            scopes: vec!["keys:verify".into()],
+        };
+        self.root_key = secret(&connection.unary(&create, framed(&caller)).await?)?;
+        let verify = Head::new(address, VERIFY, &self.root_key)?;
+        for number in 0..keys {
+            let key = CreateApiKeyRequest {
+                keyspace: "default".into(),
+                name: format!("key {number}"),
+                // Of one length, so that all answers are.
+                subject: format!("user_{number:08}"),
+                scopes: SCOPES.map(str::to_owned).to_vec(),
+            };
+            let key = secret(&connection.unary(&create, framed(&key)).await?)?;
+            let request = VerifyRequest { key, required_scopes: vec![SCOPES[SCOPES.len() - 1].into()] };
+            let answer = connection.unary(&verify, framed(&request)).await?;
+            let verdict = VerifyResponse::decode(answer.clone())?;
+            if !verdict.valid || verdict.verdict != 1 || verdict.key_id.is_empty() {
+                return Err("a new key is not valid".into());
+            }
+            let expected = answer.slice(..verdict.encoded_len());
+            if expected != verdict.encode_to_vec() {
+                return Err("a verdict does not begin with valid, verdict and key_id".into());
+            }
+            if number > 0 && answer.len() != self.response_len {
+                return Err("answers differ in length".into());
+            }
+            self.response_len = answer.len();
+            self.keys.push(Key { request, expected });
+        }
+        Ok(())
+    }
+}
+
+fn secret(answer: &Bytes) -> Result<String, Error> {
+    Ok(CreateApiKeyResponse::decode(answer.clone())?.secret)
+}

@@ -1,0 +1,208 @@
+//! The table for people, and the JSON for whoever draws it.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::Error;
+use crate::load::{Load, Sample};
+use crate::options::Mode;
+
+const MIB: f64 = 1_048_576.0;
+
+/// What is measured of each run: how the table calls it, how the JSON does, and how many digits of it mean something.
+/// Processor time is the target's, for each key.
+const COLUMNS: [(&str, &str, usize); 11] = [
+    ("keys/s", "keys_per_second", 0),
+    ("p50 µs", "p50_us", 0),
+    ("p99 µs", "p99_us", 0),
+    ("p99.9 µs", "p999_us", 0),
+    ("CPU µs", "cpu_us_per_key", 2),
+    ("user µs", "user_us_per_key", 2),
+    ("system µs", "system_us_per_key", 2),
+    ("busy %", "busy_percent", 0),
+    ("client %", "client_percent", 0),
+    ("MiB", "rss_mib_before", 1),
+    ("after", "rss_mib_after", 1),
+];
+/// Of the first so many columns the ratio is worth a look.
+const RATIOS: usize = 7;
+
+/// What a run came to, by column.
+type Figures = [f64; COLUMNS.len()];
+
+#[expect(clippy::cast_precision_loss, reason = "a rounded figure is what is wanted")]
+fn figures(sample: &Sample) -> Figures {
+    let keys = sample.keys as f64;
+    let elapsed = sample.elapsed.as_secs_f64();
+    let quantile_us = |quantile| sample.latencies.value_at_quantile(quantile) as f64 / 1e3;
+    let us_per_key = |time: Duration| time.as_secs_f64() * 1e6 / keys;
+    let percent = |time: Duration| time.as_secs_f64() * 100.0 / elapsed;
+    [
+        keys / elapsed,
+        quantile_us(0.5),
+        quantile_us(0.99),
+        quantile_us(0.999),
+        us_per_key(sample.usage.cpu),
+        us_per_key(sample.usage.user),
+        us_per_key(sample.usage.system),
+        percent(sample.usage.cpu),
+        percent(sample.client.cpu),
+        sample.rss_bytes_before as f64 / MIB,
+        sample.usage.rss_bytes as f64 / MIB,
+    ]
+}
+
+/// What is compared.
+pub struct Title<'a> {
+    pub mode: Mode,
+    pub load: Load,
+    pub first: &'a str,
+    pub second: &'a str,
+}
+
+/// Where the results go.
+pub struct Report {
+    json: File,
+    /// What every line of the present comparison says.
+    common: Map<String, Value>,
+    names: [String; 2],
+    pairs: Vec<[Figures; 2]>,
+}
+
+impl Report {
+    /// Begins, with what machine it is.
+    pub fn create(json: &Path) -> Result<Self, Error> {
+        if let Some(dir) = json.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        let json = File::create(json).map_err(|error| format!("cannot write {}: {error}", json.display()))?;
+        let mut report = Self { json, common: Map::new(), names: Default::default(), pairs: Vec::new() };
+        let machine = machine();
+        println!("{}, {} processors, Linux {}", machine.model, machine.processors, machine.kernel);
+        let line = json!({
+            "kind": "machine", "model": machine.model, "processors": machine.processors, "kernel": machine.kernel,
+        });
+        report.line(line)?;
+        Ok(report)
+    }
+
+    /// Begins a comparison.
+    pub fn begin(&mut self, title: &Title<'_>) {
+        let Title { mode, load, first, second } = title;
+        let (in_flight, connections, threads) = (load.in_flight, load.connections, load.threads);
+        let seconds = load.duration.as_secs_f64();
+        println!(
+            "\n{}: {first} and {second} in turn, {in_flight} in flight on {connections} connections, {seconds} s a run",
+            mode.name()
+        );
+        print!("{:4} {:16}", "pair", "");
+        for (heading, ..) in COLUMNS {
+            print!(" {heading:>9}");
+        }
+        println!();
+        let common = json!({
+            "mode": mode.name(), "in_flight": in_flight, "connections": connections, "client_threads": threads,
+            "seconds": seconds,
+        });
+        let Value::Object(common) = common else { unreachable!("it was just written as one") };
+        self.common = common;
+        self.names = [(*first).to_owned(), (*second).to_owned()];
+        self.pairs.clear();
+    }
+
+    /// A pair of runs.
+    pub fn pair(&mut self, number: usize, first: &Sample, second: &Sample) -> Result<(), Error> {
+        let pair = [figures(first), figures(second)];
+        for (name, figures) in self.names.clone().iter().zip(&pair) {
+            print_row(&number.to_string(), name, figures);
+            let mut line = json!({ "kind": "run", "pair": number, "target": name });
+            fill(&mut line, figures);
+            self.line(line)?;
+        }
+        print_ratios("ratio", &ratios(&pair));
+        self.pairs.push(pair);
+        Ok(())
+    }
+
+    /// Ends the comparison with the medians.
+    pub fn end(&mut self) -> Result<(), Error> {
+        println!("medians");
+        for (side, name) in self.names.clone().iter().enumerate() {
+            let medians = std::array::from_fn(|column| median(self.pairs.iter().map(|pair| pair[side][column])));
+            print_row("", name, &medians);
+            let mut line = json!({ "kind": "median", "target": name });
+            fill(&mut line, &medians);
+            self.line(line)?;
+        }
+        let all: Vec<_> = self.pairs.iter().map(ratios).collect();
+        let medians: [f64; RATIOS] = std::array::from_fn(|column| median(all.iter().map(|ratios| ratios[column])));
+        print_ratios("median ratio", &medians);
+        let mut line = json!({ "kind": "median_ratio", "of": self.names[1], "to": self.names[0] });
+        fill(&mut line, &medians);
+        self.line(line)
+    }
+
+    fn line(&mut self, line: Value) -> Result<(), Error> {
+        let Value::Object(mut line) = line else { unreachable!("every line is an object") };
+        line.extend(self.common.clone());
+        writeln!(self.json, "{}", Value::Object(line))?;
+        Ok(())
+    }
+}
+
+/// The second's figures to the first's. Time too short to be counted has no ratio.
+fn ratios([first, second]: &[Figures; 2]) -> [f64; RATIOS] {
+    std::array::from_fn(|column| second[column] / first[column])
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
+}
+
+fn print_row(pair: &str, name: &str, figures: &Figures) {
+    print!("{pair:4} {name:16}");
+    for ((_, _, digits), figure) in COLUMNS.iter().zip(figures) {
+        print!(" {figure:>9.digits$}");
+    }
+    println!();
+}
+
+fn print_ratios(name: &str, ratios: &[f64; RATIOS]) {
+    print!("{:4} {name:16}", "");
+    for ratio in ratios {
+        print!(" {ratio:>9.3}");
+    }
+    println!();
+}
+
+fn fill(line: &mut Value, figures: &[f64]) {
+    for ((_, name, _), figure) in COLUMNS.iter().zip(figures) {
+        line[name] = json!(figure);
+    }
+}
+
+/// What everything ran on.
+struct Machine {
+    model: String,
+    processors: usize,
+    kernel: String,
+}
+
+fn machine() -> Machine {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find(|line| line.starts_with("model name"));
+    let model = model.and_then(|line| line.split_once(": ")).map_or("unknown processor", |(_, model)| model);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    Machine {
+        model: model.to_owned(),
+        processors: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
+        kernel: kernel.trim().to_owned(),
+    }
+}
