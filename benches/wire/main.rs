@@ -9,6 +9,7 @@
 //! - [`process`], [`usage`]: servers as processes, and what they use
 //! - [`grpc`], [`messages`]: a client that is as light as can be
 //! - [`target`], [`unary`]: what is called
+//! - [`postgres`], [`redis`]: what one would write instead
 //! - [`load`]: the calls
 //! - [`pairs`]: one target beside another, in turn
 //! - [`report`]: the table and the JSON
@@ -20,7 +21,9 @@ mod messages;
 mod options;
 mod pairs;
 mod portcullis;
+mod postgres;
 mod process;
+mod redis;
 mod report;
 mod target;
 mod unary;
@@ -32,6 +35,8 @@ use clap::Parser as _;
 use options::{Mode, Options};
 use pairs::Pairs;
 use portcullis::Portcullis;
+use postgres::Postgres;
+use redis::Redis;
 use report::Report;
 use unary::Unary;
 
@@ -61,6 +66,8 @@ fn measure(options: &Options) -> Result<(), Error> {
             let pairs = Pairs { options, in_flight, mode: *mode };
             match mode {
                 Mode::Verify => verify(&pairs, &portcullis, &mut report)?,
+                Mode::Postgres => postgres(&pairs, &portcullis, &mut report)?,
+                Mode::Redis => redis(&pairs, &portcullis, &mut report)?,
             }
         }
     }
@@ -73,4 +80,18 @@ fn verify(pairs: &Pairs<'_>, portcullis: &Portcullis, report: &mut Report) -> Re
     let echo = echo::start(portcullis.response_len)?;
     let echo = Unary::echo(&echo, portcullis)?;
     pairs.run(&echo, &verify, report)
+}
+
+/// Verify beside a SELECT.
+fn postgres(pairs: &Pairs<'_>, portcullis: &Portcullis, report: &mut Report) -> Result<(), Error> {
+    let postgres = Postgres::start(pairs.options, portcullis)?;
+    pairs.run(&postgres, &Unary::verify(portcullis)?, report)
+}
+
+/// Verify beside a GET.
+fn redis(pairs: &Pairs<'_>, portcullis: &Portcullis, report: &mut Report) -> Result<(), Error> {
+    match Redis::start(portcullis)? {
+        Some(redis) => pairs.run(&redis, &Unary::verify(portcullis)?, report),
+        None => report.skip(pairs.mode, "there is no redis-server on the PATH"),
+    }
 }

@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 #[derive(Debug, Parser)]
 pub struct Options {
     /// What to compare
-    #[arg(value_enum, default_values_t = [Mode::Verify])]
+    #[arg(value_enum, default_values_t = Mode::value_variants().to_vec())]
     pub modes: Vec<Mode>,
     /// Pairs of runs, one of each side in turn
     #[arg(long, env = "BENCH_PAIRS", default_value_t = 7)]
@@ -28,6 +28,9 @@ pub struct Options {
     /// Keys to verify, in turn
     #[arg(long, env = "BENCH_KEYS", default_value_t = 1_000)]
     pub keys: usize,
+    /// Connections in the pools for PostgreSQL, over all; never more than calls in flight
+    #[arg(long, env = "BENCH_POSTGRES_CONNECTIONS", default_value_t = 16)]
+    pub postgres_connections: usize,
     /// The program; default: the one beside this
     #[arg(long, env = "BENCH_PROGRAM")]
     pub program: Option<PathBuf>,
@@ -44,12 +47,18 @@ pub struct Options {
 pub enum Mode {
     /// Verify beside a stock tonic server that does nothing
     Verify,
+    /// Verify beside a SELECT by an indexed digest, prepared and pooled, of a PostgreSQL started for it
+    Postgres,
+    /// Verify beside a GET of a Redis started for it
+    Redis,
 }
 
 impl Mode {
     pub fn name(self) -> &'static str {
         match self {
             Self::Verify => "verify",
+            Self::Postgres => "postgres",
+            Self::Redis => "redis",
         }
     }
 }

@@ -17,7 +17,7 @@ const CREATE: &str = "/portcullis.v1.ApiKeyService/CreateApiKey";
 /// The first root key, as an operator would choose one.
 const BOOTSTRAP_ROOT_KEY: &str = "the-benchmarks-chose-this-root-key-it-is-long-enough";
 /// The rights of every key; the last one is what is asked for.
-const SCOPES: [&str; 3] = ["customers:read", "invoices:read", "orders:read"];
+pub const SCOPES: [&str; 3] = ["customers:read", "invoices:read", "orders:read"];
 
 /// A server over an SQLite store of its own.
 pub struct Portcullis {
@@ -32,6 +32,7 @@ pub struct Portcullis {
 
 /// A key to verify.
 pub struct Key {
+    pub id: String,
     /// What is asked about it.
     pub request: VerifyRequest,
     /// What the answer must begin with: VALID, and the id of no other key.
@@ -92,7 +93,7 @@ impl Portcullis {
                 return Err("answers differ in length".into());
             }
             self.response_len = answer.len();
-            self.keys.push(Key { request, expected });
+            self.keys.push(Key { id: verdict.key_id, request, expected });
         }
         Ok(())
     }

@@ -37,6 +37,12 @@ impl Process {
         Ok(process)
     }
 
+    /// Starts a server that was told to listen at `address`, and does not wait for it.
+    pub fn start_at(address: String, mut command: Command) -> Result<Self, std::io::Error> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+        Ok(Self { child: command.spawn()?, address })
+    }
+
     /// What it has used so far.
     pub fn usage(&self) -> Result<Usage, Error> {
         Usage::of(self.child.id())

@@ -57,11 +57,11 @@ fn figures(sample: &Sample) -> Figures {
 }
 
 /// What is compared.
-pub struct Title<'a> {
+pub struct Title {
     pub mode: Mode,
     pub load: Load,
-    pub first: &'a str,
-    pub second: &'a str,
+    pub first: &'static str,
+    pub second: &'static str,
 }
 
 /// Where the results go.
@@ -69,7 +69,7 @@ pub struct Report {
     json: File,
     /// What every line of the present comparison says.
     common: Map<String, Value>,
-    names: [String; 2],
+    names: [&'static str; 2],
     pairs: Vec<[Figures; 2]>,
 }
 
@@ -80,7 +80,7 @@ impl Report {
             fs::create_dir_all(dir)?;
         }
         let json = File::create(json).map_err(|error| format!("cannot write {}: {error}", json.display()))?;
-        let mut report = Self { json, common: Map::new(), names: Default::default(), pairs: Vec::new() };
+        let mut report = Self { json, common: Map::new(), names: [""; 2], pairs: Vec::new() };
         let machine = machine();
         println!("{}, {} processors, Linux {}", machine.model, machine.processors, machine.kernel);
         let line = json!({
@@ -91,7 +91,7 @@ impl Report {
     }
 
     /// Begins a comparison.
-    pub fn begin(&mut self, title: &Title<'_>) {
+    pub fn begin(&mut self, title: &Title) {
         let Title { mode, load, first, second } = title;
         let (in_flight, connections, threads) = (load.in_flight, load.connections, load.threads);
         let seconds = load.duration.as_secs_f64();
@@ -110,14 +110,14 @@ impl Report {
         });
         let Value::Object(common) = common else { unreachable!("it was just written as one") };
         self.common = common;
-        self.names = [(*first).to_owned(), (*second).to_owned()];
+        self.names = [first, second];
         self.pairs.clear();
     }
 
     /// A pair of runs.
     pub fn pair(&mut self, number: usize, first: &Sample, second: &Sample) -> Result<(), Error> {
         let pair = [figures(first), figures(second)];
-        for (name, figures) in self.names.clone().iter().zip(&pair) {
+        for (name, figures) in self.names.into_iter().zip(&pair) {
             print_row(&number.to_string(), name, figures);
             let mut line = json!({ "kind": "run", "pair": number, "target": name });
             fill(&mut line, figures);
@@ -131,7 +131,7 @@ impl Report {
     /// Ends the comparison with the medians.
     pub fn end(&mut self) -> Result<(), Error> {
         println!("medians");
-        for (side, name) in self.names.clone().iter().enumerate() {
+        for (side, name) in self.names.into_iter().enumerate() {
             let medians = std::array::from_fn(|column| median(self.pairs.iter().map(|pair| pair[side][column])));
             print_row("", name, &medians);
             let mut line = json!({ "kind": "median", "target": name });
@@ -144,6 +144,13 @@ impl Report {
         let mut line = json!({ "kind": "median_ratio", "of": self.names[1], "to": self.names[0] });
         fill(&mut line, &medians);
         self.line(line)
+    }
+
+    /// Says in the table why something is not measured.
+    pub fn skip(&mut self, mode: Mode, why: &str) -> Result<(), Error> {
+        println!("\n{}: skipped: {why}", mode.name());
+        self.common.clear();
+        self.line(json!({ "kind": "skipped", "mode": mode.name(), "why": why }))
     }
 
     fn line(&mut self, line: Value) -> Result<(), Error> {

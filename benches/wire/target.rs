@@ -10,7 +10,7 @@ pub trait Target: Sync {
     type Lane: Lane + 'static;
 
     /// What to call it in the table.
-    fn name(&self) -> &str;
+    fn name(&self) -> &'static str;
 
     /// What its processes have used so far.
     fn usage(&self) -> Result<Usage, Error>;

@@ -53,7 +53,7 @@ impl<'a> Unary<'a> {
 impl Target for Unary<'_> {
     type Lane = UnaryLane;
 
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         self.name
     }
 
