@@ -8,12 +8,13 @@
 //! - [`portcullis`]: the program that is measured, with keys in it
 //! - [`process`], [`usage`]: servers as processes, and what they use
 //! - [`grpc`], [`messages`]: a client that is as light as can be
-//! - [`target`], [`unary`]: what is called
+//! - [`target`], [`unary`], [`batch`], [`stream`]: what is called
 //! - [`postgres`], [`redis`]: what one would write instead
 //! - [`load`]: the calls
 //! - [`pairs`]: one target beside another, in turn
 //! - [`report`]: the table and the JSON
 
+mod batch;
 mod echo;
 mod grpc;
 mod load;
@@ -25,12 +26,14 @@ mod postgres;
 mod process;
 mod redis;
 mod report;
+mod stream;
 mod target;
 mod unary;
 mod usage;
 
 use std::process::ExitCode;
 
+use batch::Batch;
 use clap::Parser as _;
 use options::{Mode, Options};
 use pairs::Pairs;
@@ -38,10 +41,14 @@ use portcullis::Portcullis;
 use postgres::Postgres;
 use redis::Redis;
 use report::Report;
+use stream::Stream;
 use unary::Unary;
 
 /// Whatever went wrong: a benchmark can only say so and end.
 type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why some are not measured.
+const NO_SUCH_METHOD: &str = "the program has no such method";
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -68,6 +75,8 @@ fn measure(options: &Options) -> Result<(), Error> {
                 Mode::Verify => verify(&pairs, &portcullis, &mut report)?,
                 Mode::Postgres => postgres(&pairs, &portcullis, &mut report)?,
                 Mode::Redis => redis(&pairs, &portcullis, &mut report)?,
+                Mode::Batch => batch(&pairs, &portcullis, &mut report)?,
+                Mode::Stream => stream(&pairs, &portcullis, &mut report)?,
             }
         }
     }
@@ -94,4 +103,21 @@ fn redis(pairs: &Pairs<'_>, portcullis: &Portcullis, report: &mut Report) -> Res
         Some(redis) => pairs.run(&redis, &Unary::verify(portcullis)?, report),
         None => report.skip(pairs.mode, "there is no redis-server on the PATH"),
     }
+}
+
+/// BatchVerify beside Verify.
+fn batch(pairs: &Pairs<'_>, portcullis: &Portcullis, report: &mut Report) -> Result<(), Error> {
+    let batch = Batch::new(portcullis, pairs.options.batch)?;
+    if !portcullis.has(batch::PATH)? {
+        return report.skip(pairs.mode, NO_SUCH_METHOD);
+    }
+    pairs.run(&Unary::verify(portcullis)?, &batch, report)
+}
+
+/// VerifyStream beside Verify.
+fn stream(pairs: &Pairs<'_>, portcullis: &Portcullis, report: &mut Report) -> Result<(), Error> {
+    if !portcullis.has(stream::PATH)? {
+        return report.skip(pairs.mode, NO_SUCH_METHOD);
+    }
+    pairs.run(&Unary::verify(portcullis)?, &Stream::new(portcullis)?, report)
 }

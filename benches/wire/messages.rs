@@ -1,6 +1,7 @@
 //! The messages that travel, as far as the harness fills or reads them. By hand, for the harness must not depend on the
 //! program: it is built once and measures many.
 
+use bytes::Bytes;
 use prost::Message;
 
 /// What the echo gets.
@@ -39,6 +40,38 @@ pub struct VerifyResponse {
     pub verdict: i32,
     #[prost(string, tag = "3")]
     pub key_id: String,
+}
+
+/// `portcullis.v1.BatchVerifyRequest`.
+#[derive(Clone, PartialEq, Message)]
+pub struct BatchVerifyRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub requests: Vec<VerifyRequest>,
+}
+
+/// `portcullis.v1.BatchVerifyResponse`. Each response is looked at as bytes.
+#[derive(Clone, PartialEq, Message)]
+pub struct BatchVerifyResponse {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub responses: Vec<Bytes>,
+}
+
+/// `portcullis.v1.VerifyStreamRequest`.
+#[derive(Clone, PartialEq, Message)]
+pub struct VerifyStreamRequest {
+    #[prost(string, tag = "1")]
+    pub correlation_id: String,
+    #[prost(message, optional, tag = "2")]
+    pub request: Option<VerifyRequest>,
+}
+
+/// `portcullis.v1.VerifyStreamResponse`. The response is looked at as bytes.
+#[derive(Clone, PartialEq, Message)]
+pub struct VerifyStreamResponse {
+    #[prost(string, tag = "1")]
+    pub correlation_id: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub response: Bytes,
 }
 
 /// `portcullis.v1.CreateApiKeyRequest`.

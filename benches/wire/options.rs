@@ -31,6 +31,9 @@ pub struct Options {
     /// Connections in the pools for PostgreSQL, over all; never more than calls in flight
     #[arg(long, env = "BENCH_POSTGRES_CONNECTIONS", default_value_t = 16)]
     pub postgres_connections: usize,
+    /// Keys in each call of BatchVerify
+    #[arg(long, env = "BENCH_BATCH", default_value_t = 100)]
+    pub batch: usize,
     /// The program; default: the one beside this
     #[arg(long, env = "BENCH_PROGRAM")]
     pub program: Option<PathBuf>,
@@ -51,6 +54,10 @@ pub enum Mode {
     Postgres,
     /// Verify beside a GET of a Redis started for it
     Redis,
+    /// BatchVerify beside Verify; skipped if the program has no such method
+    Batch,
+    /// VerifyStream beside Verify; skipped if the program has no such method
+    Stream,
 }
 
 impl Mode {
@@ -59,6 +66,8 @@ impl Mode {
             Self::Verify => "verify",
             Self::Postgres => "postgres",
             Self::Redis => "redis",
+            Self::Batch => "batch",
+            Self::Stream => "stream",
         }
     }
 }

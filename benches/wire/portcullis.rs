@@ -1,12 +1,13 @@
 //! The program that is measured, as it is released, with keys in it.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
 
 use crate::Error;
-use crate::grpc::{Connection, Head, framed};
+use crate::grpc::{CallError, Connection, Head, framed};
 use crate::messages::{CreateApiKeyRequest, CreateApiKeyResponse, VerifyRequest, VerifyResponse};
 use crate::options::Options;
 use crate::process::Process;
@@ -14,6 +15,8 @@ use crate::process::Process;
 /// Where its hot path is.
 pub const VERIFY: &str = "/portcullis.v1.VerificationService/Verify";
 const CREATE: &str = "/portcullis.v1.ApiKeyService/CreateApiKey";
+/// The status, as a number.
+const UNIMPLEMENTED: &str = "12";
 /// The first root key, as an operator would choose one.
 const BOOTSTRAP_ROOT_KEY: &str = "the-benchmarks-chose-this-root-key-it-is-long-enough";
 /// The rights of every key; the last one is what is asked for.
@@ -24,7 +27,7 @@ pub struct Portcullis {
     pub process: Process,
     /// A root key that may verify, and nothing else.
     pub root_key: String,
-    pub keys: Vec<Key>,
+    pub keys: Arc<[Key]>,
     /// How long the answers to Verify are.
     pub response_len: usize,
     _dir: tempfile::TempDir,
@@ -37,6 +40,13 @@ pub struct Key {
     pub request: VerifyRequest,
     /// What the answer must begin with: VALID, and the id of no other key.
     pub expected: Bytes,
+}
+
+impl Key {
+    /// Checks an answer about it.
+    pub fn check(&self, answer: &[u8]) -> Result<(), Error> {
+        if answer.starts_with(&self.expected) { Ok(()) } else { Err("a verdict is not what it must be".into()) }
+    }
 }
 
 impl Portcullis {
@@ -53,9 +63,21 @@ impl Portcullis {
         command.env("PORTCULLIS_BOOTSTRAP_ROOT_KEY", BOOTSTRAP_ROOT_KEY);
         let process = Process::start(command)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut portcullis = Self { process, root_key: String::new(), keys: Vec::new(), response_len: 0, _dir: dir };
+        let mut portcullis =
+            Self { process, root_key: String::new(), keys: Arc::default(), response_len: 0, _dir: dir };
         runtime.block_on(portcullis.fill(options.keys))?;
         Ok(portcullis)
+    }
+
+    /// Whether it has this method. One without gives the status UNIMPLEMENTED.
+    pub fn has(&self, path: &str) -> Result<bool, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let head = Head::new(&self.process.address, path, &self.root_key)?;
+        let empty = framed(&VerifyRequest::default());
+        let answer =
+            runtime.block_on(async { Connection::open(&self.process.address).await?.unary(&head, empty).await });
+        let failed = answer.as_ref().err().and_then(|error| error.downcast_ref::<CallError>());
+        Ok(failed.is_none_or(|error| error.code != UNIMPLEMENTED))
     }
 
     async fn fill(&mut self, keys: usize) -> Result<(), Error> {
@@ -70,6 +92,7 @@ impl Portcullis {
         };
         self.root_key = secret(&connection.unary(&create, framed(&caller)).await?)?;
         let verify = Head::new(address, VERIFY, &self.root_key)?;
+        let mut made = Vec::new();
         for number in 0..keys {
             let key = CreateApiKeyRequest {
                 keyspace: "default".into(),
@@ -93,8 +116,9 @@ impl Portcullis {
                 return Err("answers differ in length".into());
             }
             self.response_len = answer.len();
-            self.keys.push(Key { id: verdict.key_id, request, expected });
+            made.push(Key { id: verdict.key_id, request, expected });
         }
+        self.keys = made.into();
         Ok(())
     }
 }

@@ -55,7 +55,7 @@ async fn fill(url: &str, like: &Portcullis) -> Result<(u32, Vec<Key>), Error> {
     let mut connection = PgConnection::connect(url).await?;
     sqlx::raw_sql(TABLE).execute(&mut connection).await?;
     let mut keys = Vec::new();
-    for key in &like.keys {
+    for key in like.keys.iter() {
         let inserted = sqlx::query_scalar(INSERT).bind(key.request.key.as_bytes()).bind(&key.id);
         let inserted = inserted.bind(format!("user_{:08}", keys.len())).bind(SCOPES.map(str::to_owned).to_vec());
         keys.push(Key { digest: inserted.fetch_one(&mut connection).await?, id: key.id.clone() });
