@@ -10,11 +10,14 @@ const PROTO_DIR: &str = "proto";
 const PACKAGE_DIR: &str = "proto/portcullis/v1";
 
 /// Messages with a secret in them: their `Debug` is written by hand in `src/grpc/pb.rs`.
-const SECRET_BEARING: [&str; 6] = [
+const SECRET_BEARING: [&str; 9] = [
+    ".portcullis.v1.ApiKeyImport",
+    ".portcullis.v1.ApiKeyImport.material",
     ".portcullis.v1.CreateApiKeyResponse",
     ".portcullis.v1.RotateApiKeyResponse",
     ".portcullis.v1.RevokeApiKeyRequest",
     ".portcullis.v1.RevokeApiKeyRequest.target",
+    ".portcullis.v1.SecretDigest",
     ".portcullis.v1.VerifyApiKeyRequest",
     ".portcullis.v1.VerifyRequest",
 ];
@@ -34,6 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .skip_debug(SECRET_BEARING)
         .btree_map(".portcullis.v1")
+        .boxed(".portcullis.v1.ApiKeyImportResult.outcome.api_key")
+        .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .emit_rerun_if_changed(false)
         .compile_fds(descriptors)?;
     Ok(())

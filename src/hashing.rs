@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::thread;
 
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
+use crate::key::phc;
 use crate::key::secret::Secret;
-use crate::key::verifier::{self, Argon2Error};
+use crate::key::verifier::{self, HashError};
 
 /// Most hashings that run or wait at once. With 20 ms each on two cores the last one waits 0.6 s; waiting costs a few
 /// hundred bytes each, running [`verifier::ARGON2_MEMORY_KIB`].
@@ -17,6 +19,9 @@ pub const PENDING_MAX: usize = 64;
 pub struct Hashing {
     cores: Arc<Semaphore>,
     pending: Arc<Semaphore>,
+    /// Whoever hashes many waits here first: of all of them together no more than one on each core, so that nobody who
+    /// hashes one waits for more than what is under way.
+    many: Arc<Semaphore>,
 }
 
 /// Why a secret was not hashed.
@@ -33,7 +38,8 @@ pub enum HashingError {
 impl Default for Hashing {
     fn default() -> Self {
         let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { cores: Arc::new(Semaphore::new(cores)), pending: Arc::new(Semaphore::new(PENDING_MAX)) }
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self { cores: places(cores), pending: places(PENDING_MAX), many: places(cores) }
     }
 }
 
@@ -45,12 +51,47 @@ impl Hashing {
 
     /// Whether `phc` was made of `secret`.
     pub async fn matches(&self, phc: String, secret: Secret) -> Result<bool, HashingError> {
-        self.run(move || verifier::argon2id_matches(&phc, secret.expose())).await
+        self.run(move || phc::matches(&phc, secret.expose())).await
+    }
+
+    /// Argon2id of each of `secrets`. None of them is shed: they wait for their turn. Whoever stops waiting stops those
+    /// that have not begun.
+    pub async fn hash_all(&self, secrets: Vec<Arc<Secret>>) -> Result<Vec<String>, HashingError> {
+        self.run_all(secrets, |secret| verifier::argon2id(secret.expose())).await
+    }
+
+    /// Whether each string was made of the secret beside it. They wait as those of [`Self::hash_all`].
+    pub async fn match_all(&self, pairs: Vec<(String, Arc<Secret>)>) -> Result<Vec<bool>, HashingError> {
+        self.run_all(pairs, |(phc, secret)| phc::matches(phc, secret.expose())).await
+    }
+
+    async fn run_all<I: Send + 'static, T: Send + 'static>(
+        &self,
+        items: Vec<I>,
+        work: fn(&I) -> Result<T, HashError>,
+    ) -> Result<Vec<T>, HashingError> {
+        let mut results: Vec<Option<T>> = items.iter().map(|_| None).collect();
+        let mut running = JoinSet::new();
+        for (at, item) in items.into_iter().enumerate() {
+            let turn = self.many.clone().acquire_owned().await.expect("never closed");
+            let pending = self.pending.clone().acquire_owned().await.expect("never closed");
+            let core = self.cores.clone().acquire_owned().await.expect("never closed");
+            running.spawn_blocking(move || {
+                let result = work(&item);
+                drop((core, pending, turn));
+                (at, result)
+            });
+        }
+        while let Some(done) = running.join_next().await {
+            let (at, result) = done.map_err(|e| HashingError::Failed(e.into()))?;
+            results[at] = Some(result.map_err(|e| HashingError::Failed(e.into()))?);
+        }
+        Ok(results.into_iter().flatten().collect())
     }
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> Result<T, Argon2Error> + Send + 'static,
+        work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashingError> {
         let pending = self.pending.clone().try_acquire_owned().map_err(|_| HashingError::Busy)?;
         let core = self.cores.clone().acquire_owned().await.expect("never closed");
@@ -80,5 +121,23 @@ mod tests {
         let phc = hashing.hash(Secret::new("x".into())).await.unwrap();
         assert!(hashing.matches(phc.clone(), Secret::new("x".into())).await.unwrap());
         assert!(!hashing.matches(phc, Secret::new("y".into())).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn many_wait_for_their_turn() {
+        let hashing = Hashing::default();
+        let secrets: Vec<_> = (0..5).map(|n| Arc::new(Secret::new(format!("secret {n}")))).collect();
+        let all = hashing.pending.clone().acquire_many_owned(u32::try_from(PENDING_MAX).unwrap()).await.unwrap();
+        let (hashed, ()) = tokio::join!(hashing.hash_all(secrets.clone()), async {
+            tokio::task::yield_now().await;
+            drop(all);
+        });
+        let hashed = hashed.unwrap();
+        let pairs = |shift: usize| -> Vec<_> {
+            hashed.iter().cloned().zip(secrets.iter().cycle().skip(shift).cloned()).collect()
+        };
+        assert_eq!(hashing.match_all(pairs(0)).await.unwrap(), [true; 5]);
+        assert_eq!(hashing.match_all(pairs(1)).await.unwrap(), [false; 5]);
+        assert_eq!(hashing.many.available_permits(), hashing.cores.available_permits());
     }
 }

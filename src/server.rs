@@ -111,6 +111,7 @@ impl Server {
             config.cache_size_max,
             verification::write_claims,
         );
+        verifier.forms_changed().await.map_err(|e| ServerError::Prepare(e.into()))?;
         let management = Management::new(store.clone(), hashing, clock.clone());
         let management = management.await.map_err(|e| ServerError::Prepare(e.into()))?;
         let supplied = config.bootstrap_root_key.as_ref();
@@ -154,8 +155,14 @@ impl Server {
         health.set_ready(self.store.ping().await.is_ok()).await;
 
         let stop_background = CancellationToken::new();
-        let background =
-            tokio::spawn(background(self.store.clone(), self.uses.clone(), health.clone(), stop_background.clone()));
+        let background = background(
+            self.store.clone(),
+            self.verifier.clone(),
+            self.uses.clone(),
+            health.clone(),
+            stop_background.clone(),
+        );
+        let background = tokio::spawn(background);
         let mut background = std::pin::pin!(background);
 
         let callers = Callers::new(self.verifier.clone());
@@ -239,8 +246,14 @@ fn routes(callers: &Callers, management: &Arc<Management>, verifier: &Arc<Verifi
     routes.routes()
 }
 
-/// Keeps readiness true to the store and writes last uses behind.
-async fn background(store: Arc<dyn Store>, uses: Arc<Uses>, health: Health, stop: CancellationToken) {
+/// Keeps readiness true to the store, writes last uses behind, and hears of what other replicas imported.
+async fn background(
+    store: Arc<dyn Store>,
+    verifier: Arc<Verifier>,
+    uses: Arc<Uses>,
+    health: Health,
+    stop: CancellationToken,
+) {
     let mut ready = true;
     let mut tick = time::interval(BACKGROUND_INTERVAL);
     tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
@@ -261,6 +274,9 @@ async fn background(store: Arc<dyn Store>, uses: Arc<Uses>, health: Health, stop
         health.set_ready(ready).await;
         if ready && let Err(error) = uses.flush(store.as_ref()).await {
             tracing::warn!(%error, "the last uses of keys could not be written; they are kept and tried again");
+        }
+        if ready && let Err(error) = verifier.forms_changed().await {
+            tracing::warn!(%error, "cannot tell what other replicas imported");
         }
     }
 }

@@ -132,7 +132,7 @@ pub fn write_causes(error: &dyn StdError, out: &mut impl fmt::Write) -> fmt::Res
 }
 
 /// The name of a code as the gRPC specification has it.
-fn upper_snake(code: Code) -> String {
+pub fn upper_snake(code: Code) -> String {
     let mut name = String::new();
     for letter in format!("{code:?}").chars() {
         if letter.is_uppercase() && !name.is_empty() {

@@ -7,6 +7,7 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
 use prost_types::Struct;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
+use serde_json::{Map, Value};
 
 use crate::grpc::pb;
 
@@ -38,6 +39,13 @@ pub fn parse_object(text: &str) -> Result<Struct, String> {
         .and_then(|object| json.end().map(|()| object))
         .map_err(|error| format!("not a JSON object: {error}"))?;
     object.transcode_to().map_err(|_| "nested too deeply".to_owned())
+}
+
+/// The message of this full name that the JSON object says. What serde says of one that is none repeats its values, which
+/// may be secrets: it is left out.
+pub fn parse_message<M: Message + Default>(name: &str, object: &Map<String, Value>) -> Result<M, ()> {
+    let message = DynamicMessage::deserialize(descriptor(name), object).map_err(drop)?;
+    message.transcode_to().map_err(drop)
 }
 
 fn descriptor(name: &str) -> MessageDescriptor {

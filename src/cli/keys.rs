@@ -9,6 +9,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::grpc::pb::{DeleteApiKeyRequest, GetApiKeyRequest};
 
 mod create;
+mod import;
 pub mod list;
 pub mod revoke;
 mod rotate;
@@ -30,6 +31,8 @@ pub struct KeysArgs {
 enum KeysCommand {
     /// Issue a key; its secret is shown this once
     Create(create::CreateArgs),
+    /// Take in keys whose secrets another system made, from a file; exits 1 if any line was refused
+    Import(import::ImportArgs),
     /// Show one key
     Get {
         /// The id of the key
@@ -67,6 +70,7 @@ pub async fn run(args: KeysArgs) -> Result<Exit, Error> {
             let request = args.request()?;
             out.show(&client.connect().await?.keys().create_api_key(request).await?.into_inner())
         }
+        KeysCommand::Import(args) => import::run(args, &client).await,
         KeysCommand::Get { id } => {
             out.show(&client.connect().await?.keys().get_api_key(GetApiKeyRequest { id }).await?.into_inner())
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::pb::api_key_import_result::Outcome;
 use super::pb::api_key_service_server::ApiKeyService;
 use super::pb::revoke_api_key_request::Target;
 use super::verification::Place;
@@ -50,6 +51,27 @@ impl ApiKeyService for ApiKeys {
             api_key: Some(self.show(key)),
             secret: secret.expose().to_owned(),
         }))
+    }
+
+    async fn import_api_keys(
+        &self,
+        request: Request<pb::ImportApiKeysRequest>,
+    ) -> Result<Response<pb::ImportApiKeysResponse>, Status> {
+        let caller = caller::of(&request)?;
+        caller.may(Permission::KeysWrite, or_default(&request.get_ref().keyspace))?;
+        let asked = request.into_inner();
+        let entries = asked.entries.into_iter().map(convert::import_entry).collect();
+        let imported = self.management.import(&asked.keyspace, entries, caller.principal()).await;
+        // Whatever came of it: what was made must verify from now on, and after a failure nobody knows.
+        let known = self.verifier.forms_changed().await;
+        let results = imported.map_err(status::from_manage)?;
+        known.map_err(|error| status::from_manage(error.into()))?;
+        let outcome = |result: Result<ApiKey, manage::Error>| match result {
+            Ok(key) => Outcome::ApiKey(Box::new(self.show(key))),
+            Err(error) => Outcome::Status(status::as_message(&status::from_manage(error))),
+        };
+        let results = results.into_iter().map(|result| pb::ApiKeyImportResult { outcome: Some(outcome(result)) });
+        Ok(Response::new(pb::ImportApiKeysResponse { results: results.collect() }))
     }
 
     async fn get_api_key(

@@ -7,12 +7,15 @@ use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 use serde_json::Value as JsonValue;
 
+use super::pb::api_key_import::{Expiration as ImportExpiration, Material as WireMaterial};
 use super::pb::{self, create_api_key_request::Expiration as WireExpiration};
 use crate::clock::Timestamp;
+use crate::key::imported::DigestAlgorithm;
 use crate::key::keyspace::Keyspace;
 use crate::key::record::{ApiKey, Json, State};
+use crate::key::secret::Secret;
 use crate::key::verifier::HashPolicy;
-use crate::manage::{Claims, CreateKey, Expiration, KeyspaceFields, Nanos, etag};
+use crate::manage::{Claims, CreateKey, Expiration, ImportEntry, KeyspaceFields, Material, Nanos, etag};
 use crate::store::Event;
 
 /// The key as it is at `now`.
@@ -76,6 +79,41 @@ pub fn create_key(asked: pb::CreateApiKeyRequest) -> CreateKey {
         created_by: asked.created_by,
         request_id: asked.request_id,
     }
+}
+
+/// A key to import.
+pub fn import_entry(asked: pb::ApiKeyImport) -> ImportEntry {
+    let material = match asked.material {
+        None => Material::Absent,
+        Some(WireMaterial::Plaintext(text)) => Material::Plaintext(Secret::new(text)),
+        Some(WireMaterial::Phc(text)) => Material::Phc(Secret::new(text)),
+        Some(WireMaterial::Digest(digest)) => Material::Digest {
+            algorithm: match pb::DigestAlgorithm::try_from(digest.algorithm) {
+                Ok(pb::DigestAlgorithm::Sha256) => Ok(DigestAlgorithm::Sha256),
+                Ok(pb::DigestAlgorithm::Sha384) => Ok(DigestAlgorithm::Sha384),
+                Ok(pb::DigestAlgorithm::Sha512) => Ok(DigestAlgorithm::Sha512),
+                Ok(pb::DigestAlgorithm::Unspecified) | Err(_) => Err(digest.algorithm),
+            },
+            value: digest.value,
+        },
+    };
+    let key = CreateKey {
+        keyspace: String::new(),
+        name: asked.name,
+        subject: asked.subject,
+        description: asked.description,
+        scopes: asked.scopes,
+        claims: asked.claims.map_or(Ok(Json::new()), claims),
+        metadata: asked.metadata,
+        expiration: match asked.expiration {
+            None => Expiration::Unset,
+            Some(ImportExpiration::ExpireTime(at)) => Expiration::At(time_nanos(at)),
+            Some(ImportExpiration::Ttl(ttl)) => Expiration::In(length_nanos(ttl)),
+        },
+        created_by: asked.created_by,
+        request_id: asked.request_id,
+    };
+    ImportEntry { key, material, lookup_prefix: asked.lookup_prefix }
 }
 
 /// A keyspace.

@@ -17,6 +17,32 @@ impl fmt::Debug for CreateApiKeyResponse {
     }
 }
 
+impl fmt::Debug for ApiKeyImport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiKeyImport")
+            .field("name", &self.name)
+            .field("subject", &self.subject)
+            .field("material", &self.material)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for api_key_import::Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plaintext(_) => f.debug_tuple("Plaintext").field(&REDACTED).finish(),
+            Self::Digest(digest) => f.debug_tuple("Digest").field(digest).finish(),
+            Self::Phc(_) => f.debug_tuple("Phc").field(&REDACTED).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for SecretDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretDigest").field("algorithm", &self.algorithm).field("value", &REDACTED).finish()
+    }
+}
+
 impl fmt::Debug for RotateApiKeyResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RotateApiKeyResponse")

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use prost::Message as _;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use tonic::{Code, Status};
@@ -13,6 +14,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use super::pb::ErrorReason;
 use super::verification::Malformed;
 use crate::hashing::HashingError;
+use crate::key::id::KeyId;
 use crate::key::permission::Permission;
 use crate::manage::{self, Violation};
 use crate::store::{Refusal, StoreError};
@@ -73,6 +75,15 @@ pub fn deadline_exceeded(after: Duration) -> Status {
 /// INTERNAL: a call's task died.
 pub fn panicked(error: &tokio::task::JoinError) -> Status {
     internal(error)
+}
+
+/// A status as a message within an answer.
+pub fn as_message(status: &Status) -> tonic_types::Status {
+    let bare =
+        || tonic_types::Status { code: status.code().into(), message: status.message().to_owned(), details: vec![] };
+    // Its details are such a message, whole.
+    let whole = tonic_types::Status::decode(status.details()).ok();
+    whole.filter(|whole| whole.code == i32::from(status.code())).unwrap_or_else(bare)
 }
 
 /// INVALID_ARGUMENT, naming every bad field.
@@ -137,12 +148,38 @@ fn refused(refusal: Refusal) -> Status {
         Refusal::KeyExpired => (Code::FailedPrecondition, R::KeyExpired, "the key has expired"),
         Refusal::RequestIdUsed(key) => {
             let message = format!("this request_id made {key} already: rotate it if its secret is lost");
-            let mut details = info(R::RequestIdUsed, [("key_id", key.to_string())]);
-            details.set_resource_info("portcullis.v1.ApiKey", key.as_str(), "", &message);
-            return Status::with_error_details(Code::AlreadyExists, message, details);
+            return made_already(R::RequestIdUsed, &key, message);
+        }
+        Refusal::SecretExists(Some(key)) => {
+            let message = format!("{key} has this secret already");
+            return made_already(R::SecretExists, &key, message);
+        }
+        Refusal::SecretExists(None) => {
+            (Code::AlreadyExists, R::SecretExists, "a key of another keyspace has this secret already")
+        }
+        Refusal::LookupFull => (
+            Code::FailedPrecondition,
+            R::LookupFull,
+            "as many keys as can be (4; 1 for a key string of Portcullis's form) are found by this lookup_prefix: give a \
+             longer one",
+        ),
+        Refusal::FormsFull => (
+            Code::FailedPrecondition,
+            R::LookupLengthsFull,
+            "the keyspace has lookup prefixes of 8 lengths, the most it can have: give a lookup_prefix of one of those",
+        ),
+        Refusal::LookupChanged => {
+            (Code::Aborted, R::LookupContended, "others import secrets of this lookup_prefix just now: try again")
         }
     };
     plain(code, reason, message)
+}
+
+/// ALREADY_EXISTS, naming the key.
+fn made_already(reason: ErrorReason, key: &KeyId, message: String) -> Status {
+    let mut details = info(reason, [("key_id", key.to_string())]);
+    details.set_resource_info("portcullis.v1.ApiKey", key.as_str(), "", &message);
+    Status::with_error_details(Code::AlreadyExists, message, details)
 }
 
 fn hashing(error: &HashingError) -> Status {

@@ -4,8 +4,10 @@
 
 pub mod field;
 pub mod id;
+pub mod imported;
 pub mod keyspace;
 pub mod permission;
+pub mod phc;
 pub mod record;
 pub mod scope;
 pub mod secret;

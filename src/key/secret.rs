@@ -29,32 +29,32 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A SHA-256 digest, compared in constant time.
+/// A digest of `N` bytes, those of SHA-256 unless it says otherwise, compared in constant time.
 ///
 /// The comparison does not tell *where* two digests differ. That they differ is the answer itself, and shows.
 #[derive(Clone, Copy, Eq)]
-pub struct Digest([u8; 32]);
+pub struct Digest<const N: usize = 32>([u8; N]);
 
-impl Digest {
+impl<const N: usize> Digest<N> {
     /// The digest with these bytes.
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+    pub const fn from_bytes(bytes: [u8; N]) -> Self {
         Self(bytes)
     }
 
     /// Its bytes, to be stored.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
+    pub const fn as_bytes(&self) -> &[u8; N] {
         &self.0
     }
 }
 
-impl PartialEq for Digest {
+impl<const N: usize> PartialEq for Digest<N> {
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }
 
 /// A digest opens nothing, but an offline guess at a weak secret starts from one.
-impl fmt::Debug for Digest {
+impl<const N: usize> fmt::Debug for Digest<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }

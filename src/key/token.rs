@@ -177,8 +177,16 @@ impl PublicPrefix {
         &self.0
     }
 
+    /// The same, without a copy.
+    pub fn into_text(self) -> String {
+        self.0
+    }
+
     /// What lists show so that people recognise the secret: the prefix and the first 4 characters of the lookup.
     pub fn hint(&self) -> String {
+        if let Some(hint) = super::imported::hint(&self.0) {
+            return hint;
+        }
         let shown = self.0.rfind('_').map_or(self.0.len(), |at| (at + 1 + HINT_LEN).min(self.0.len()));
         format!("{}…", &self.0[..shown])
     }

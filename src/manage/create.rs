@@ -1,14 +1,17 @@
 //! Issuing a key.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::time::Duration;
 
 use super::{Claims, Error, Management, Nanos, Principal, Violations, claims};
 use crate::clock::Timestamp;
+use crate::key::id::KeyId;
 use crate::key::keyspace::{DEFAULT, Keyspace, SYSTEM, TTL_MAX, is_keyspace_id};
 use crate::key::permission::Grant;
-use crate::key::record::ApiKey;
+use crate::key::record::{ApiKey, Json};
 use crate::key::secret::Secret;
+use crate::key::token::PublicPrefix;
 use crate::key::{field, scope};
 use crate::store::NewKey;
 
@@ -56,42 +59,72 @@ impl Management {
         if !is_keyspace_id(keyspace_id) {
             bad.must("keyspace", keyspace_id, Err("match [a-z][a-z0-9-]{0,39}"));
         }
-        bad.must("name", &asked.name, field::name(&asked.name));
-        let subject = field::reference(&asked.subject);
-        bad.must("subject", &asked.subject, subject);
-        bad.must("description", &asked.description, field::text(&asked.description));
-        let claims = claims::check(asked.claims, "claims", &mut bad);
-        check_metadata("metadata", &asked.metadata, &mut bad);
-        check_reference("created_by", &asked.created_by, &mut bad);
-        check_reference("request_id", &asked.request_id, &mut bad);
-        if !is_keyspace_id(keyspace_id) {
+        let known = is_keyspace_id(keyspace_id).then(|| keyspace_id.to_owned());
+        let draft = Draft::check(asked, &mut bad);
+        let Some(keyspace_id) = known else {
             // What depends on the keyspace's rules cannot be checked without them.
-            bad.check()?;
-        }
-        let keyspace = self.keyspace(keyspace_id).await?;
+            return Err(bad.check().expect_err("its id is bad"));
+        };
+        let keyspace = self.keyspace(&keyspace_id).await?;
         let now = self.clock.now();
-        if subject.is_ok() {
-            check_subject_type("subject", &asked.subject, &keyspace, &mut bad);
-        }
-        let scopes = check_scopes("scopes", asked.scopes, &keyspace, &mut bad);
-        let expire_time = check_expiration(asked.expiration, &keyspace, now, &mut bad);
+        let draft = draft.within(&keyspace, now, &mut bad);
         bad.check()?;
 
         let (newest, secret) = self.issue(&keyspace.key_prefix, keyspace.hash_policy).await?;
         let first = newest.public_prefix.clone();
+        let (key, request_id) = draft.key(self.ids.key(now), &keyspace.id, first, now);
+        let new = NewKey { key, secret: newest, request_id };
+        self.store.create_key(&new, &self.actor(by, now)).await??;
+        Ok((new.key, secret))
+    }
+}
+
+/// A key as it was asked for, its fields checked.
+pub(super) struct Draft {
+    asked: CreateKey,
+    claims: Json,
+    expire_time: Option<Timestamp>,
+    /// Whether the subject is one at all.
+    has_subject: bool,
+}
+
+impl Draft {
+    /// Notes what is bad in any keyspace. `asked.keyspace` is not looked at.
+    pub fn check(mut asked: CreateKey, bad: &mut Violations) -> Self {
+        bad.must("name", &asked.name, field::name(&asked.name));
+        let subject = field::reference(&asked.subject);
+        bad.must("subject", &asked.subject, subject);
+        bad.must("description", &asked.description, field::text(&asked.description));
+        let claims = claims::check(mem::replace(&mut asked.claims, Ok(Json::new())), "claims", bad);
+        check_metadata("metadata", &asked.metadata, bad);
+        check_reference("created_by", &asked.created_by, bad);
+        check_reference("request_id", &asked.request_id, bad);
+        Self { asked, claims, expire_time: None, has_subject: subject.is_ok() }
+    }
+
+    /// Notes what is bad by the rules of `keyspace`.
+    pub fn within(mut self, keyspace: &Keyspace, now: Timestamp, bad: &mut Violations) -> Self {
+        if self.has_subject {
+            check_subject_type("subject", &self.asked.subject, keyspace, bad);
+        }
+        self.asked.scopes = check_scopes("scopes", mem::take(&mut self.asked.scopes), keyspace, bad);
+        self.expire_time = check_expiration(self.asked.expiration, keyspace, now, bad);
+        self
+    }
+
+    /// The key, if nothing was bad, and the id of the request that asked for it.
+    pub fn key(self, id: KeyId, keyspace: &str, first: PublicPrefix, now: Timestamp) -> (ApiKey, Option<String>) {
+        let Self { asked, claims, expire_time, .. } = self;
         let key = ApiKey {
             description: asked.description,
-            scopes,
+            scopes: asked.scopes,
             claims,
             metadata: asked.metadata,
             created_by: asked.created_by,
             expire_time,
-            ..ApiKey::issued(self.ids.key(now), &keyspace.id, &asked.name, &asked.subject, first, now)
+            ..ApiKey::issued(id, keyspace, &asked.name, &asked.subject, first, now)
         };
-        let request_id = Some(asked.request_id).filter(|id| !id.is_empty());
-        let new = NewKey { key, secret: newest, request_id };
-        self.store.create_key(&new, &self.actor(by, now)).await??;
-        Ok((new.key, secret))
+        (key, Some(asked.request_id).filter(|id| !id.is_empty()))
     }
 }
 

@@ -21,19 +21,31 @@ pub struct Violation {
 }
 
 /// The bad fields of one request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Violations {
     listed: Vec<Violation>,
     size: usize,
+    size_max: usize,
     unlisted: usize,
 }
 
+impl Default for Violations {
+    fn default() -> Self {
+        Self::with_room(LISTED_SIZE_MAX)
+    }
+}
+
 impl Violations {
+    /// Of which about `size_max` bytes are listed: where an answer has many lists in it.
+    pub fn with_room(size_max: usize) -> Self {
+        Self { listed: Vec::new(), size: 0, size_max, unlisted: 0 }
+    }
+
     /// Notes that `field` is bad.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
         let violation = Violation { field: field.into(), description: description.into() };
         self.size += violation.field.len() + violation.description.len();
-        if self.listed.is_empty() || self.size <= LISTED_SIZE_MAX {
+        if self.listed.is_empty() || self.size <= self.size_max {
             self.listed.push(violation);
         } else {
             self.unlisted += 1;

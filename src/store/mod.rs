@@ -5,6 +5,7 @@
 //! [`crate::key`].
 
 mod error;
+mod import;
 mod migration;
 mod postgres;
 mod row;
@@ -18,9 +19,11 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
+use crate::key::imported::Form;
 use crate::key::keyspace::{Keyspace, KeyspacePatch};
 use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, Json, NewSecret, Patch, Revocation};
+use crate::key::token::PublicPrefix;
 use crate::key::verifier::Verifier;
 
 pub use error::{BoxError, ConnectError, StoreError};
@@ -106,6 +109,23 @@ pub trait Store: Send + Sync + 'static {
     /// Stores a new key. Refused: [`Refusal::KeyspaceNotFound`], [`Refusal::RequestIdUsed`].
     async fn create_key(&self, key: &NewKey, by: &Actor) -> Outcome<()>;
 
+    /// Stores keys with secrets that another system made, each answered on its own: the key as it is then, or why it was
+    /// refused ([`Refusal::SecretExists`], [`Refusal::LookupChanged`], [`Refusal::LookupFull`], [`Refusal::FormsFull`],
+    /// [`Refusal::RequestIdUsed`]). Those that are not refused are made together. All are of `keyspace`; refused as a
+    /// whole: [`Refusal::KeyspaceNotFound`].
+    async fn import_keys(
+        &self,
+        keyspace: &str,
+        batch: &[NewImport],
+        by: &Actor,
+    ) -> Outcome<Vec<Result<ApiKey, Refusal>>>;
+
+    /// The secrets under these lookups, of whatever key, in no order.
+    async fn holders(&self, lookups: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError>;
+
+    /// Each form of imported secrets that a keyspace has or once had, with the keyspace's id. A dozen a keyspace at most.
+    async fn import_forms(&self) -> Result<Vec<(String, Form)>, StoreError>;
+
     /// The key of this id.
     async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError>;
 
@@ -175,6 +195,14 @@ pub enum Refusal {
     KeyExpired,
     /// This request_id made this key within [`REQUEST_ID_KEPT`].
     RequestIdUsed(KeyId),
+    /// A key has this secret already: this one, or one of another keyspace, which is not named.
+    SecretExists(Option<KeyId>),
+    /// Under the lookups of this secret are others that nobody has told apart from it yet.
+    LookupChanged,
+    /// Every lookup that this secret could have is taken.
+    LookupFull,
+    /// The keyspace has [`crate::key::imported::PREFIX_LENGTHS_MAX`] lengths of lookup prefixes, and this is another.
+    FormsFull,
 }
 
 /// What is particular to one store: made with it, and the same for every process that uses it.
@@ -208,6 +236,39 @@ pub struct NewKey {
     pub secret: NewSecret,
     /// The caller's id of the request, if it gave one.
     pub request_id: Option<String>,
+}
+
+/// A key to be imported, with its one secret.
+#[derive(Clone, Debug)]
+pub struct NewImport {
+    /// The key. It has no `secrets` yet: the store says what finds its secret.
+    pub key: ApiKey,
+    /// What its secret is checked against.
+    pub verifier: Verifier,
+    /// What may find it; the first that is free does.
+    pub lookups: Vec<PublicPrefix>,
+    /// How it is found; `None`: as an issued secret is.
+    pub form: Option<Form>,
+    /// What may stand under its lookups, for it is known to be of another secret. `None`: whatever does not equal
+    /// `verifier` is.
+    pub others: Option<Vec<Verifier>>,
+    /// The caller's id of the request, if it gave one.
+    pub request_id: Option<String>,
+    /// The id for its audit event.
+    pub event_id: String,
+}
+
+/// A secret that has a lookup.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Holder {
+    /// The lookup.
+    pub public_prefix: PublicPrefix,
+    /// What the secret is checked against.
+    pub verifier: Verifier,
+    /// Its key.
+    pub key_id: KeyId,
+    /// The keyspace of its key.
+    pub keyspace: String,
 }
 
 /// A secret as the hot path needs it.

@@ -6,10 +6,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Event, Found, Installation, StoreError};
+use super::{Event, Found, Holder, Installation, StoreError};
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
+use crate::key::imported::{DigestAlgorithm, Form};
 use crate::key::keyspace::Keyspace;
+use crate::key::phc::{Phc, Scheme};
 use crate::key::record::{ApiKey, Revocation, RevocationReason, SecretInfo};
 use crate::key::secret::Digest;
 use crate::key::token::PublicPrefix;
@@ -158,14 +160,55 @@ impl TryFrom<FoundRow> for Found {
 
     fn try_from(row: FoundRow) -> Result<Self, StoreError> {
         let key = ApiKey::try_from(row.key)?;
-        let bad = || corrupt(key.id.as_str(), "verifier");
-        let verifier = match row.verifier_kind {
-            1 => Verifier::Sha256(Digest::from_bytes(row.verifier.try_into().map_err(|_| bad())?)),
-            2 => Verifier::Argon2id(String::from_utf8(row.verifier).map_err(|_| bad())?),
-            _ => return Err(bad()),
-        };
+        let verifier = verifier(row.verifier_kind, row.verifier, key.id.as_str())?;
         let secret_expire_time = row.secret_expire_time_us.map(Timestamp::from_micros);
         Ok(Self { verifier, secret_expire_time, key, wildcards: row.allow_wildcard_scopes })
+    }
+}
+
+/// A row of `api_key_secret`, with the keyspace of its key.
+#[derive(sqlx::FromRow)]
+pub struct HolderRow {
+    public_prefix: String,
+    verifier_kind: i16,
+    verifier: Vec<u8>,
+    key_id: String,
+    keyspace: String,
+}
+
+impl TryFrom<HolderRow> for Holder {
+    type Error = StoreError;
+
+    fn try_from(row: HolderRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            verifier: verifier(row.verifier_kind, row.verifier, &row.key_id)?,
+            public_prefix: PublicPrefix::from_stored(row.public_prefix),
+            key_id: KeyId::from_text(row.key_id),
+            keyspace: row.keyspace,
+        })
+    }
+}
+
+/// A row of `import_form`.
+#[derive(sqlx::FromRow)]
+pub struct FormRow {
+    keyspace: String,
+    kind: i16,
+    length: i64,
+}
+
+impl TryFrom<FormRow> for (String, Form) {
+    type Error = StoreError;
+
+    fn try_from(row: FormRow) -> Result<Self, StoreError> {
+        let form = match row.kind {
+            1 => Form::Prefix(usize::try_from(row.length).map_err(|_| corrupt(&row.keyspace, "length"))?),
+            2 => Form::Digest(DigestAlgorithm::Sha256),
+            3 => Form::Digest(DigestAlgorithm::Sha384),
+            4 => Form::Digest(DigestAlgorithm::Sha512),
+            _ => return Err(corrupt(&row.keyspace, "kind")),
+        };
+        Ok((row.keyspace, form))
     }
 }
 
@@ -204,11 +247,48 @@ pub fn all<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Result<Vec<T>,
     rows.into_iter().map(T::try_from).collect()
 }
 
+/// The verifier that `verifier_kind` and `verifier` hold, of the key `key_id`.
+pub fn verifier(kind: i16, bytes: Vec<u8>, key_id: &str) -> Result<Verifier, StoreError> {
+    let bad = || corrupt(key_id, "verifier");
+    let text = |bytes| String::from_utf8(bytes).map_err(|_| bad());
+    let phc = |scheme, bytes| Ok(Verifier::Phc(Phc::from_stored(scheme, text(bytes)?)));
+    match kind {
+        1 => Ok(Verifier::Sha256(Digest::from_bytes(bytes.try_into().map_err(|_| bad())?))),
+        2 => Ok(Verifier::Argon2id(text(bytes)?)),
+        3 => Ok(Verifier::Sha384(Digest::from_bytes(bytes.try_into().map_err(|_| bad())?))),
+        4 => Ok(Verifier::Sha512(Digest::from_bytes(bytes.try_into().map_err(|_| bad())?))),
+        5 => phc(Scheme::Argon2, bytes),
+        6 => phc(Scheme::Bcrypt, bytes),
+        7 => phc(Scheme::Scrypt, bytes),
+        _ => Err(bad()),
+    }
+}
+
 /// A verifier as `verifier_kind` and `verifier`.
 pub fn verifier_columns(verifier: &Verifier) -> (i16, &[u8]) {
     match verifier {
         Verifier::Sha256(digest) => (1, digest.as_bytes()),
         Verifier::Argon2id(phc) => (2, phc.as_bytes()),
+        Verifier::Sha384(digest) => (3, digest.as_bytes()),
+        Verifier::Sha512(digest) => (4, digest.as_bytes()),
+        Verifier::Phc(phc) => {
+            let kind = match phc.scheme() {
+                Scheme::Argon2 => 5,
+                Scheme::Bcrypt => 6,
+                Scheme::Scrypt => 7,
+            };
+            (kind, phc.as_str().as_bytes())
+        }
+    }
+}
+
+/// A form as `kind` and `length`.
+pub fn form_columns(form: Form) -> (i16, i64) {
+    match form {
+        Form::Prefix(length) => (1, count(length)),
+        Form::Digest(DigestAlgorithm::Sha256) => (2, 0),
+        Form::Digest(DigestAlgorithm::Sha384) => (3, 0),
+        Form::Digest(DigestAlgorithm::Sha512) => (4, 0),
     }
 }
 

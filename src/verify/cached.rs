@@ -231,7 +231,7 @@ impl Proof {
     fn of(verifier: Verifier, warm: Option<Digest>) -> Self {
         match verifier {
             Verifier::Sha256(digest) => Self::Sha256(digest),
-            verifier @ Verifier::Argon2id(_) => {
+            verifier => {
                 let warm = warm.map_or_else(OnceLock::new, OnceLock::from);
                 Self::Other(Box::new(OtherProof { verifier, warm }))
             }

@@ -5,14 +5,17 @@
 
 pub mod cache;
 mod cached;
+mod imported;
 mod secrets;
 mod slow;
 mod throttle;
 mod uses;
 pub mod verdict;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{hint, iter};
 
 use crate::clock::{Clock, Timestamp};
 use crate::hashing::{Hashing, HashingError};
@@ -29,6 +32,7 @@ use crate::store::{Found, Store, StoreError};
 use cache::Known;
 use cached::Proof;
 pub use cached::{CachedKey, WriteClaims};
+use imported::Forms;
 use secrets::Secrets;
 use slow::SlowSecrets;
 pub use uses::Uses;
@@ -38,6 +42,7 @@ use verdict::Verdict;
 pub struct Verifier {
     secrets: Secrets,
     slow: SlowSecrets,
+    forms: Forms,
     clock: Arc<dyn Clock>,
     uses: Arc<Uses>,
     write_claims: WriteClaims,
@@ -80,10 +85,9 @@ pub struct Inspected {
     pub key: Option<ApiKey>,
 }
 
-/// A presented string, taken apart: what finds the secret, and what proves it.
-#[derive(Clone, Copy)]
-struct Presented<'a> {
-    lookup: &'a str,
+/// One way to read a presented string: what would find its secret, and what would prove it.
+struct Candidate<'a> {
+    lookup: Cow<'a, str>,
     proof: &'a str,
 }
 
@@ -99,7 +103,8 @@ impl Verifier {
         write_claims: WriteClaims,
     ) -> Self {
         let slow = SlowSecrets::new(hashing, clock.clone());
-        Self { secrets: Secrets::new(store, memory_size_max), slow, clock, uses, write_claims }
+        let secrets = Secrets::new(store, memory_size_max);
+        Self { secrets, slow, forms: Forms::default(), clock, uses, write_claims }
     }
 
     /// The verdict on a presented key as far as `reach` goes, and notes that the key was used. The order of the checks
@@ -108,35 +113,35 @@ impl Verifier {
         if let Some(verdict) = self.verify_known(asked, reach) {
             return Ok(verdict);
         }
-        let Some(presented) = parse(asked, reach) else { return Ok(Verdict::Malformed) };
-        let key = match self.secrets.find(presented.lookup, self.reading()).await? {
-            Known::Present(key) => key,
-            Known::Absent => return Ok(unknown(presented)),
-        };
-        let now = self.clock.now();
-        if !is_candidate(&key, asked, reach, now) {
-            return Ok(unknown(presented));
+        let candidates: Vec<_> = self.candidates(asked, reach).collect();
+        let mut costly = Vec::new();
+        for candidate in &candidates {
+            let known = self.secrets.find(&candidate.lookup, self.reading()).await?;
+            match self.check(known, candidate, asked, reach) {
+                Checked::Proven(key) => return Ok(self.judge(key, asked)),
+                Checked::Unproven => {}
+                Checked::Costly(key) => costly.push((candidate, key)),
+            }
         }
-        let proven = match self.proves_at_once(&key, presented, now) {
-            Some(proven) => proven,
-            None => self.slow.proves(presented.lookup, &key, presented.proof).await?,
-        };
-        Ok(if proven { self.judge(key, asked, now) } else { Verdict::NotFound })
+        match self.prove_one(costly).await? {
+            Some(key) => Ok(self.judge(key, asked)),
+            None if candidates.is_empty() => Ok(Verdict::Malformed),
+            None => Ok(Verdict::NotFound),
+        }
     }
 
     /// The same for a key that is known: without waiting for anything. `None`: [`Verifier::verify`] must look it up.
     pub fn verify_known(&self, asked: &Question<'_>, reach: &Reach) -> Option<Verdict> {
-        let Some(presented) = parse(asked, reach) else { return Some(Verdict::Malformed) };
-        let key = match self.secrets.known(presented.lookup)? {
-            Known::Present(key) => key,
-            Known::Absent => return Some(unknown(presented)),
-        };
-        let now = self.clock.now();
-        if !is_candidate(&key, asked, reach, now) {
-            return Some(unknown(presented));
+        let mut verdict = Some(Verdict::Malformed);
+        for candidate in self.candidates(asked, reach) {
+            let known = self.secrets.known(&candidate.lookup).map(|known| self.check(known, &candidate, asked, reach));
+            match known {
+                Some(Checked::Proven(key)) => return Some(self.judge(key, asked)),
+                Some(Checked::Unproven) => verdict = verdict.map(|_| Verdict::NotFound),
+                Some(Checked::Costly(_)) | None => verdict = None,
+            }
         }
-        let proven = self.proves_at_once(&key, presented, now)?;
-        Some(if proven { self.judge(key, asked, now) } else { Verdict::NotFound })
+        verdict
     }
 
     /// The verdict on a caller's credential: a root key, or the text that an operator supplied as the first one.
@@ -165,20 +170,17 @@ impl Verifier {
 
     /// Looks into a key: reads the store itself, and is no use of the key.
     pub async fn inspect(&self, asked: &Question<'_>, reach: &Reach) -> Result<Inspected, VerifyError> {
-        let nothing = |verdict| Ok(Inspected { verdict, key: None });
-        let Some(presented) = parse(asked, reach) else { return nothing(Verdict::Malformed) };
-        let Some((found, key)) = self.read_proven(presented, asked, reach).await? else {
-            return nothing(Verdict::NotFound);
-        };
-        Ok(Inspected { verdict: judge(key, asked, self.clock.now()), key: Some(found.key) })
+        Ok(match self.locate(asked, reach).await? {
+            Ok((found, key)) => Inspected { verdict: judge(key, asked, self.clock.now()), key: Some(found.key) },
+            Err(verdict) => Inspected { verdict, key: None },
+        })
     }
 
     /// The secret that a presented key is, with its key in whatever state, as the store has it; `None` if it proves
     /// none that is live and within `reach`.
     pub async fn identify(&self, key: &str, reach: &Reach) -> Result<Option<Found>, VerifyError> {
         let asked = Question { key, keyspace: "", demand: Demand::default() };
-        let Some(presented) = parse(&asked, reach) else { return Ok(None) };
-        Ok(self.read_proven(presented, &asked, reach).await?.map(|(found, _)| found))
+        Ok(self.locate(&asked, reach).await?.ok().map(|(found, _)| found))
     }
 
     /// How many look-ups the store has had.
@@ -191,42 +193,98 @@ impl Verifier {
         self.secrets.remembered()
     }
 
-    async fn read_proven(
+    /// The secret that a presented key proves, as the store has it, or the verdict on one that proves none.
+    async fn locate(
         &self,
-        presented: Presented<'_>,
         asked: &Question<'_>,
         reach: &Reach,
-    ) -> Result<Option<(Found, Arc<CachedKey>)>, VerifyError> {
-        let Some(found) = self.secrets.read(presented.lookup).await? else {
-            unknown(presented);
-            return Ok(None);
-        };
-        let key = Arc::new(self.reading().cached(presented.lookup, found.clone()));
+    ) -> Result<Result<(Found, Arc<CachedKey>), Verdict>, VerifyError> {
+        let candidates: Vec<_> = self.candidates(asked, reach).collect();
+        let (mut read, mut costly) = (Vec::new(), Vec::new());
+        for candidate in &candidates {
+            let found = self.secrets.read(&candidate.lookup).await?;
+            let known = found.clone().map_or(Known::Absent, |found| {
+                Known::Present(Arc::new(self.reading().cached(&candidate.lookup, found)))
+            });
+            match (self.check(known, candidate, asked, reach), found) {
+                (Checked::Proven(key), Some(found)) => return Ok(Ok((found, key))),
+                (Checked::Costly(key), Some(found)) => {
+                    costly.push((candidate, key));
+                    read.push(found);
+                }
+                _ => {}
+            }
+        }
+        if let Some(key) = self.prove_one(costly).await?
+            && let Some(found) = read.into_iter().find(|found| found.key.id.as_str() == key.id())
+        {
+            return Ok(Ok((found, key)));
+        }
+        Ok(Err(if candidates.is_empty() { Verdict::Malformed } else { Verdict::NotFound }))
+    }
+
+    /// The ways to read what is presented, the likeliest first: as a key string that was issued, then by the forms of
+    /// imported ones. None: it is of no known form.
+    fn candidates<'a>(&'a self, asked: &Question<'a>, reach: &'a Reach) -> impl Iterator<Item = Candidate<'a>> + 'a {
+        let asked = *asked;
+        // Only once the first is known to fail: it takes memory. A string of our own form may have been imported too,
+        // by its digest.
+        let imported = iter::once(()).flat_map(move |()| self.forms.lookups(&asked, reach));
+        let imported =
+            imported.map(move |lookup| Candidate { lookup: Cow::Owned(lookup.into_text()), proof: asked.key });
+        issued(&asked, reach).into_iter().chain(imported)
+    }
+
+    /// Checks what is presented against what was found.
+    fn check(
+        &self,
+        known: Known<Arc<CachedKey>>,
+        candidate: &Candidate<'_>,
+        asked: &Question<'_>,
+        reach: &Reach,
+    ) -> Checked {
         let now = self.clock.now();
-        if !is_candidate(&key, asked, reach, now) {
-            unknown(presented);
-            return Ok(None);
-        }
-        let proven = match self.proves_at_once(&key, presented, now) {
-            Some(proven) => proven,
-            None => self.slow.proves(presented.lookup, &key, presented.proof).await?,
+        let key = match known {
+            // Nobody shall make us hash for a key that he cannot reach anyway.
+            Known::Present(key) if key.is_live(now) && admits(asked, reach, key.keyspace()) => key,
+            _ => {
+                // The same work as for a wrong secret, so that time tells nobody which lookups exist. Not so for slow
+                // secrets that were not seen yet: their lookups, which are public, can be told from unknown ones.
+                hint::black_box(verifier::sha256(candidate.proof) == Digest::from_bytes([0; 32]));
+                return Checked::Unproven;
+            }
         };
-        Ok(proven.then_some((found, key)))
-    }
-
-    /// Whether `presented` proves the secret; `None`: only Argon2id can tell.
-    fn proves_at_once(&self, key: &CachedKey, presented: Presented<'_>, now: Timestamp) -> Option<bool> {
-        match &key.proof {
-            Proof::Sha256(digest) => Some(verifier::sha256(presented.proof) == *digest),
-            Proof::Other(other) => self.slow.proves_at_once(presented.lookup, other, presented.proof).or_else(|| {
-                // Every stranger's rubbish is looked up here. Once the key has ended it is worth no hashing.
-                let worthless = presented.lookup == token::FREE_TEXT_LOOKUP && key.state(now) != State::Active;
-                worthless.then_some(false)
-            }),
+        let proven = match &key.proof {
+            Proof::Sha256(digest) => Some(verifier::sha256(candidate.proof) == *digest),
+            Proof::Other(other) => self.slow.proves_at_once(&candidate.lookup, other, candidate.proof),
+        };
+        match proven {
+            Some(true) => Checked::Proven(key),
+            Some(false) => Checked::Unproven,
+            // Every stranger's rubbish is looked up here. Once the key has ended it is worth no hashing.
+            None if candidate.lookup == token::FREE_TEXT_LOOKUP && key.state(now) != State::Active => Checked::Unproven,
+            None => Checked::Costly(key),
         }
     }
 
-    fn judge(&self, key: Arc<CachedKey>, asked: &Question<'_>, now: Timestamp) -> Verdict {
+    /// The first of the keys whose secret is proven. What cannot be told of one matters only if no other is.
+    async fn prove_one(
+        &self,
+        costly: Vec<(&Candidate<'_>, Arc<CachedKey>)>,
+    ) -> Result<Option<Arc<CachedKey>>, VerifyError> {
+        let mut untold = None;
+        for (candidate, key) in costly {
+            match self.slow.proves(&candidate.lookup, &key, candidate.proof).await {
+                Ok(true) => return Ok(Some(key)),
+                Ok(false) => {}
+                Err(error) => untold = Some(error),
+            }
+        }
+        untold.map_or(Ok(None), Err)
+    }
+
+    fn judge(&self, key: Arc<CachedKey>, asked: &Question<'_>) -> Verdict {
+        let now = self.clock.now();
         let verdict = judge(key, asked, now);
         if let Verdict::Valid(key) = &verdict
             && key.is_use_news(now)
@@ -250,13 +308,23 @@ fn root(credential: &str) -> Question<'_> {
     Question { key: credential, keyspace: SYSTEM, demand: Demand::default() }
 }
 
-/// What finds and what proves the secret of a presented string; `None`: it is of no known form. Where root keys are
-/// asked about, that may be free text that an operator chose.
-fn parse<'a>(asked: &Question<'a>, reach: &Reach) -> Option<Presented<'a>> {
+/// What was found, checked against what is presented.
+enum Checked {
+    /// It is this key's secret.
+    Proven(Arc<CachedKey>),
+    /// It is no secret that is live and within reach.
+    Unproven,
+    /// Only hashing can tell whether it is this key's.
+    Costly(Arc<CachedKey>),
+}
+
+/// What is presented as an issued key string. Where root keys are asked about, that may be free text that an operator
+/// chose.
+fn issued<'a>(asked: &Question<'a>, reach: &Reach) -> Option<Candidate<'a>> {
     match Token::parse(asked.key) {
-        Ok(token) => Some(Presented { lookup: token.public_prefix, proof: token.secret }),
+        Ok(token) => Some(Candidate { lookup: Cow::Borrowed(token.public_prefix), proof: token.secret }),
         Err(_) if admits(asked, reach, SYSTEM) && field::root_key_text(asked.key).is_ok() => {
-            Some(Presented { lookup: token::FREE_TEXT_LOOKUP, proof: asked.key })
+            Some(Candidate { lookup: Cow::Borrowed(token::FREE_TEXT_LOOKUP), proof: asked.key })
         }
         Err(_) => None,
     }
@@ -265,18 +333,6 @@ fn parse<'a>(asked: &Question<'a>, reach: &Reach) -> Option<Presented<'a>> {
 /// Whether a key of `keyspace` can answer the question.
 fn admits(asked: &Question<'_>, reach: &Reach, keyspace: &str) -> bool {
     (asked.keyspace.is_empty() || asked.keyspace == keyspace) && reach.includes(keyspace)
-}
-
-/// Whether the secret is looked at at all: nobody shall make us hash for a key that he cannot reach anyway.
-fn is_candidate(key: &CachedKey, asked: &Question<'_>, reach: &Reach, now: Timestamp) -> bool {
-    key.is_live(now) && admits(asked, reach, key.keyspace())
-}
-
-/// NOT_FOUND, after the same work as for a wrong secret, so that time tells nobody which lookups exist. Not so for
-/// Argon2id secrets that were not seen yet: their lookups, which are public, can be told from unknown ones.
-fn unknown(presented: Presented<'_>) -> Verdict {
-    std::hint::black_box(verifier::sha256(presented.proof) == Digest::from_bytes([0; 32]));
-    Verdict::NotFound
 }
 
 /// The verdict on a key whose secret is proven.

@@ -117,6 +117,11 @@ impl Secrets {
         self.shared.store.find_secret(lookup).await.map_err(|error| VerifyError::Store(Arc::new(error)))
     }
 
+    /// Where they are kept.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
     /// How many look-ups the store has had.
     pub fn lookups(&self) -> u64 {
         self.shared.lookups.load(Ordering::Relaxed)

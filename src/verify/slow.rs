@@ -1,4 +1,4 @@
-//! Secrets that are checked by Argon2id. Once one proved right, a keyed digest, held in memory only, decides both ways,
+//! Secrets that are checked by Argon2id or the like. Once one proved right, a keyed digest, held in memory only, decides both ways,
 //! so that neither a right nor a wrong secret costs another run.
 
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use super::throttle::Throttle;
 use crate::clock::Clock;
 use crate::hashing::{Hashing, HashingError};
 use crate::key::secret::{Digest, Secret};
-use crate::key::verifier::Verifier;
+use crate::key::verifier::{Check, Verifier};
 
 /// Most lookups about which something is remembered, at some 200 bytes each: 20 MB.
 const REMEMBERED_MAX: usize = 100_000;
@@ -54,12 +54,15 @@ impl SlowSecrets {
 
     /// Whether `proof` is the secret; `None`: it must be hashed to tell.
     pub(super) fn proves_at_once(&self, lookup: &str, other: &OtherProof, proof: &str) -> Option<bool> {
+        if let Check::Decided(proven) = other.verifier.check(proof) {
+            return Some(proven);
+        }
         other.warm.get().map(|right| self.0.digest([lookup, proof]) == *right)
     }
 
     /// The digest of the right secret, if it was presented before and `verifier` is still what it was.
     pub(super) fn right(&self, lookup: &str, verifier: &Verifier) -> Option<Digest> {
-        let Verifier::Argon2id(phc) = verifier else { return None };
+        let phc = verifier.phc()?;
         let remembered = self.0.remembered.read().unwrap_or_else(PoisonError::into_inner);
         let (stored, secret) = remembered.get(lookup)?.right?;
         (stored == self.0.digest([lookup, phc])).then_some(secret)
@@ -71,7 +74,7 @@ impl SlowSecrets {
     /// If it cannot be found out now.
     pub(super) async fn proves(&self, lookup: &str, key: &Arc<CachedKey>, proof: &str) -> Result<bool, VerifyError> {
         let Proof::Other(other) = &key.proof else { return Ok(false) };
-        let Verifier::Argon2id(phc) = &other.verifier else { return Ok(false) };
+        let Some(phc) = other.verifier.phc() else { return Ok(false) };
         let secret = self.0.digest([lookup, proof]);
         if let Some(right) = other.warm.get() {
             return Ok(secret == *right);

@@ -15,6 +15,7 @@ use prost_reflect::DescriptorPool;
 const README: &str = include_str!("../../README.md");
 const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
 const ERRORS: &str = include_str!("../../docs/errors.md");
+const IMPORTS: &str = include_str!("../../docs/imports.md");
 
 /// The address that the examples call.
 pub const ADDR: &str = "127.0.0.1:50051";
@@ -135,7 +136,7 @@ fn every_default_is_told() {
 #[test]
 fn every_command_that_is_shown_is_one() {
     let mut seen = BTreeSet::new();
-    for document in [README, CONFIGURATION, include_str!("../../deploy/README.md")] {
+    for document in [README, CONFIGURATION, IMPORTS, include_str!("../../deploy/README.md")] {
         for line in blocks(document, "sh").concat().replace("\\\n", " ").lines() {
             let Some(line) = line.trim().strip_prefix("portcullis ") else { continue };
             let (line, _) = line.split_once(" < ").unwrap_or((line, ""));
@@ -168,9 +169,15 @@ fn words(line: &str) -> Vec<String> {
 #[test]
 fn every_link_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for document in
-        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "deploy/README.md", "docs/configuration.md", "docs/errors.md"]
-    {
+    for document in [
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "deploy/README.md",
+        "docs/configuration.md",
+        "docs/errors.md",
+        "docs/imports.md",
+    ] {
         let path = root.join(document);
         let text = fs::read_to_string(&path).expect(document);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

@@ -100,7 +100,7 @@ async fn add(conn: &mut PgConnection, new: &NewKey, by: &Actor) -> Result<(), St
 }
 
 /// Takes `request_id` for `key`, and clears some that are forgotten away.
-async fn claim(conn: &mut PgConnection, request_id: &str, key: &ApiKey, now: Timestamp) -> Result<(), Stop> {
+pub async fn claim(conn: &mut PgConnection, request_id: &str, key: &ApiKey, now: Timestamp) -> Result<(), Stop> {
     let forgotten = now.saturating_sub(REQUEST_ID_KEPT).as_micros();
     let claimed = sqlx::query(
         "INSERT INTO request_id (keyspace, request_id, key_id, create_time_us) VALUES ($1, $2, $3, $4)
@@ -129,7 +129,8 @@ async fn claim(conn: &mut PgConnection, request_id: &str, key: &ApiKey, now: Tim
     Ok(())
 }
 
-async fn insert(conn: &mut PgConnection, key: &ApiKey) -> Result<(), Stop> {
+/// Writes a new key, its secrets apart.
+pub async fn insert(conn: &mut PgConnection, key: &ApiKey) -> Result<(), Stop> {
     let revocation = key.revocation.as_ref();
     sqlx::query(
         "INSERT INTO api_key (id, keyspace, name, name_folded, description, subject, scopes, claims, metadata, enabled,
@@ -191,7 +192,7 @@ async fn save(conn: &mut PgConnection, key: &ApiKey) -> Result<(), StoreError> {
 }
 
 /// Stores `secret` as the newest of `key`, whose `secrets` begin with it.
-async fn insert_secret(conn: &mut PgConnection, key: &ApiKey, secret: &NewSecret) -> Result<(), StoreError> {
+pub async fn insert_secret(conn: &mut PgConnection, key: &ApiKey, secret: &NewSecret) -> Result<(), StoreError> {
     let info = key.secrets.first().filter(|info| info.public_prefix == secret.public_prefix);
     let info = info.ok_or_else(|| StoreError::fault("the secret is not the key's newest"))?;
     let (kind, verifier) = verifier_columns(&secret.verifier);
@@ -320,7 +321,8 @@ pub async fn record_uses(pool: &PgPool, uses: &[(KeyId, Timestamp)]) -> Result<(
     Ok(tx.commit().await?)
 }
 
-async fn record(
+/// Writes the event of what was done to a key.
+pub async fn record(
     conn: &mut PgConnection,
     by: &Actor,
     action: &'static str,

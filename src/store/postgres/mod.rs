@@ -4,6 +4,7 @@
 //! SQL that servers of PostgreSQL's language in general understand: no advisory locks, no transaction ids.
 
 mod events;
+mod imports;
 mod keys;
 mod keyspaces;
 mod open;
@@ -19,14 +20,16 @@ use sqlx::{PgPool, PgTransaction};
 use super::error::{Stop, one_row, outcome, unrefused};
 use super::row::InstallationRow;
 use super::{
-    Actor, ConnectError, Event, EventQuery, Found, Installation, KeyPage, KeyQuery, Listener, NewKey, Outcome, Refusal,
-    Schema, Store, StoreError,
+    Actor, ConnectError, Event, EventQuery, Found, Holder, Installation, KeyPage, KeyQuery, Listener, NewImport,
+    NewKey, Outcome, Refusal, Schema, Store, StoreError,
 };
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
+use crate::key::imported::Form;
 use crate::key::keyspace::{Keyspace, KeyspacePatch};
 use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, NewSecret, Patch, Revocation};
+use crate::key::token::PublicPrefix;
 
 pub use self::open::migrate;
 
@@ -155,6 +158,23 @@ impl Store for Postgres {
 
     async fn create_key(&self, key: &NewKey, by: &Actor) -> Outcome<()> {
         self.change(keys::create(&self.pool, key, by)).await
+    }
+
+    async fn import_keys(
+        &self,
+        keyspace: &str,
+        batch: &[NewImport],
+        by: &Actor,
+    ) -> Outcome<Vec<Result<ApiKey, Refusal>>> {
+        self.change(imports::import(&self.pool, keyspace, batch, by)).await
+    }
+
+    async fn holders(&self, lookups: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {
+        in_time(imports::holders(&self.pool, lookups)).await
+    }
+
+    async fn import_forms(&self) -> Result<Vec<(String, Form)>, StoreError> {
+        in_time(imports::forms(&self.pool)).await
     }
 
     async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {

@@ -68,11 +68,7 @@ async fn note_root_key(conn: &mut SqliteConnection) -> Result<bool, StoreError> 
 /// See [`crate::store::Store::create_key`].
 pub async fn create(conn: &mut SqliteConnection, new: &NewKey, by: &Actor) -> Result<(), Stop> {
     let NewKey { key, secret, request_id } = new;
-    // SQLite does not name the constraint that a statement violates; one writer need not let it come to that.
-    let exists = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM keyspace WHERE id = $1)").bind(&key.keyspace);
-    if !exists.fetch_one(&mut *conn).await? {
-        return Err(Refusal::KeyspaceNotFound.into());
-    }
+    check_keyspace(conn, &key.keyspace).await?;
     if let Some(request_id) = request_id {
         claim(conn, request_id, key, by.at).await?;
     }
@@ -85,8 +81,15 @@ pub async fn create(conn: &mut SqliteConnection, new: &NewKey, by: &Actor) -> Re
     record(conn, by, "CreateApiKey", key, &key.audited()).await
 }
 
+/// Refuses what is about a keyspace that is not there. SQLite does not name the constraint that a statement violates; one
+/// writer need not let it come to that.
+pub async fn check_keyspace(conn: &mut SqliteConnection, id: &str) -> Result<(), Stop> {
+    let exists = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM keyspace WHERE id = $1)").bind(id);
+    if exists.fetch_one(conn).await? { Ok(()) } else { Err(Refusal::KeyspaceNotFound.into()) }
+}
+
 /// Takes `request_id` for `key`, and clears some that are forgotten away.
-async fn claim(conn: &mut SqliteConnection, request_id: &str, key: &ApiKey, now: Timestamp) -> Result<(), Stop> {
+pub async fn claim(conn: &mut SqliteConnection, request_id: &str, key: &ApiKey, now: Timestamp) -> Result<(), Stop> {
     let forgotten = now.saturating_sub(REQUEST_ID_KEPT).as_micros();
     let claimed = sqlx::query(
         "INSERT INTO request_id (keyspace, request_id, key_id, create_time_us) VALUES ($1, $2, $3, $4)
@@ -114,7 +117,8 @@ async fn claim(conn: &mut SqliteConnection, request_id: &str, key: &ApiKey, now:
     Ok(())
 }
 
-async fn insert(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(), StoreError> {
+/// Writes a new key, its secrets apart.
+pub async fn insert(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(), StoreError> {
     let revocation = key.revocation.as_ref();
     sqlx::query(
         "INSERT INTO api_key (id, keyspace, name, name_folded, description, subject, scopes, claims, metadata, enabled,
@@ -174,7 +178,8 @@ async fn save(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(), StoreErro
     one_row(saved.rows_affected())
 }
 
-async fn insert_labels(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(), StoreError> {
+/// Writes the labels of a new key once more.
+pub async fn insert_labels(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(), StoreError> {
     if key.metadata.is_empty() {
         return Ok(());
     }
@@ -187,7 +192,7 @@ async fn insert_labels(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(), 
 }
 
 /// Stores `secret` as the newest of `key`, whose `secrets` begin with it.
-async fn insert_secret(conn: &mut SqliteConnection, key: &ApiKey, secret: &NewSecret) -> Result<(), StoreError> {
+pub async fn insert_secret(conn: &mut SqliteConnection, key: &ApiKey, secret: &NewSecret) -> Result<(), StoreError> {
     let info = key.secrets.first().filter(|info| info.public_prefix == secret.public_prefix);
     let info = info.ok_or_else(|| StoreError::fault("the secret is not the key's newest"))?;
     let (kind, verifier) = verifier_columns(&secret.verifier);
@@ -308,7 +313,8 @@ pub async fn record_uses(conn: &mut SqliteConnection, uses: &[(KeyId, Timestamp)
     Ok(())
 }
 
-async fn record(
+/// Writes the event of what was done to a key.
+pub async fn record(
     conn: &mut SqliteConnection,
     by: &Actor,
     action: &'static str,

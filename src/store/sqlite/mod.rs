@@ -5,6 +5,7 @@
 
 mod changes;
 mod events;
+mod imports;
 mod keys;
 mod keyspaces;
 mod lock;
@@ -23,14 +24,16 @@ use self::writer::{Doing, Writer};
 use super::error::{Stop, one_row, unrefused};
 use super::row::InstallationRow;
 use super::{
-    Actor, ConnectError, Event, EventQuery, Found, Installation, KeyPage, KeyQuery, Listener, NewKey, Outcome, Schema,
-    Store, StoreError,
+    Actor, ConnectError, Event, EventQuery, Found, Holder, Installation, KeyPage, KeyQuery, Listener, NewImport,
+    NewKey, Outcome, Refusal, Schema, Store, StoreError,
 };
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
+use crate::key::imported::Form;
 use crate::key::keyspace::{Keyspace, KeyspacePatch};
 use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, NewSecret, Patch, Revocation};
+use crate::key::token::PublicPrefix;
 
 pub use self::open::migrate;
 
@@ -147,6 +150,24 @@ impl Store for Sqlite {
     async fn create_key(&self, key: &NewKey, by: &Actor) -> Outcome<()> {
         let (key, by) = (key.clone(), by.clone());
         self.write(move |conn| Box::pin(async move { keys::create(conn, &key, &by).await })).await
+    }
+
+    async fn import_keys(
+        &self,
+        keyspace: &str,
+        batch: &[NewImport],
+        by: &Actor,
+    ) -> Outcome<Vec<Result<ApiKey, Refusal>>> {
+        let (keyspace, batch, by) = (keyspace.to_owned(), batch.to_owned(), by.clone());
+        self.write(move |conn| Box::pin(async move { imports::import(conn, &keyspace, &batch, &by).await })).await
+    }
+
+    async fn holders(&self, lookups: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {
+        imports::holders(&self.listers, lookups).await
+    }
+
+    async fn import_forms(&self) -> Result<Vec<(String, Form)>, StoreError> {
+        imports::forms(&self.readers).await
     }
 
     async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {

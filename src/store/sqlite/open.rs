@@ -179,7 +179,7 @@ mod tests {
         let second = open(&url, Schema::Migrate).await.err().unwrap().to_string();
         assert!(second.contains(&format!("process {}", std::process::id())), "{second}");
 
-        let newer = "UPDATE _sqlx_migrations SET version = 99";
+        let newer = "UPDATE _sqlx_migrations SET version = 99 WHERE version = 1";
         sqlx::query(newer).execute(&mut first.conn).await.unwrap();
         drop(first);
         let newer = open(&url, Schema::Migrate).await.err().unwrap();

@@ -2,6 +2,7 @@
 
 mod audit;
 mod connection;
+mod import;
 mod keys;
 mod keyspaces;
 mod output;

@@ -4,6 +4,7 @@ use crate::support::backend::Backend;
 
 mod callers;
 mod errors;
+mod imports;
 mod keys;
 mod keyspaces;
 mod listing;

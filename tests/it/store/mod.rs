@@ -7,6 +7,7 @@ mod bootstrap;
 mod concurrency;
 mod events;
 mod filters;
+mod imports;
 mod keys;
 mod keyspaces;
 mod listing;
@@ -155,6 +156,18 @@ for_both! {
         a_request_id_outlives_its_key
         a_request_id_outlives_a_restart
         of_many_requests_with_one_id_one_is_served;
+    imports:
+        every_material_comes_back_as_given
+        a_store_without_imports_has_no_forms
+        a_secret_is_imported_once
+        a_secret_of_another_keyspace_is_not_named
+        a_bucket_takes_four_that_are_told_apart
+        a_keyspace_has_eight_lengths_of_prefixes
+        an_import_needs_a_keyspace
+        an_import_keeps_to_request_ids
+        an_imported_secret_lives_on_through_an_overlap
+        imports_from_all_sides_make_each_key_once
+        a_batch_of_a_thousand_is_made;
     keyspaces:
         default_and_system_are_there_at_first
         a_new_keyspace_comes_back_as_given

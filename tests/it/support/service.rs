@@ -49,7 +49,7 @@ pub async fn in_time<T>(what: &str, awaited: impl Future<Output = T>) -> T {
 /// A running service.
 pub struct Service {
     /// Its store lives as long as it does.
-    _fixture: Fixture,
+    fixture: Fixture,
     /// Where it listens.
     pub addr: SocketAddr,
     pub channel: Channel,
@@ -83,7 +83,7 @@ impl Service {
         let root_key = match server.bootstrap() {
             Bootstrap::Made(secret) => secret.expose().to_owned(),
             Bootstrap::Supplied => supplied.expect("it was supplied"),
-            Bootstrap::Done => panic!("the store was empty"),
+            Bootstrap::Done => supplied.expect("the root key of a store that is not new"),
         };
         let addr = server.addr();
         let (stop, stopped) = oneshot::channel();
@@ -94,13 +94,24 @@ impl Service {
         }));
         let channel =
             Endpoint::from_shared(format!("http://{addr}")).expect("an address").connect().await.expect("it listens");
-        Self { _fixture: fixture, addr, channel, root_key, stop: Some(stop), running: Some(running) }
+        Self { fixture, addr, channel, root_key, stop: Some(stop), running: Some(running) }
+    }
+
+    /// Over a store that may have been served before, with the root key that it had then.
+    pub async fn start_over(fixture: Fixture, root_key: Option<String>) -> Self {
+        Self::start_on(fixture, Arc::new(SystemClock), root_key).await
     }
 
     /// Ends the service in order.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
+        self.stop_and_keep().await;
+    }
+
+    /// The same, and leaves its store.
+    pub async fn stop_and_keep(mut self) -> Fixture {
         self.stop.take().map(|stop| stop.send(()));
         self.running.take().expect("it runs").await.expect("no panic").expect("a quiet end");
+        self.fixture
     }
 
     /// A caller with the first root key.

@@ -1,0 +1,101 @@
+//! What an import came to: refusals as they come, and the sum of it all.
+
+use std::io::{self, Write as _};
+
+use serde_json::{Value, json};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::progress::Progress;
+use crate::cli::exit::{Error, Exit, upper_snake};
+use crate::cli::output::{Format, Out, write_stdout};
+use crate::grpc::pb::{ApiKey, ErrorReason};
+
+/// Most refusals that the JSON lists, at some 200 bytes each.
+const LISTED_MAX: usize = 10_000;
+
+/// Counts and tells.
+pub struct Report {
+    out: Out,
+    progress: Progress,
+    imported: u64,
+    already_there: u64,
+    refused: u64,
+    listed: Vec<Value>,
+}
+
+impl Report {
+    /// Nothing is done yet.
+    pub fn new(out: Out, progress: Progress) -> Self {
+        Self { out, progress, imported: 0, already_there: 0, refused: 0, listed: Vec::new() }
+    }
+
+    /// A key was made.
+    pub fn imported(&mut self, key: &ApiKey) -> Result<(), Error> {
+        self.imported += 1;
+        if self.out.quiet {
+            write_stdout(&format!("{}\n", key.id))
+                .map_err(|error| Error::Failed(format!("cannot write to stdout: {error}")))?;
+        }
+        Ok(())
+    }
+
+    /// The server made none.
+    pub fn answered(&mut self, line: u64, status: Status) {
+        let details = status.get_error_details();
+        let info = details.error_info();
+        let names_key = info.is_some_and(|info| info.metadata.contains_key("key_id"));
+        if status.code() == Code::AlreadyExists && names_key {
+            self.already_there += 1;
+            return;
+        }
+        let prefix = |reason: &str| reason.trim_start_matches("ERROR_REASON_").to_owned();
+        let reason = info.map(|info| prefix(&info.reason)).unwrap_or_default();
+        // Others may be mended in the file; this one only needs another run.
+        let again = reason == prefix(ErrorReason::LookupContended.as_str_name());
+        let hint = if again { " (run the same again)" } else { "" };
+        let (code, message) = (upper_snake(status.code()), status.message().to_owned());
+        self.refuse(line, &format!("{}{hint}", Error::Status(status)), &code, &reason, &message);
+    }
+
+    /// The line is no entry.
+    pub fn unreadable(&mut self, line: u64, why: &str) {
+        self.refuse(line, why, "", "", why);
+    }
+
+    fn refuse(&mut self, line: u64, text: &str, code: &str, reason: &str, message: &str) {
+        self.refused += 1;
+        if self.out.format == Format::Json {
+            if self.listed.len() < LISTED_MAX {
+                self.listed.push(json!({ "line": line, "code": code, "reason": reason, "message": message }));
+            }
+            return;
+        }
+        Progress::clear();
+        // Nobody is left to tell if this fails.
+        let _ = writeln!(io::stderr(), "line {line}: {text}");
+    }
+
+    /// Shows how far it is.
+    pub fn batch_done(&self) {
+        self.progress.show(self.imported + self.already_there + self.refused);
+    }
+
+    /// Tells the sum.
+    pub fn end(self) -> Result<Exit, Error> {
+        Progress::clear();
+        let Self { imported, already_there, refused, listed, .. } = self;
+        let text = match self.out.format {
+            _ if self.out.quiet => String::new(),
+            Format::Table => format!("{imported} imported, {already_there} already there, {refused} refused\n"),
+            Format::Json => {
+                let sum = json!({
+                    "imported": imported, "alreadyThere": already_there, "refused": refused, "refusals": listed,
+                });
+                format!("{sum:#}\n")
+            }
+        };
+        write_stdout(&text).map_err(|error| Error::Failed(format!("cannot write to stdout: {error}")))?;
+        Ok(if refused == 0 { Exit::Done } else { Exit::Denied })
+    }
+}

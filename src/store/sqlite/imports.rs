@@ -1,0 +1,79 @@
+//! SQL of imports.
+
+use sqlx::{SqliteConnection, SqliteExecutor};
+
+use super::keys;
+use crate::key::imported::Form;
+use crate::key::record::{ApiKey, NewSecret, SecretInfo};
+use crate::key::token::PublicPrefix;
+use crate::store::error::Stop;
+use crate::store::import::{Register, lookups};
+use crate::store::row::{FormRow, HolderRow, all, form_columns, to_json};
+use crate::store::{Actor, Holder, NewImport, Refusal, StoreError};
+
+/// See [`crate::store::Store::holders`].
+pub async fn holders(conn: impl SqliteExecutor<'_>, of: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {
+    let names: Vec<&str> = of.iter().map(PublicPrefix::as_str).collect();
+    let query = sqlx::query_as(
+        "SELECT s.public_prefix, s.verifier_kind, s.verifier, s.key_id, k.keyspace
+         FROM json_each($1) wanted JOIN api_key_secret s ON s.public_prefix = wanted.value
+         JOIN api_key k ON k.id = s.key_id",
+    );
+    all::<HolderRow, _>(query.bind(to_json(&names)?).fetch_all(conn).await?)
+}
+
+/// See [`crate::store::Store::import_forms`].
+pub async fn forms(conn: impl SqliteExecutor<'_>) -> Result<Vec<(String, Form)>, StoreError> {
+    let query = sqlx::query_as("SELECT keyspace, kind, length FROM import_form ORDER BY keyspace, kind, length");
+    all::<FormRow, _>(query.fetch_all(conn).await?)
+}
+
+/// See [`crate::store::Store::import_keys`].
+pub async fn import(
+    conn: &mut SqliteConnection,
+    keyspace: &str,
+    batch: &[NewImport],
+    by: &Actor,
+) -> Result<Vec<Result<ApiKey, Refusal>>, Stop> {
+    keys::check_keyspace(conn, keyspace).await?;
+    let holders = holders(&mut *conn, &lookups(batch)).await?;
+    let query = sqlx::query_as("SELECT keyspace, kind, length FROM import_form WHERE keyspace = $1").bind(keyspace);
+    let forms: Vec<(String, Form)> = all::<FormRow, _>(query.fetch_all(&mut *conn).await?)?;
+    let mut register = Register::new(holders, forms.into_iter().map(|(_, form)| form).collect());
+    let mut results = Vec::with_capacity(batch.len());
+    for new in batch {
+        results.push(match import_one(conn, new, &mut register, by).await {
+            Ok(key) => Ok(key),
+            Err(Stop::Refused(refusal)) => Err(refusal),
+            Err(failed) => return Err(failed),
+        });
+    }
+    Ok(results)
+}
+
+/// Nothing is written if it is refused, so that the others of the batch go on.
+async fn import_one(
+    conn: &mut SqliteConnection,
+    new: &NewImport,
+    register: &mut Register,
+    by: &Actor,
+) -> Result<ApiKey, Stop> {
+    let lookup = register.admit(new)?;
+    let mut key = new.key.clone();
+    key.secrets = vec![SecretInfo { public_prefix: lookup.clone(), create_time: key.create_time, expire_time: None }];
+    if let Some(request_id) = &new.request_id {
+        keys::claim(conn, request_id, &key, by.at).await?;
+    }
+    keys::insert(conn, &key).await?;
+    keys::insert_labels(conn, &key).await?;
+    let secret = NewSecret { public_prefix: lookup.clone(), verifier: new.verifier.clone() };
+    keys::insert_secret(conn, &key, &secret).await?;
+    if let Some(form) = register.note(new, &lookup) {
+        let (kind, length) = form_columns(form);
+        let add = sqlx::query("INSERT INTO import_form (keyspace, kind, length) VALUES ($1, $2, $3)");
+        add.bind(&key.keyspace).bind(kind).bind(length).execute(&mut *conn).await?;
+    }
+    let by = Actor { event_id: new.event_id.clone(), ..by.clone() };
+    keys::record(conn, &by, "ImportApiKeys", &key, &key.audited()).await?;
+    Ok(key)
+}
