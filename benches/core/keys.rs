@@ -28,6 +28,11 @@ impl Keys {
         (0..count).map(move |at| key(mixed(at) % live))
     }
 
+    /// Every live key.
+    pub fn all_live(&self) -> impl Iterator<Item = String> + use<> {
+        (0..self.live).map(key)
+    }
+
     /// A revoked key.
     pub fn revoked(&self, at: u64) -> String {
         key(REVOKED_FROM + at % self.revoked)

@@ -26,6 +26,10 @@ const ASKED_MAX: u64 = 1 << 20;
 /// Those that are not valid are few: their cost does not depend on how many there are.
 const REFUSED: u64 = 1 << 12;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     yardsticks(&mut criterion);
@@ -34,6 +38,13 @@ fn main() {
         verify(&mut criterion, size);
     }
     criterion.final_summary();
+}
+
+/// How many bytes of memory this process has.
+fn resident_size() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
 }
 
 fn yardsticks(criterion: &mut Criterion) {
@@ -55,7 +66,11 @@ fn verify(criterion: &mut Criterion, size: u64) {
         ("malformed", refused(&keys::mistyped), Answer::Malformed),
         ("revoked", refused(&|at| keys.revoked(at)), Answer::Revoked),
     ];
+    let before = resident_size();
     let subject = Subject::new(keys);
+    subject.know(keys.all_live());
+    println!("{size} keys take {} bytes each", (resident_size() - before) / size);
+    subject.know(cases.iter().flat_map(|(_, keys, _)| keys.iter().cloned()));
     // Every key is known from here on, as it is in a process that has been up for a while.
     for number in 0..size {
         assert_eq!(subject.verify(&keys::key(number)), Answer::Valid);

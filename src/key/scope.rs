@@ -49,7 +49,7 @@ impl Demand<'_> {
         if !self.any_of.is_empty() && !self.any_of.iter().any(has) {
             missing.extend(self.any_of.iter().map(ToString::to_string));
         }
-        fold(missing)
+        if missing.is_empty() { missing } else { fold(missing) }
     }
 }
 

@@ -49,7 +49,14 @@ impl<const N: usize> Digest<N> {
 
 impl<const N: usize> PartialEq for Digest<N> {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        // Word by word: byte by byte it takes as long as making the digest did.
+        let (ours, our_rest) = self.0.as_chunks::<8>();
+        let (theirs, their_rest) = other.0.as_chunks::<8>();
+        let words = ours.iter().zip(theirs);
+        let same = words.fold(our_rest.ct_eq(their_rest), |same, (our, their)| {
+            same & u64::from_ne_bytes(*our).ct_eq(&u64::from_ne_bytes(*their))
+        });
+        same.into()
     }
 }
 

@@ -72,8 +72,11 @@ impl<'a> Token<'a> {
         if presented.len() > PRESENTED_LEN_MAX {
             return Err(TokenError::TooLong);
         }
-        let (prefix, body) = presented.rsplit_once('_').ok_or(TokenError::Shape)?;
-        if body.len() != BODY_LEN || !body.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        let body_at = presented.len().checked_sub(BODY_LEN).ok_or(TokenError::Shape)?;
+        let (start, body) = presented.split_at_checked(body_at).ok_or(TokenError::Shape)?;
+        let prefix = start.strip_suffix('_').ok_or(TokenError::Shape)?;
+        // All of them, whatever the first says: without an early end this takes a handful of instructions.
+        if !body.bytes().fold(true, |all, b| all & b.is_ascii_alphanumeric()) {
             return Err(TokenError::Shape);
         }
         if !is_prefix(prefix) {
@@ -131,11 +134,20 @@ fn checksum(of: &[u8]) -> [u8; CHECKSUM_LEN] {
 }
 
 fn is_prefix(text: &str) -> bool {
+    // What stands before: a word must not start behind nothing but another underscore.
+    let mut before = b'_';
+    let fits = |b: u8| {
+        let fits = match b {
+            b'_' => before != b'_',
+            b => b.is_ascii_lowercase() || b.is_ascii_digit(),
+        };
+        before = b;
+        fits
+    };
     text.len() <= PREFIX_LEN_MAX
         && text.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
-        && text
-            .split('_')
-            .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
+        && text.bytes().all(fits)
+        && !text.ends_with('_')
 }
 
 /// What the key strings of a keyspace start with: `[a-z][a-z0-9]*(_[a-z0-9]+)*`, at most 24 characters.

@@ -14,8 +14,8 @@ use crate::key::secret::Digest;
 use crate::key::verifier::Verifier;
 use crate::store::Found;
 
-/// Uses of a key are noted this often, and no more: those between would change nothing that is shown.
-const USES_NOTED_EVERY: Duration = Duration::from_secs(1);
+/// How exactly a last use is known. A line that all cores read is not to be written on each use.
+const LAST_USE_EXACT_TO: Duration = Duration::from_millis(100);
 
 /// What the wire makes of claims, once, when a key is cached. May be empty.
 pub type WriteClaims = fn(Json) -> Box<[u8]>;
@@ -24,7 +24,7 @@ pub type WriteClaims = fn(Json) -> Box<[u8]>;
 pub struct CachedKey {
     /// What the secret is checked against.
     pub(super) proof: Proof,
-    /// Lookup, id, keyspace, subject and scopes, each on a line: none of them can have a line end.
+    /// Lookup, id, keyspace and subject, and the scopes, each behind its length.
     text: Box<str>,
     id_at: u16,
     keyspace_at: u16,
@@ -33,7 +33,8 @@ pub struct CachedKey {
     secret_expire_time: Timestamp,
     expire_time: Timestamp,
     extra: Option<Box<Extra>>,
-    use_noted: AtomicI64,
+    last_use: AtomicI64,
+    use_noted: AtomicBool,
     revoked: bool,
     enabled: bool,
     wildcards: bool,
@@ -84,7 +85,7 @@ impl CachedKey {
         let extra = (!claims.is_empty() || rights.is_some()).then(|| Box::new(Extra { claims, rights }));
         Self {
             proof: Proof::of(verifier, warm),
-            text: text.lines.into_boxed_str(),
+            text: text.all.into_boxed_str(),
             id_at: text.id_at,
             keyspace_at: text.keyspace_at,
             subject_at: text.subject_at,
@@ -92,7 +93,8 @@ impl CachedKey {
             secret_expire_time: secret_expire_time.unwrap_or(NEVER),
             expire_time: key.expire_time.unwrap_or(NEVER),
             extra,
-            use_noted: AtomicI64::new(i64::MIN),
+            last_use: AtomicI64::new(i64::MIN),
+            use_noted: AtomicBool::new(false),
             revoked: key.revocation.is_some(),
             enabled: key.enabled,
             wildcards,
@@ -103,27 +105,27 @@ impl CachedKey {
 
     /// What finds the secret.
     pub fn lookup(&self) -> &str {
-        self.line(0, self.id_at)
+        self.part(0, self.id_at)
     }
 
     /// The key's id.
     pub fn id(&self) -> &str {
-        self.line(self.id_at, self.keyspace_at)
+        self.part(self.id_at, self.keyspace_at)
     }
 
     /// The id of its keyspace.
     pub fn keyspace(&self) -> &str {
-        self.line(self.keyspace_at, self.subject_at)
+        self.part(self.keyspace_at, self.subject_at)
     }
 
     /// Whom it acts for.
     pub fn subject(&self) -> &str {
-        self.line(self.subject_at, self.scopes_at)
+        self.part(self.subject_at, self.scopes_at)
     }
 
     /// Its scopes.
     pub fn scopes(&self) -> impl Iterator<Item = &str> + Clone {
-        self.text[usize::from(self.scopes_at)..].split_terminator('\n')
+        Scopes(&self.text[usize::from(self.scopes_at)..])
     }
 
     /// Its claims as the wire has them; empty if there are none.
@@ -170,16 +172,19 @@ impl CachedKey {
         self.extra.as_ref().and_then(|extra| extra.rights.as_ref())
     }
 
-    /// Whether a use at `now` is worth a note: none was noted within the last second.
-    pub(super) fn is_use_news(&self, now: Timestamp) -> bool {
-        let noted = self.use_noted.load(Ordering::Relaxed);
-        let again = Timestamp::from_micros(noted).saturating_add(USES_NOTED_EVERY);
-        // A clock that was set back is news too, or nothing would be noted for as long.
-        let news = now >= again || now < Timestamp::from_micros(noted);
-        if news {
-            self.use_noted.store(now.as_micros(), Ordering::Relaxed);
+    /// Notes a use at `now`. Whether it is the first since [`CachedKey::take_use`].
+    pub(super) fn note_use(&self, now: Timestamp) -> bool {
+        let last = Timestamp::from_micros(self.last_use.load(Ordering::Relaxed));
+        if now >= last.saturating_add(LAST_USE_EXACT_TO) {
+            self.last_use.store(now.as_micros(), Ordering::Relaxed);
         }
-        news
+        !self.use_noted.load(Ordering::Relaxed) && !self.use_noted.swap(true, Ordering::AcqRel)
+    }
+
+    /// When it was last used. The next use is a first one again.
+    pub(super) fn take_use(&self) -> Timestamp {
+        self.use_noted.store(false, Ordering::Release);
+        Timestamp::from_micros(self.last_use.load(Ordering::Relaxed))
     }
 
     /// Whether a change may have come since this was read. What is retired must be looked up again before it counts.
@@ -187,9 +192,31 @@ impl CachedKey {
         self.retired.load(Ordering::Acquire)
     }
 
-    fn line(&self, from: u16, to: u16) -> &str {
-        &self.text[usize::from(from)..usize::from(to) - 1]
+    fn part(&self, from: u16, to: u16) -> &str {
+        &self.text[usize::from(from)..usize::from(to)]
     }
+}
+
+/// Scopes, each behind a character that says how long it is: none is longer than a character of ASCII can say, and
+/// looking for an end would take longer than looking at the scope.
+#[derive(Clone)]
+struct Scopes<'a>(&'a str);
+
+impl<'a> Iterator for Scopes<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let length = usize::from(*self.0.as_bytes().first()?) + 1;
+        let (scope, rest) = self.0[1..].split_at(length);
+        self.0 = rest;
+        Some(scope)
+    }
+}
+
+/// The character that stands before a scope: one less than its length, so that 1 to 128 are 0 to 127.
+fn length_mark(scope: &str) -> char {
+    let mark = scope.len().checked_sub(1).and_then(|less| u8::try_from(less).ok()).map(char::from);
+    mark.filter(char::is_ascii).expect("a scope has 1 to 128 characters")
 }
 
 /// By its id: what its secret is checked against is not for logs.
@@ -263,9 +290,9 @@ impl Rights {
     }
 }
 
-/// The lines of [`CachedKey::text`], and where they begin.
+/// [`CachedKey::text`], and where its parts begin.
 struct Text {
-    lines: String,
+    all: String,
     id_at: u16,
     keyspace_at: u16,
     subject_at: u16,
@@ -276,16 +303,17 @@ impl Text {
     fn of(lookup: &str, key: &ApiKey) -> Self {
         let (id, keyspace, subject) = (key.id.as_str(), key.keyspace.as_str(), key.subject.as_str());
         let scopes: usize = key.scopes.iter().map(|scope| scope.len() + 1).sum();
-        let mut lines = String::with_capacity(lookup.len() + id.len() + keyspace.len() + subject.len() + 4 + scopes);
-        let mut add = |line: &str| {
-            lines.push_str(line);
-            lines.push('\n');
-            u16::try_from(lines.len()).expect("the limits of the fields keep it below 16 KiB")
+        let size = lookup.len() + id.len() + keyspace.len() + subject.len() + scopes;
+        let mut all = String::with_capacity(size);
+        let mut add = |part: &str| {
+            all.push_str(part);
+            u16::try_from(all.len()).expect("the limits of the fields keep it below 16 KiB")
         };
         let (id_at, keyspace_at, subject_at, scopes_at) = (add(lookup), add(id), add(keyspace), add(subject));
         for scope in &key.scopes {
-            add(scope);
+            all.push(length_mark(scope));
+            all.push_str(scope);
         }
-        Self { lines, id_at, keyspace_at, subject_at, scopes_at }
+        Self { all, id_at, keyspace_at, subject_at, scopes_at }
     }
 }

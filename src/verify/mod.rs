@@ -13,9 +13,9 @@ mod uses;
 pub mod verdict;
 
 use std::borrow::Cow;
+use std::hint;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{hint, iter};
 
 use crate::clock::{Clock, Timestamp};
 use crate::hashing::{Hashing, HashingError};
@@ -113,18 +113,18 @@ impl Verifier {
         if let Some(verdict) = self.verify_known(asked, reach) {
             return Ok(verdict);
         }
-        let candidates: Vec<_> = self.candidates(asked, reach).collect();
+        let candidates = self.candidates(asked, reach);
         let mut costly = Vec::new();
         for candidate in &candidates {
             let known = self.secrets.find(&candidate.lookup, self.reading()).await?;
             match self.check(known, candidate, asked, reach) {
-                Checked::Proven(key) => return Ok(self.judge(key, asked)),
+                Checked::Proven(key, now) => return Ok(self.judge(key, asked, now)),
                 Checked::Unproven => {}
                 Checked::Costly(key) => costly.push((candidate, key)),
             }
         }
         match self.prove_one(costly).await? {
-            Some(key) => Ok(self.judge(key, asked)),
+            Some(key) => Ok(self.judge(key, asked, self.clock.now())),
             None if candidates.is_empty() => Ok(Verdict::Malformed),
             None => Ok(Verdict::NotFound),
         }
@@ -133,15 +133,17 @@ impl Verifier {
     /// The same for a key that is known: without waiting for anything. `None`: [`Verifier::verify`] must look it up.
     pub fn verify_known(&self, asked: &Question<'_>, reach: &Reach) -> Option<Verdict> {
         let mut verdict = Some(Verdict::Malformed);
-        for candidate in self.candidates(asked, reach) {
-            let known = self.secrets.known(&candidate.lookup).map(|known| self.check(known, &candidate, asked, reach));
-            match known {
-                Some(Checked::Proven(key)) => return Some(self.judge(key, asked)),
-                Some(Checked::Unproven) => verdict = verdict.map(|_| Verdict::NotFound),
+        let mut try_known = |candidate: &Candidate<'_>| {
+            match self.secrets.known(&candidate.lookup).map(|known| self.check(known, candidate, asked, reach)) {
+                Some(Checked::Proven(key, now)) => return Some(self.judge(key, asked, now)),
+                Some(Checked::Unproven) => verdict = verdict.take().map(|_| Verdict::NotFound),
                 Some(Checked::Costly(_)) | None => verdict = None,
             }
-        }
-        verdict
+            None
+        };
+        // Imports only once an issued key is known to be none: to look for them takes memory.
+        let judged = issued(asked, reach).as_ref().and_then(&mut try_known);
+        judged.or_else(|| self.imported(asked, reach).iter().find_map(try_known)).or(verdict)
     }
 
     /// The verdict on a caller's credential: a root key, or the text that an operator supplied as the first one.
@@ -199,7 +201,7 @@ impl Verifier {
         asked: &Question<'_>,
         reach: &Reach,
     ) -> Result<Result<(Found, Arc<CachedKey>), Verdict>, VerifyError> {
-        let candidates: Vec<_> = self.candidates(asked, reach).collect();
+        let candidates = self.candidates(asked, reach);
         let (mut read, mut costly) = (Vec::new(), Vec::new());
         for candidate in &candidates {
             let found = self.secrets.read(&candidate.lookup).await?;
@@ -207,7 +209,7 @@ impl Verifier {
                 Known::Present(Arc::new(self.reading().cached(&candidate.lookup, found)))
             });
             match (self.check(known, candidate, asked, reach), found) {
-                (Checked::Proven(key), Some(found)) => return Ok(Ok((found, key))),
+                (Checked::Proven(key, _), Some(found)) => return Ok(Ok((found, key))),
                 (Checked::Costly(key), Some(found)) => {
                     costly.push((candidate, key));
                     read.push(found);
@@ -223,16 +225,15 @@ impl Verifier {
         Ok(Err(if candidates.is_empty() { Verdict::Malformed } else { Verdict::NotFound }))
     }
 
-    /// The ways to read what is presented, the likeliest first: as a key string that was issued, then by the forms of
-    /// imported ones. None: it is of no known form.
-    fn candidates<'a>(&'a self, asked: &Question<'a>, reach: &'a Reach) -> impl Iterator<Item = Candidate<'a>> + 'a {
-        let asked = *asked;
-        // Only once the first is known to fail: it takes memory. A string of our own form may have been imported too,
-        // by its digest.
-        let imported = iter::once(()).flat_map(move |()| self.forms.lookups(&asked, reach));
-        let imported =
-            imported.map(move |lookup| Candidate { lookup: Cow::Owned(lookup.into_text()), proof: asked.key });
-        issued(&asked, reach).into_iter().chain(imported)
+    /// The ways to read what is presented, the likeliest first. None: it is of no known form.
+    fn candidates<'a>(&self, asked: &Question<'a>, reach: &Reach) -> Vec<Candidate<'a>> {
+        issued(asked, reach).into_iter().chain(self.imported(asked, reach)).collect()
+    }
+
+    /// The ways to read it as an imported secret. A string of our own form may be one too, by its digest.
+    fn imported<'a>(&self, asked: &Question<'a>, reach: &Reach) -> Vec<Candidate<'a>> {
+        let lookups = self.forms.lookups(asked, reach).into_iter();
+        lookups.map(|lookup| Candidate { lookup: Cow::Owned(lookup.into_text()), proof: asked.key }).collect()
     }
 
     /// Checks what is presented against what was found.
@@ -259,7 +260,7 @@ impl Verifier {
             Proof::Other(other) => self.slow.proves_at_once(&candidate.lookup, other, candidate.proof),
         };
         match proven {
-            Some(true) => Checked::Proven(key),
+            Some(true) => Checked::Proven(key, now),
             Some(false) => Checked::Unproven,
             // Every stranger's rubbish is looked up here. Once the key has ended it is worth no hashing.
             None if candidate.lookup == token::FREE_TEXT_LOOKUP && key.state(now) != State::Active => Checked::Unproven,
@@ -283,13 +284,10 @@ impl Verifier {
         untold.map_or(Ok(None), Err)
     }
 
-    fn judge(&self, key: Arc<CachedKey>, asked: &Question<'_>) -> Verdict {
-        let now = self.clock.now();
+    fn judge(&self, key: Arc<CachedKey>, asked: &Question<'_>, now: Timestamp) -> Verdict {
         let verdict = judge(key, asked, now);
-        if let Verdict::Valid(key) = &verdict
-            && key.is_use_news(now)
-        {
-            self.uses.note(key.id(), now);
+        if let Verdict::Valid(key) = &verdict {
+            self.uses.note(key, now);
         }
         verdict
     }
@@ -310,8 +308,8 @@ fn root(credential: &str) -> Question<'_> {
 
 /// What was found, checked against what is presented.
 enum Checked {
-    /// It is this key's secret.
-    Proven(Arc<CachedKey>),
+    /// It is this key's secret, and was within reach at this time.
+    Proven(Arc<CachedKey>, Timestamp),
     /// It is no secret that is live and within reach.
     Unproven,
     /// Only hashing can tell whether it is this key's.

@@ -68,9 +68,10 @@ pub enum Begun<E, F> {
 }
 
 impl<E: Entry + Clone, F> Cache<E, F> {
-    /// A cache of `shards` parts, of at most about `present_size_max` bytes of entries and `absent_size_max` bytes of
+    /// A cache of `shards` parts, a power of two, of at most about `present_size_max` bytes of entries and `absent_size_max` bytes of
     /// absences.
     pub fn new(shards: usize, present_size_max: usize, absent_size_max: usize) -> Self {
+        assert!(shards.is_power_of_two(), "{shards} parts");
         let shard = || {
             RwLock::new(Shard {
                 present: Table::new(present_size_max / shards),
@@ -150,8 +151,8 @@ impl<E: Entry + Clone, F> Cache<E, F> {
 
     fn shard(&self, hash: u64) -> &RwLock<Shard<E, F>> {
         // The tables use the low bits and the topmost seven.
-        let at = usize::try_from(hash >> 32 & 0xff_ffff).expect("24 bits") % self.shards.len();
-        &self.shards[at]
+        let bits = usize::from(u16::try_from(hash >> 32 & 0xffff).expect("16 bits"));
+        &self.shards[bits & (self.shards.len() - 1)]
     }
 }
 
