@@ -214,7 +214,7 @@ fn unexpected_end() -> ServerError {
 /// Tells apart, before anybody calls, whether the supplied root key is one: then it costs no Argon2id run from here on.
 async fn warm(verifier: &Verifier, supplied: &Secret) {
     use crate::verify::verdict::Verdict;
-    match verifier.verify_root(supplied.expose()).await {
+    match verifier.verify_root(supplied.expose(), "").await {
         Ok(Verdict::Valid(_)) => {}
         Ok(_) => tracing::warn!(
             "the bootstrap root key is not a valid root key of this store: it was set up before, and its first root key \

@@ -91,7 +91,7 @@ impl Subject {
 }
 
 fn question(key: &str) -> Question<'_> {
-    Question { key, keyspace: "", demand: Demand { all_of: &SCOPES[2..], any_of: &[] } }
+    Question { key, keyspace: "", demand: Demand { all_of: &SCOPES[2..], any_of: &[] }, guesser: "" }
 }
 
 /// A store of numbered keys. A verification only ever looks for secrets.

@@ -12,7 +12,7 @@ mod cache;
 #[cfg(test)]
 mod tests {
     use loom::sync::Arc;
-    use loom::sync::atomic::{AtomicUsize, Ordering};
+    use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use loom::thread;
 
     use super::cache::{Begun, Cache, Entry, Known};
@@ -21,9 +21,19 @@ mod tests {
     const LIVE: usize = 0;
     const REVOKED: usize = 1;
 
-    /// What the store said when it was read.
-    #[derive(Clone, Debug, PartialEq)]
-    struct Read(usize);
+    /// What the store said when it was read, and whether it may still be relied on by whoever holds it.
+    #[derive(Clone, Debug)]
+    struct Read(usize, Arc<AtomicBool>);
+
+    impl Read {
+        fn now(store: &AtomicUsize) -> Self {
+            Self(store.load(Ordering::SeqCst), Arc::new(AtomicBool::new(false)))
+        }
+
+        fn is_retired(&self) -> bool {
+            self.1.load(Ordering::SeqCst)
+        }
+    }
 
     impl Entry for Read {
         fn lookup(&self) -> &str {
@@ -40,7 +50,9 @@ mod tests {
             false
         }
 
-        fn retire(&self) {}
+        fn retire(&self) {
+            self.1.store(true, Ordering::SeqCst);
+        }
     }
 
     struct World {
@@ -56,17 +68,22 @@ mod tests {
 
         /// A verification: what it rests on, read no earlier than said.
         fn verify(&self) -> usize {
+            self.find().map_or_else(|fill| fill, |read| read.0)
+        }
+
+        /// What a verification holds on to, or how old what it waits for may be.
+        fn find(&self) -> Result<Read, usize> {
             if let Some(Known::Present(read)) = self.cache.get(LOOKUP) {
-                return read.0;
+                return Ok(read);
             }
             match self.cache.begin(LOOKUP, || self.store.load(Ordering::SeqCst)) {
-                Begun::Known(Known::Present(read)) => read.0,
+                Begun::Known(Known::Present(read)) => Ok(read),
                 Begun::Known(Known::Absent) => unreachable!("it is always there"),
-                Begun::Shared(fill) => *fill,
+                Begun::Shared(fill) => Err(*fill),
                 Begun::Fill(fill) => {
-                    let read = self.store.load(Ordering::SeqCst);
-                    self.cache.finish(LOOKUP, &fill, Some(Known::Present(Read(read))));
-                    read
+                    let read = Read::now(&self.store);
+                    self.cache.finish(LOOKUP, &fill, Some(Known::Present(read.clone())));
+                    Ok(read)
                 }
             }
         }
@@ -98,6 +115,21 @@ mod tests {
     }
 
     #[test]
+    fn who_holds_on_to_what_was_revoked_is_told() {
+        loom::model(|| {
+            let world = World::new();
+            let stream = {
+                let world = world.clone();
+                thread::spawn(move || world.find())
+            };
+            world.revoke();
+            if let Ok(held) = stream.join().unwrap() {
+                assert!(held.0 == REVOKED || held.is_retired());
+            }
+        });
+    }
+
+    #[test]
     fn a_change_of_all_is_heard_as_one_of_each() {
         loom::model(|| {
             let world = World::new();
@@ -124,7 +156,7 @@ mod tests {
                     thread::spawn(move || {
                         if let Begun::Fill(fill) = world.cache.begin(LOOKUP, || LIVE) {
                             fills.fetch_add(1, Ordering::SeqCst);
-                            world.cache.finish(LOOKUP, &fill, Some(Known::Present(Read(LIVE))));
+                            world.cache.finish(LOOKUP, &fill, Some(Known::Present(Read::now(&world.store))));
                         }
                     })
                 })

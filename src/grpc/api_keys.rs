@@ -14,8 +14,9 @@ use crate::key::id::KeyId;
 use crate::key::keyspace::DEFAULT;
 use crate::key::permission::{Permission, Reach};
 use crate::key::record::ApiKey;
+use crate::key::scope::Demand;
 use crate::key::secret::Secret;
-use crate::manage::{self, Grounds, KeyFields, ListKeys, Management, UpdateKey};
+use crate::manage::{self, Grounds, KeyFields, ListKeys, Management, UpdateKey, Violations};
 use crate::store::Refusal;
 use crate::verify::verdict::Verdict;
 use crate::verify::{Inspected, Question, Verifier};
@@ -170,13 +171,17 @@ impl ApiKeyService for ApiKeys {
             Some(_) => None,
         };
         let grounds = Grounds::check(asked.reason, asked.comment, absent).map_err(status::from_manage)?;
-        let id = match asked.target {
-            Some(Target::Secret(secret)) => self.id_of(Secret::new(secret), &reach).await?,
-            Some(Target::Id(id)) => KeyId::from_text(id),
-            None => KeyId::from_text(""),
+        let ids = match asked.target {
+            Some(Target::Secret(secret)) => self.ids_of(Secret::new(secret), &reach).await?,
+            Some(Target::Id(id)) => vec![KeyId::from_text(id)],
+            None => vec![KeyId::from_text("")],
         };
-        let key =
-            self.management.revoke(&id, grounds, &reach, caller.principal()).await.map_err(status::from_manage)?;
+        let mut first = None;
+        for id in &ids {
+            let revoked = self.management.revoke(id, grounds.clone(), &reach, caller.principal()).await;
+            first.get_or_insert(revoked.map_err(status::from_manage)?);
+        }
+        let key = first.ok_or_else(key_not_found)?;
         Ok(Response::new(pb::RevokeApiKeyResponse { api_key: Some(self.show(key)) }))
     }
 
@@ -199,9 +204,12 @@ impl ApiKeyService for ApiKeys {
         let reach = caller.verification_reach(&request.get_ref().keyspace)?;
         let asked = request.into_inner();
         let (all_of, any_of) = (texts(&asked.required_scopes), texts(&asked.any_of_scopes));
-        let demand = verification::demand(&all_of, &any_of, &asked.keyspace, Place::Message)?;
+        let demand = Demand { all_of: &all_of, any_of: &any_of };
+        let mut bad = Violations::default();
+        verification::check_demand(demand, &asked.keyspace, Place::Message, &mut bad);
+        bad.check().map_err(status::from_manage)?;
         let key = Secret::new(asked.key);
-        let question = Question { key: key.expose(), keyspace: &asked.keyspace, demand };
+        let question = Question { key: key.expose(), keyspace: &asked.keyspace, demand, guesser: "" };
         let Inspected { verdict, key } = self.verifier.inspect(&question, reach).await.map_err(status::from_verify)?;
         Ok(Response::new(pb::VerifyApiKeyResponse {
             valid: matches!(verdict, Verdict::Valid(_)),
@@ -220,12 +228,15 @@ fn texts(of: &[String]) -> Vec<&str> {
 }
 
 impl ApiKeys {
-    /// The id of the key that `secret` proves.
-    async fn id_of(&self, secret: Secret, reach: &Reach) -> Result<KeyId, Status> {
+    /// The ids of the keys that `secret` proves: several, if it was imported in several forms.
+    async fn ids_of(&self, secret: Secret, reach: &Reach) -> Result<Vec<KeyId>, Status> {
         let found = self.verifier.identify(secret.expose(), reach).await.map_err(status::from_verify)?;
-        let unknown = || status::from_manage(manage::Error::Refused(Refusal::KeyNotFound));
-        found.map(|found| found.key.id).ok_or_else(unknown)
+        Ok(found.into_iter().map(|found| found.key.id).collect())
     }
+}
+
+fn key_not_found() -> Status {
+    status::from_manage(manage::Error::Refused(Refusal::KeyNotFound))
 }
 
 fn or_default(keyspace: &str) -> &str {

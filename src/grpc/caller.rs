@@ -43,7 +43,7 @@ impl Callers {
     /// UNAUTHENTICATED without a valid root key; UNAVAILABLE if that cannot be found out.
     async fn authenticate(&self, headers: &HeaderMap, peer: String) -> Result<Caller, Status> {
         let credential = credential(headers)?;
-        match self.verifier.verify_root(credential).await.map_err(status::from_verify)? {
+        match self.verifier.verify_root(credential, host(&peer)).await.map_err(status::from_verify)? {
             Verdict::Valid(key) => Ok(Caller { key, peer }),
             _ => Err(status::credential_invalid()),
         }
@@ -116,6 +116,11 @@ pub fn of<T>(request: &Request<T>) -> Result<Arc<Caller>, Status> {
 /// Where a connection comes from; empty if that is not known.
 fn peer(extensions: &Extensions) -> String {
     extensions.get::<Peer>().map(|Peer(addr)| addr.to_string()).unwrap_or_default()
+}
+
+/// The host of a network address.
+fn host(peer: &str) -> &str {
+    peer.rsplit_once(':').map_or(peer, |(host, _)| host)
 }
 
 /// The credential that these headers carry.

@@ -1,5 +1,5 @@
-//! Which way a request goes. Verifications are answered on the thread that serves their connection; all that talks to
-//! the store goes to other threads, and what was begun there is finished whether or not the client stays.
+//! Which way a request goes. Verifications are answered on the thread that serves their connection; calls that work on
+//! the store all the while run on other threads, for as long as the client waits for them.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -10,7 +10,9 @@ use std::time::Duration;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
-use tokio::time;
+use tokio::time::{self, Sleep};
+use tokio_util::task::AbortOnDropHandle;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::server::NamedService as _;
 use tonic::service::Routes;
@@ -23,7 +25,7 @@ use super::verification::{Answer, Called, Calling, Verification};
 use crate::transport;
 use crate::verify::Verifier;
 
-/// The longest that a client can allow a call, by `grpc-timeout`; what is longer is no limit. 8 digits of hours.
+/// How long the client allows the call (gRPC over HTTP/2, "Timeout").
 const TIMEOUT_HEADER: &str = "grpc-timeout";
 
 /// See the module.
@@ -53,23 +55,16 @@ impl Door {
     }
 
     fn go(&self, request: Request<Body>) -> Going {
-        let timeout = timeout(request.headers());
         let path = request.uri().path();
         let is_verification = path.strip_prefix('/').and_then(|path| path.strip_prefix(Verification::NAME));
-        let going: Going = if is_verification.is_some_and(|rest| rest.starts_with('/')) {
+        if is_verification.is_some_and(|rest| rest.starts_with('/')) {
             let mut verification = self.0.verification.clone();
             Box::pin(async move { verification.call(request).await.unwrap_or_else(never) })
         } else {
             let mut others = self.0.others.clone();
             let answering = self.0.background.spawn(async move { others.call(request).await.unwrap_or_else(never) });
+            let answering = AbortOnDropHandle::new(answering);
             Box::pin(async move { answering.await.unwrap_or_else(|error| status::panicked(&error).into_http()) })
-        };
-        match timeout {
-            None => going,
-            Some(timeout) => Box::pin(async move {
-                let answer = time::timeout(timeout, going).await;
-                answer.unwrap_or_else(|_| status::deadline_exceeded(timeout).into_http())
-            }),
         }
     }
 }
@@ -79,21 +74,28 @@ impl transport::Door for Door {
     type Answering = Answering;
 
     fn answer(&self, request: Request<Incoming>) -> Answering {
-        match Calling::begin(request, &self.0.callers, &self.0.verifier) {
-            Ok(calling) => Answering::Known(calling, self.clone()),
-            Err(request) => Answering::Going(self.go(request.map(Body::new))),
-        }
+        let deadline = Deadline::of(request.headers());
+        let way = match Calling::begin(request, &self.0.callers, &self.0.verifier) {
+            Ok(calling) => Way::Known(calling, self.clone()),
+            Err(request) => Way::Going(self.go(request.map(Body::new))),
+        };
+        Answering { way, deadline }
     }
 }
 
 type Going = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 /// An answer to come.
+pub struct Answering {
+    way: Way,
+    deadline: Option<Deadline>,
+}
+
 #[expect(clippy::large_enum_variant, reason = "nearly every one is the large one, and each is in a task of its own")]
-pub enum Answering {
-    /// To an ordinary Verify.
+enum Way {
+    /// An ordinary Verify.
     Known(Calling, Door),
-    /// To anything else.
+    /// Anything else.
     Going(Going),
 }
 
@@ -101,7 +103,20 @@ impl Future for Answering {
     type Output = Response<Answer>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<Answer>> {
-        if let Self::Known(calling, door) = &mut *self {
+        if let Poll::Ready(answer) = self.way.poll(cx) {
+            return Poll::Ready(answer);
+        }
+        // Only now: most calls are answered by the time they are looked at, and need no timer.
+        match self.deadline.as_mut().map(|deadline| deadline.poll(cx)) {
+            Some(Poll::Ready(status)) => Poll::Ready(status.into_http::<Body>().map(Answer::Other)),
+            Some(Poll::Pending) | None => Poll::Pending,
+        }
+    }
+}
+
+impl Way {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Answer>> {
+        if let Self::Known(calling, door) = self {
             match ready!(Pin::new(calling).poll(cx)) {
                 Called::Answered(response) => return Poll::Ready(response),
                 Called::Unanswered(request) => {
@@ -110,17 +125,34 @@ impl Future for Answering {
                 }
             }
         }
-        match &mut *self {
+        match self {
             Self::Going(going) => going.as_mut().poll(cx).map(|response| response.map(Answer::Other)),
             Self::Known(..) => unreachable!("it went the long way"),
         }
     }
 }
 
-/// How long the client allows the call (gRPC over HTTP/2, "Timeout"): up to eight digits and a unit. What is none is
-/// passed over.
-fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(TIMEOUT_HEADER)?.to_str().ok()?;
+/// How long a call may take, from when it is first waited for.
+struct Deadline {
+    allowed: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Deadline {
+    /// The deadline that these headers set.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        Some(Self { allowed: allowed(headers.get(TIMEOUT_HEADER)?.to_str().ok()?)?, timer: None })
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
+        let allowed = self.allowed;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(time::sleep(allowed)));
+        timer.as_mut().poll(cx).map(|()| status::deadline_exceeded(allowed))
+    }
+}
+
+/// What a timeout says: up to eight digits and a unit. What is none is passed over.
+fn allowed(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;

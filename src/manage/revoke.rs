@@ -7,7 +7,7 @@ use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, Revocation, RevocationReason};
 
 /// Why a key is revoked, checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Grounds {
     reason: RevocationReason,
     comment: String,

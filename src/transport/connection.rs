@@ -11,16 +11,17 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::time;
 
 use super::Settings;
+use super::rewound::{PREFACE_LEN, Rewound};
 
 /// Most calls in flight on one connection; more wait at the client. With the size of a request this bounds what one
 /// connection of a caller's can make the server hold.
 pub const STREAMS_MAX: u32 = 256;
-/// How long a connection's TLS handshake may take.
-const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a new connection may take to say that it speaks HTTP/2: its TLS handshake and its preface.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silent connections are asked for a sign of life this often.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// And closed if they give none for this long.
@@ -48,17 +49,33 @@ pub async fn serve<D: Door>(stream: TcpStream, peer: SocketAddr, settings: &Sett
         // Answers are small and awaited: better many packets than late ones.
         stream.set_nodelay(true)?;
         match &settings.tls {
-            None => serve_http(stream, peer, settings, door).await,
-            Some(acceptor) => {
-                let handshake = time::timeout(TLS_HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await;
-                let stream = handshake.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-                serve_http(stream, peer, settings, door).await
-            }
+            None => serve_http(greeted(async { Ok(stream) }, settings).await?, peer, settings, door).await,
+            Some(acceptor) => serve_http(greeted(acceptor.accept(stream), settings).await?, peer, settings, door).await,
         }
     };
     // Whoever is at fault, the peer or the network between: there is nobody left to tell, and nothing to mend.
     if let Err(error) = served.await {
         tracing::debug!(%peer, %error, "a connection ended badly");
+    }
+}
+
+/// What `connecting` comes to once the peer has said that it speaks HTTP/2. Whoever says nothing holds a place and a
+/// file, and nothing after this would send him away.
+async fn greeted<S: AsyncRead + Unpin>(
+    connecting: impl Future<Output = io::Result<S>>,
+    settings: &Settings,
+) -> io::Result<Rewound<S>> {
+    let greeting = async {
+        let mut stream = connecting.await?;
+        let mut preface = [0; PREFACE_LEN];
+        stream.read_exact(&mut preface).await?;
+        Ok(Rewound::new(preface, stream))
+    };
+    tokio::select! {
+        greeted = time::timeout(GREETING_TIMEOUT, greeting) => {
+            greeted.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        }
+        () = settings.close.cancelled() => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
     }
 }
 

@@ -7,6 +7,8 @@
 mod accept;
 mod connection;
 mod cores;
+mod files;
+mod rewound;
 mod tls;
 
 use tokio_rustls::TlsAcceptor;

@@ -12,7 +12,7 @@ use crate::key::permission::{Grant, Permission, Reach, reach};
 use crate::key::record::{ApiKey, Json, State};
 use crate::key::secret::Digest;
 use crate::key::verifier::Verifier;
-use crate::store::Found;
+use crate::store::{Found, StoreError};
 
 /// How exactly a last use is known. A line that all cores read is not to be written on each use.
 const LAST_USE_EXACT_TO: Duration = Duration::from_millis(100);
@@ -77,13 +77,22 @@ const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
 
 impl CachedKey {
     /// The secret that `lookup` found; `warm` is its keyed digest, if that is known from before.
-    pub(crate) fn new(lookup: &str, found: Found, write_claims: WriteClaims, warm: Option<Digest>) -> Self {
+    ///
+    /// # Errors
+    /// If the key is larger than any can be.
+    pub(crate) fn new(
+        lookup: &str,
+        found: Found,
+        write_claims: WriteClaims,
+        warm: Option<Digest>,
+    ) -> Result<Self, StoreError> {
         let Found { verifier, secret_expire_time, key, wildcards } = found;
-        let text = Text::of(lookup, &key);
+        let too_large = || StoreError::Fault(format!("key {} is larger than any can be", key.id).into());
+        let text = Text::of(lookup, &key).ok_or_else(too_large)?;
         let claims = if key.claims.is_empty() { Box::default() } else { write_claims(key.claims) };
         let rights = (key.keyspace == SYSTEM).then(|| Rights::of(&key.scopes));
         let extra = (!claims.is_empty() || rights.is_some()).then(|| Box::new(Extra { claims, rights }));
-        Self {
+        Ok(Self {
             proof: Proof::of(verifier, warm),
             text: text.all.into_boxed_str(),
             id_at: text.id_at,
@@ -100,7 +109,7 @@ impl CachedKey {
             wildcards,
             marked: AtomicBool::new(false),
             retired: AtomicBool::new(false),
-        }
+        })
     }
 
     /// What finds the secret.
@@ -213,10 +222,11 @@ impl<'a> Iterator for Scopes<'a> {
     }
 }
 
-/// The character that stands before a scope: one less than its length, so that 1 to 128 are 0 to 127.
-fn length_mark(scope: &str) -> char {
+/// The character that stands before a scope: one less than its length, so that 1 to 128 are 0 to 127. `None`: it is no
+/// scope.
+fn length_mark(scope: &str) -> Option<char> {
     let mark = scope.len().checked_sub(1).and_then(|less| u8::try_from(less).ok()).map(char::from);
-    mark.filter(char::is_ascii).expect("a scope has 1 to 128 characters")
+    mark.filter(char::is_ascii)
 }
 
 /// By its id: what its secret is checked against is not for logs.
@@ -300,20 +310,20 @@ struct Text {
 }
 
 impl Text {
-    fn of(lookup: &str, key: &ApiKey) -> Self {
+    fn of(lookup: &str, key: &ApiKey) -> Option<Self> {
         let (id, keyspace, subject) = (key.id.as_str(), key.keyspace.as_str(), key.subject.as_str());
         let scopes: usize = key.scopes.iter().map(|scope| scope.len() + 1).sum();
         let size = lookup.len() + id.len() + keyspace.len() + subject.len() + scopes;
         let mut all = String::with_capacity(size);
         let mut add = |part: &str| {
             all.push_str(part);
-            u16::try_from(all.len()).expect("the limits of the fields keep it below 16 KiB")
+            u16::try_from(all.len()).ok()
         };
-        let (id_at, keyspace_at, subject_at, scopes_at) = (add(lookup), add(id), add(keyspace), add(subject));
+        let (id_at, keyspace_at, subject_at, scopes_at) = (add(lookup)?, add(id)?, add(keyspace)?, add(subject)?);
         for scope in &key.scopes {
-            all.push(length_mark(scope));
+            all.push(length_mark(scope)?);
             all.push_str(scope);
         }
-        Self { all, id_at, keyspace_at, subject_at, scopes_at }
+        Some(Self { all, id_at, keyspace_at, subject_at, scopes_at })
     }
 }

@@ -33,7 +33,7 @@ use cache::Known;
 use cached::Proof;
 pub use cached::{CachedKey, WriteClaims};
 use imported::Forms;
-use secrets::Secrets;
+use secrets::{Queue, Secrets};
 use slow::SlowSecrets;
 pub use uses::Uses;
 use verdict::Verdict;
@@ -57,7 +57,12 @@ pub struct Question<'a> {
     pub keyspace: &'a str,
     /// What it must be allowed to do.
     pub demand: Demand<'a>,
+    /// Who asks, where guesses at a slow secret are to be counted for each who makes them; empty: for all together.
+    pub guesser: &'a str,
 }
+
+/// A secret as the store has it and as the hot path needs it.
+type Located = (Found, Arc<CachedKey>);
 
 /// Why there is no verdict. Deny.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -71,7 +76,7 @@ pub enum VerifyError {
     /// This secret was guessed at too often of late. The next guess is due after this time.
     #[error("too many wrong secrets for this lookup")]
     Throttled(Duration),
-    /// [`secrets::FILLS_PENDING_MAX`] look-ups are waiting for the store already.
+    /// As many look-ups as may are waiting for the store already.
     #[error("too many look-ups are waiting for the store")]
     Overloaded,
 }
@@ -89,6 +94,12 @@ pub struct Inspected {
 struct Candidate<'a> {
     lookup: Cow<'a, str>,
     proof: &'a str,
+}
+
+impl From<StoreError> for VerifyError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
 }
 
 impl Verifier {
@@ -114,17 +125,18 @@ impl Verifier {
             return Ok(verdict);
         }
         let candidates = self.candidates(asked, reach);
-        let mut costly = Vec::new();
+        let mut untold = None;
         for candidate in &candidates {
-            let known = self.secrets.find(&candidate.lookup, self.reading()).await?;
-            match self.check(known, candidate, asked, reach) {
-                Checked::Proven(key, now) => return Ok(self.judge(key, asked, now)),
-                Checked::Unproven => {}
-                Checked::Costly(key) => costly.push((candidate, key)),
+            let known = self.secrets.find(&candidate.lookup, queue(asked), self.reading()).await?;
+            match self.prove(known, candidate, asked, reach).await {
+                Ok(Some((key, now))) => return Ok(self.judge(key, asked, now)),
+                Ok(None) => {}
+                // Matters only if none of the others is proven.
+                Err(error) => untold = Some(error),
             }
         }
-        match self.prove_one(costly).await? {
-            Some(key) => Ok(self.judge(key, asked, self.clock.now())),
+        match untold {
+            Some(error) => Err(error),
             None if candidates.is_empty() => Ok(Verdict::Malformed),
             None => Ok(Verdict::NotFound),
         }
@@ -135,9 +147,10 @@ impl Verifier {
         let mut verdict = Some(Verdict::Malformed);
         let mut try_known = |candidate: &Candidate<'_>| {
             match self.secrets.known(&candidate.lookup).map(|known| self.check(known, candidate, asked, reach)) {
-                Some(Checked::Proven(key, now)) => return Some(self.judge(key, asked, now)),
+                // Not if one before it may be proven too: of two keys that share a secret, the first one counts.
+                Some(Checked::Proven(key, now)) if verdict.is_some() => return Some(self.judge(key, asked, now)),
                 Some(Checked::Unproven) => verdict = verdict.take().map(|_| Verdict::NotFound),
-                Some(Checked::Costly(_)) | None => verdict = None,
+                Some(Checked::Proven(..) | Checked::Costly(_)) | None => verdict = None,
             }
             None
         };
@@ -147,13 +160,14 @@ impl Verifier {
     }
 
     /// The verdict on a caller's credential: a root key, or the text that an operator supplied as the first one.
-    pub async fn verify_root(&self, credential: &str) -> Result<Verdict, VerifyError> {
-        self.verify(&root(credential), &Reach::Everywhere).await
+    /// Wrong guesses are counted for each `peer`, lest a stranger's keep the owner out.
+    pub async fn verify_root(&self, credential: &str, peer: &str) -> Result<Verdict, VerifyError> {
+        self.verify(&root(credential, peer), &Reach::Everywhere).await
     }
 
     /// The same for one that is known.
     pub fn verify_known_root(&self, credential: &str) -> Option<Verdict> {
-        self.verify_known(&root(credential), &Reach::Everywhere)
+        self.verify_known(&root(credential, ""), &Reach::Everywhere)
     }
 
     /// Whether `key`, which was verified before, is valid still, as far as is known without asking.
@@ -163,7 +177,7 @@ impl Verifier {
 
     /// The key as it is now, if it is valid still: for whoever goes on long after it was verified.
     pub async fn renew(&self, key: &CachedKey) -> Result<Option<Arc<CachedKey>>, VerifyError> {
-        match self.secrets.find(key.lookup(), self.reading()).await? {
+        match self.secrets.find(key.lookup(), Queue::Callers, self.reading()).await? {
             // What a lookup finds has the secret it had: to have another, a key gets another lookup.
             Known::Present(now) if now.id() == key.id() => Ok(self.is_valid(&now).then_some(now)),
             _ => Ok(None),
@@ -172,17 +186,21 @@ impl Verifier {
 
     /// Looks into a key: reads the store itself, and is no use of the key.
     pub async fn inspect(&self, asked: &Question<'_>, reach: &Reach) -> Result<Inspected, VerifyError> {
-        Ok(match self.locate(asked, reach).await? {
-            Ok((found, key)) => Inspected { verdict: judge(key, asked, self.clock.now()), key: Some(found.key) },
-            Err(verdict) => Inspected { verdict, key: None },
+        Ok(match self.locate(asked, reach).await?.map(|all| all.into_iter().next()) {
+            Some(Some((found, key))) => {
+                Inspected { verdict: judge(key, asked, self.clock.now()), key: Some(found.key) }
+            }
+            Some(None) => Inspected { verdict: Verdict::NotFound, key: None },
+            None => Inspected { verdict: Verdict::Malformed, key: None },
         })
     }
 
-    /// The secret that a presented key is, with its key in whatever state, as the store has it; `None` if it proves
-    /// none that is live and within `reach`.
-    pub async fn identify(&self, key: &str, reach: &Reach) -> Result<Option<Found>, VerifyError> {
-        let asked = Question { key, keyspace: "", demand: Demand::default() };
-        Ok(self.locate(&asked, reach).await?.ok().map(|(found, _)| found))
+    /// The secrets that a presented key is, with their keys in whatever state, as the store has them: mostly one; none
+    /// if it proves none that is live and within `reach`; several if it was imported in several forms.
+    pub async fn identify(&self, key: &str, reach: &Reach) -> Result<Vec<Found>, VerifyError> {
+        let asked = Question { key, keyspace: "", demand: Demand::default(), guesser: "" };
+        let located = self.locate(&asked, reach).await?.unwrap_or_default();
+        Ok(located.into_iter().map(|(found, _)| found).collect())
     }
 
     /// How many look-ups the store has had.
@@ -195,34 +213,18 @@ impl Verifier {
         self.secrets.remembered()
     }
 
-    /// The secret that a presented key proves, as the store has it, or the verdict on one that proves none.
-    async fn locate(
-        &self,
-        asked: &Question<'_>,
-        reach: &Reach,
-    ) -> Result<Result<(Found, Arc<CachedKey>), Verdict>, VerifyError> {
+    /// The secrets that a presented key proves, as the store has them; `None`: it is of no known form.
+    async fn locate(&self, asked: &Question<'_>, reach: &Reach) -> Result<Option<Vec<Located>>, VerifyError> {
         let candidates = self.candidates(asked, reach);
-        let (mut read, mut costly) = (Vec::new(), Vec::new());
+        let mut located = Vec::new();
         for candidate in &candidates {
-            let found = self.secrets.read(&candidate.lookup).await?;
-            let known = found.clone().map_or(Known::Absent, |found| {
-                Known::Present(Arc::new(self.reading().cached(&candidate.lookup, found)))
-            });
-            match (self.check(known, candidate, asked, reach), found) {
-                (Checked::Proven(key, _), Some(found)) => return Ok(Ok((found, key))),
-                (Checked::Costly(key), Some(found)) => {
-                    costly.push((candidate, key));
-                    read.push(found);
-                }
-                _ => {}
+            let Some(found) = self.secrets.read(&candidate.lookup, queue(asked)).await? else { continue };
+            let known = Known::Present(Arc::new(self.reading().cached(&candidate.lookup, found.clone())?));
+            if let Some((key, _)) = self.prove(known, candidate, asked, reach).await? {
+                located.push((found, key));
             }
         }
-        if let Some(key) = self.prove_one(costly).await?
-            && let Some(found) = read.into_iter().find(|found| found.key.id.as_str() == key.id())
-        {
-            return Ok(Ok((found, key)));
-        }
-        Ok(Err(if candidates.is_empty() { Verdict::Malformed } else { Verdict::NotFound }))
+        Ok((!candidates.is_empty()).then_some(located))
     }
 
     /// The ways to read what is presented, the likeliest first. None: it is of no known form.
@@ -268,20 +270,22 @@ impl Verifier {
         }
     }
 
-    /// The first of the keys whose secret is proven. What cannot be told of one matters only if no other is.
-    async fn prove_one(
+    /// The same, whatever it takes: the key whose secret is proven, and when it was seen to be within reach.
+    async fn prove(
         &self,
-        costly: Vec<(&Candidate<'_>, Arc<CachedKey>)>,
-    ) -> Result<Option<Arc<CachedKey>>, VerifyError> {
-        let mut untold = None;
-        for (candidate, key) in costly {
-            match self.slow.proves(&candidate.lookup, &key, candidate.proof).await {
-                Ok(true) => return Ok(Some(key)),
-                Ok(false) => {}
-                Err(error) => untold = Some(error),
+        known: Known<Arc<CachedKey>>,
+        candidate: &Candidate<'_>,
+        asked: &Question<'_>,
+        reach: &Reach,
+    ) -> Result<Option<(Arc<CachedKey>, Timestamp)>, VerifyError> {
+        match self.check(known, candidate, asked, reach) {
+            Checked::Proven(key, now) => Ok(Some((key, now))),
+            Checked::Unproven => Ok(None),
+            Checked::Costly(key) => {
+                let proven = self.slow.proves(&candidate.lookup, &key, candidate.proof, asked.guesser).await?;
+                Ok(proven.then(|| (key, self.clock.now())))
             }
         }
-        untold.map_or(Ok(None), Err)
     }
 
     fn judge(&self, key: Arc<CachedKey>, asked: &Question<'_>, now: Timestamp) -> Verdict {
@@ -302,8 +306,8 @@ impl Verifier {
     }
 }
 
-fn root(credential: &str) -> Question<'_> {
-    Question { key: credential, keyspace: SYSTEM, demand: Demand::default() }
+fn root<'a>(credential: &'a str, guesser: &'a str) -> Question<'a> {
+    Question { key: credential, keyspace: SYSTEM, demand: Demand::default(), guesser }
 }
 
 /// What was found, checked against what is presented.
@@ -326,6 +330,10 @@ fn issued<'a>(asked: &Question<'a>, reach: &Reach) -> Option<Candidate<'a>> {
         }
         Err(_) => None,
     }
+}
+
+fn queue(asked: &Question<'_>) -> Queue {
+    if asked.keyspace == SYSTEM { Queue::Callers } else { Queue::Keys }
 }
 
 /// Whether a key of `keyspace` can answer the question.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::VerifyError;
 use super::cache::{Begun, Cache, Known};
@@ -12,10 +13,12 @@ use super::cached::{CachedKey, WriteClaims};
 use super::slow::SlowSecrets;
 use crate::store::{Change, Found, Listener, Store, StoreError};
 
-/// Most look-ups that the store has at once. It has connections for about as many.
+/// Most look-ups that the store has at once: about what its connections can take.
 pub const FILLS_MAX: usize = 8;
-/// Most look-ups that wait for their turn or run, at about 1 KiB each: 16 MiB.
-pub const FILLS_PENDING_MAX: usize = 16_384;
+/// Most look-ups of customers' keys that wait for their turn or run, at about 1 KiB each: 16 MiB.
+pub const KEYS_PENDING_MAX: usize = 16_384;
+/// And of callers' root keys, which every stranger can make up: fewer, so that they hold nobody else up for long.
+pub const CALLERS_PENDING_MAX: usize = 256;
 /// Lookups that are known to find nothing take at most this much of memory: about 100,000 of them.
 const ABSENT_SIZE_MAX: usize = 8 * 1024 * 1024;
 /// Parts of the cache, each with a lock of its own. A part that grows holds its lock while it does: at ten million keys
@@ -34,8 +37,18 @@ struct Shared {
     /// `None`: others can change the store unseen, so nothing may be answered from memory.
     memory: Option<Arc<Memory>>,
     running: Semaphore,
-    pending: Arc<Semaphore>,
+    keys_pending: Arc<Semaphore>,
+    callers_pending: Arc<Semaphore>,
     lookups: AtomicU64,
+}
+
+/// Who waits together for the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// Look-ups of customers' keys, which callers ask about.
+    Keys,
+    /// Look-ups of root keys, which anybody can ask about by calling.
+    Callers,
 }
 
 /// How what was read is made ready.
@@ -52,7 +65,7 @@ struct Memory(Cache<Arc<CachedKey>, Fill>);
 type Fill = watch::Sender<Option<Outcome>>;
 
 /// What came of a look-up. Errors are shared, as the look-up is.
-type Outcome = Result<Known<Arc<CachedKey>>, Arc<StoreError>>;
+type Outcome = Result<Known<Arc<CachedKey>>, VerifyError>;
 
 impl Secrets {
     /// Finds secrets in `store`, and remembers about `memory_size_max` bytes of them if it tells of every change.
@@ -63,7 +76,8 @@ impl Secrets {
             store,
             memory,
             running: Semaphore::new(FILLS_MAX),
-            pending: Arc::new(Semaphore::new(FILLS_PENDING_MAX)),
+            keys_pending: Arc::new(Semaphore::new(KEYS_PENDING_MAX)),
+            callers_pending: Arc::new(Semaphore::new(CALLERS_PENDING_MAX)),
             lookups: AtomicU64::new(0),
         };
         Self { shared: Arc::new(shared), runtime: Handle::current() }
@@ -83,38 +97,62 @@ impl Secrets {
     ///
     /// # Errors
     /// If the store fails, or too many wait for it.
-    pub async fn find(&self, lookup: &str, reading: Reading) -> Result<Known<Arc<CachedKey>>, VerifyError> {
+    pub async fn find(
+        &self,
+        lookup: &str,
+        queue: Queue,
+        reading: Reading,
+    ) -> Result<Known<Arc<CachedKey>>, VerifyError> {
         let Some(memory) = &self.shared.memory else {
-            let found = self.read(lookup).await?;
-            return Ok(found.map_or(Known::Absent, |found| Known::Present(Arc::new(reading.cached(lookup, found)))));
+            return match self.read(lookup, queue).await? {
+                Some(found) => Ok(Known::Present(Arc::new(reading.cached(lookup, found)?))),
+                None => Ok(Known::Absent),
+            };
         };
-        let pending = self.shared.pending.clone().try_acquire_owned().map_err(|_| VerifyError::Overloaded)?;
         let mut outcome = match memory.0.begin(lookup, || watch::Sender::new(None)) {
             Begun::Known(known) => return Ok(known),
-            Begun::Shared(fill) => {
-                drop(pending);
-                fill.subscribe()
-            }
+            Begun::Shared(fill) => fill.subscribe(),
             Begun::Fill(fill) => {
                 let outcome = fill.subscribe();
-                let (shared, memory, lookup) = (self.shared.clone(), memory.clone(), lookup.to_owned());
+                let mut ending = Ending { memory: memory.clone(), lookup: lookup.to_owned(), fill, outcome: None };
+                let Ok(place) = self.place(queue) else {
+                    ending.outcome = Some(Err(VerifyError::Overloaded));
+                    return Err(VerifyError::Overloaded);
+                };
+                let shared = self.shared.clone();
                 // A task of its own: whoever asked first may go away while others wait.
                 self.runtime.spawn(async move {
-                    let mut ending = Ending { memory: &memory, lookup: &lookup, fill, outcome: None };
-                    ending.outcome = Some(shared.look_up(&lookup, &reading).await);
-                    drop((ending, pending));
+                    ending.outcome = Some(shared.look_up(&ending.lookup, &reading).await);
+                    drop((ending, place));
                 });
                 outcome
             }
         };
         let found = outcome.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
-        found.unwrap_or_else(unfinished).map_err(VerifyError::Store)
+        found.unwrap_or_else(|| Err(unfinished()))
     }
 
-    /// What the store has under `lookup`.
-    pub async fn read(&self, lookup: &str) -> Result<Option<Found>, VerifyError> {
-        self.shared.lookups.fetch_add(1, Ordering::Relaxed);
-        self.shared.store.find_secret(lookup).await.map_err(|error| VerifyError::Store(Arc::new(error)))
+    /// What the store has under `lookup`: asked anew, and for nobody else.
+    ///
+    /// # Errors
+    /// As of [`Secrets::find`].
+    pub async fn read(&self, lookup: &str, queue: Queue) -> Result<Option<Found>, VerifyError> {
+        let place = self.place(queue)?;
+        let (shared, lookup) = (self.shared.clone(), lookup.to_owned());
+        let reading = self.runtime.spawn(async move {
+            let found = shared.read(&lookup).await;
+            drop(place);
+            found
+        });
+        AbortOnDropHandle::new(reading).await.unwrap_or_else(|_| Err(unfinished()))
+    }
+
+    fn place(&self, queue: Queue) -> Result<OwnedSemaphorePermit, VerifyError> {
+        let places = match queue {
+            Queue::Keys => &self.shared.keys_pending,
+            Queue::Callers => &self.shared.callers_pending,
+        };
+        places.clone().try_acquire_owned().map_err(|_| VerifyError::Overloaded)
     }
 
     /// Where they are kept.
@@ -135,18 +173,27 @@ impl Secrets {
 
 impl Shared {
     async fn look_up(&self, lookup: &str, reading: &Reading) -> Outcome {
+        Ok(match self.read(lookup).await? {
+            Some(found) => Known::Present(Arc::new(reading.cached(lookup, found)?)),
+            None => Known::Absent,
+        })
+    }
+
+    async fn read(&self, lookup: &str) -> Result<Option<Found>, VerifyError> {
         let _turn = self.running.acquire().await.expect("never closed");
         self.lookups.fetch_add(1, Ordering::Relaxed);
-        let found = self.store.find_secret(lookup).await?;
-        Ok(found.map_or(Known::Absent, |found| Known::Present(Arc::new(reading.cached(lookup, found)))))
+        Ok(self.store.find_secret(lookup).await?)
     }
 }
 
 impl Reading {
     /// `found` as the hot path needs it.
-    pub fn cached(&self, lookup: &str, found: Found) -> CachedKey {
+    ///
+    /// # Errors
+    /// If it is larger than any can be.
+    pub fn cached(&self, lookup: &str, found: Found) -> Result<CachedKey, VerifyError> {
         let warm = self.slow.right(lookup, &found.verifier);
-        CachedKey::new(lookup, found, self.write_claims, warm)
+        Ok(CachedKey::new(lookup, found, self.write_claims, warm)?)
     }
 }
 
@@ -162,21 +209,21 @@ impl Listener for Memory {
 }
 
 /// Ends a fill whatever becomes of its task: nobody must wait for what will never come.
-struct Ending<'a> {
-    memory: &'a Memory,
-    lookup: &'a str,
+struct Ending {
+    memory: Arc<Memory>,
+    lookup: String,
     fill: Arc<Fill>,
     outcome: Option<Outcome>,
 }
 
-impl Drop for Ending<'_> {
+impl Drop for Ending {
     fn drop(&mut self) {
-        let outcome = self.outcome.take().unwrap_or_else(unfinished);
-        self.memory.0.finish(self.lookup, &self.fill, outcome.as_ref().ok().cloned());
+        let outcome = self.outcome.take().unwrap_or_else(|| Err(unfinished()));
+        self.memory.0.finish(&self.lookup, &self.fill, outcome.as_ref().ok().cloned());
         self.fill.send_replace(Some(outcome));
     }
 }
 
-fn unfinished() -> Outcome {
-    Err(Arc::new(StoreError::Unavailable("the look-up was given up".into())))
+fn unfinished() -> VerifyError {
+    StoreError::Unavailable("the look-up was given up".into()).into()
 }

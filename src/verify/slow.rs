@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use rand::TryRng;
@@ -29,7 +30,7 @@ struct Shared {
     key: [u8; 32],
     hashing: Arc<Hashing>,
     clock: Arc<dyn Clock>,
-    /// By lookup. Outlives what the cache forgets when a key is changed.
+    /// By lookup, and by who guesses at it. Outlives what the cache forgets when a key is changed.
     remembered: RwLock<HashMap<String, Remembered>>,
     /// Runs under way, by the keyed digest of what is checked: whoever presents the same waits for the same.
     running: Mutex<HashMap<[u8; 32], Run>>,
@@ -72,14 +73,22 @@ impl SlowSecrets {
     ///
     /// # Errors
     /// If it cannot be found out now.
-    pub(super) async fn proves(&self, lookup: &str, key: &Arc<CachedKey>, proof: &str) -> Result<bool, VerifyError> {
+    pub(super) async fn proves(
+        &self,
+        lookup: &str,
+        key: &CachedKey,
+        proof: &str,
+        guesser: &str,
+    ) -> Result<bool, VerifyError> {
         let Proof::Other(other) = &key.proof else { return Ok(false) };
         let Some(phc) = other.verifier.phc() else { return Ok(false) };
         let secret = self.0.digest([lookup, proof]);
-        if let Some(right) = other.warm.get() {
-            return Ok(secret == *right);
+        // It may have proved right meanwhile, to somebody who asked by another way.
+        if let Some(right) = other.warm.get().copied().or_else(|| self.right(lookup, &other.verifier)) {
+            let _ = other.warm.set(right);
+            return Ok(secret == right);
         }
-        let mut run = self.run(lookup, phc, secret, proof)?;
+        let mut run = self.run(lookup, phc, secret, proof, guesser)?;
         let done = run.wait_for(Option::is_some).await.ok().and_then(|done| done.clone());
         match done {
             Some(Ok(proven)) => {
@@ -94,13 +103,14 @@ impl SlowSecrets {
     }
 
     /// The run that checks `secret`: one that is under way, or a new one.
-    fn run(&self, lookup: &str, phc: &str, secret: Digest, proof: &str) -> Result<Run, VerifyError> {
+    fn run(&self, lookup: &str, phc: &str, secret: Digest, proof: &str, guesser: &str) -> Result<Run, VerifyError> {
         let id = *self.0.digest([phc, proof]).as_bytes();
         let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(run) = running.get(&id) {
             return Ok(run.clone());
         }
-        self.0.take_guess(lookup)?;
+        let bucket = if guesser.is_empty() { lookup.to_owned() } else { format!("{lookup} from {guesser}") };
+        self.0.take_guess(&bucket)?;
         let (done, run) = watch::channel(None);
         running.insert(id, run.clone());
         drop(running);
@@ -109,7 +119,9 @@ impl SlowSecrets {
         // A task of its own: whoever asked first may go away while others wait.
         tokio::spawn(async move {
             let stored = shared.digest([&lookup, &phc]);
+            let began = shared.clock.elapsed();
             let proven = shared.hashing.matches(phc, proof).await.map_err(Arc::new);
+            shared.note_cost(&bucket, shared.clock.elapsed().saturating_sub(began));
             if let Ok(true) = proven {
                 shared.remember(&lookup, stored, secret);
             }
@@ -121,13 +133,20 @@ impl SlowSecrets {
 }
 
 impl Shared {
-    fn take_guess(&self, lookup: &str) -> Result<(), VerifyError> {
+    fn take_guess(&self, bucket: &str) -> Result<(), VerifyError> {
         let now = self.clock.elapsed();
         let take = |remembered: &Remembered| remembered.throttle.take(now).map_err(VerifyError::Throttled);
-        if let Some(known) = self.remembered.read().unwrap_or_else(PoisonError::into_inner).get(lookup) {
+        if let Some(known) = self.remembered.read().unwrap_or_else(PoisonError::into_inner).get(bucket) {
             return take(known);
         }
-        take(entry(&mut self.remembered.write().unwrap_or_else(PoisonError::into_inner), lookup))
+        take(entry(&mut self.remembered.write().unwrap_or_else(PoisonError::into_inner), bucket))
+    }
+
+    /// Notes how long a guess took.
+    fn note_cost(&self, bucket: &str, cost: Duration) {
+        if let Some(known) = self.remembered.read().unwrap_or_else(PoisonError::into_inner).get(bucket) {
+            known.throttle.note_cost(cost);
+        }
     }
 
     fn remember(&self, lookup: &str, stored: Digest, secret: Digest) {

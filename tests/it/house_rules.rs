@@ -46,6 +46,7 @@ const ONLY_IN: [(&[&str], &[&str]); 8] = [
             "cli/",
             "grpc/door.rs",
             "grpc/status.rs",
+            "grpc/verification/batch.rs",
             "hashing.rs",
             "lifecycle.rs",
             "main.rs",

@@ -1,5 +1,5 @@
 //! Verify, the way that nearly every call goes: the caller is known, the key is known, the request came in one piece.
-//! No task, no queue and no lock that anybody waits for stands between reading the request and writing the answer.
+//! Nothing that anybody waits for stands between reading the request and writing the answer.
 //!
 //! Whatever is out of the ordinary goes the long way, through [`super::Verification`], which answers alike.
 
@@ -17,7 +17,6 @@ use hyper::body::Incoming;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::place::Place;
 use super::request::Asked;
 use super::service::VERIFY;
 use super::{response, verify_known};
@@ -98,7 +97,7 @@ impl Calling {
         let (head, message) = body.split_at_checked(FRAME_HEAD_LEN)?;
         let is_whole = head[0] == 0 && head[1..] == u32::try_from(message.len()).ok()?.to_be_bytes();
         let asked = Asked::read(message).ok().filter(|_| is_whole)?;
-        match verify_known(&self.verifier, &self.caller, &asked, Place::Message) {
+        match verify_known(&self.verifier, &self.caller, &asked) {
             Ok(verdict) => Some(Ok(verdict_response(response::framed(&verdict?)))),
             Err(status) => Some(Err(status)),
         }

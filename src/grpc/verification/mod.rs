@@ -17,8 +17,8 @@ use crate::key::keyspace::{SYSTEM, is_keyspace_id};
 use crate::key::permission::Grant;
 use crate::key::scope::{self, Demand, SCOPES_MAX};
 use crate::manage::Violations;
-use crate::verify::Verifier;
 use crate::verify::verdict::Verdict;
+use crate::verify::{Verifier, VerifyError};
 
 pub use known::{Answer, Called, Calling};
 pub use place::Place;
@@ -27,31 +27,42 @@ pub use service::Verification;
 pub use wire::Malformed;
 
 use request::Asked;
+use response::Entry;
 
 /// The verdict that `caller` asks for.
-async fn verify(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>, at: Place) -> Result<Verdict, Status> {
-    let (question, reach) = asked.put(caller, at)?;
-    verifier.verify(&question, reach).await.map_err(status::from_verify)
+async fn verify(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Result<Verdict, Status> {
+    let reach = asked.allowed(caller, Place::Message)?;
+    verifier.verify(&asked.question(), reach).await.map_err(status::from_verify)
 }
 
 /// The same without waiting for anything; `None`: it takes [`verify`].
-fn verify_known(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>, at: Place) -> Result<Option<Verdict>, Status> {
-    let (question, reach) = asked.put(caller, at)?;
-    Ok(verifier.verify_known(&question, reach))
+fn verify_known(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Result<Option<Verdict>, Status> {
+    let reach = asked.allowed(caller, Place::Message)?;
+    Ok(verifier.verify_known(&asked.question(), reach))
 }
 
-/// The demand of a request, if it makes sense: a demand that no key can ever meet is a mistake of the caller's.
-pub(super) fn demand<'a>(
-    all_of: &'a [&'a str],
-    any_of: &'a [&'a str],
-    keyspace: &str,
-    at: Place,
-) -> Result<Demand<'a>, Status> {
-    let mut bad = Violations::default();
+/// The entry on one of many keys, asked about by a request that was checked. What concerns this key alone fails none of
+/// the others: who owns a key must not be able to fail calls about other people's.
+async fn ask(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Result<Entry, Status> {
+    match verifier.verify(&asked.question(), asked.reach(caller)?).await {
+        Ok(verdict) => Ok(Entry::Told(verdict)),
+        Err(VerifyError::Throttled(_) | VerifyError::Hashing(_)) => Ok(Entry::Untold),
+        Err(error @ (VerifyError::Store(_) | VerifyError::Overloaded)) => Err(status::from_verify(error)),
+    }
+}
+
+/// The same without waiting for anything; `None`: it takes [`ask`].
+fn ask_known(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Result<Option<Verdict>, Status> {
+    Ok(verifier.verify_known(&asked.question(), asked.reach(caller)?))
+}
+
+/// Notes what makes no sense about the demand of a request: a demand that no key can ever meet is a mistake of the
+/// caller's.
+pub(super) fn check_demand(demand: Demand<'_>, keyspace: &str, at: Place, bad: &mut Violations) {
     if !keyspace.is_empty() && !is_keyspace_id(keyspace) {
         bad.must(format!("{at}keyspace"), keyspace, Err("match [a-z][a-z0-9-]{0,39}"));
     }
-    for (field, scopes) in [("required_scopes", all_of), ("any_of_scopes", any_of)] {
+    for (field, scopes) in [("required_scopes", demand.all_of), ("any_of_scopes", demand.any_of)] {
         if scopes.len() > SCOPES_MAX {
             bad.add(format!("{at}{field}"), format!("must be at most {SCOPES_MAX} scopes; are {}", scopes.len()));
             continue;
@@ -66,9 +77,5 @@ pub(super) fn demand<'a>(
                 bad.must(format!("{at}{field}[{nth}]"), scope, Err(rule));
             }
         }
-    }
-    match bad.check() {
-        Ok(()) => Ok(Demand { all_of, any_of }),
-        Err(error) => Err(status::from_manage(error)),
     }
 }

@@ -3,11 +3,14 @@
 use smallvec::SmallVec;
 use tonic::Status;
 
-use super::demand;
+use super::check_demand;
 use super::place::Place;
 use super::wire::{Malformed, read_fields, text};
 use crate::grpc::caller::Caller;
+use crate::grpc::status;
 use crate::key::permission::Reach;
+use crate::key::scope::Demand;
+use crate::manage::Violations;
 use crate::verify::Question;
 
 /// A VerifyRequest.
@@ -40,14 +43,38 @@ impl<'a> Asked<'a> {
         })
     }
 
-    /// The question that `caller` may put, and where it may look for the answer.
+    /// Where `caller` may look for the key, once the request is known to make sense.
     ///
     /// # Errors
     /// PERMISSION_DENIED before INVALID_ARGUMENT.
-    pub fn put<'q>(&'q self, caller: &'q Caller, at: Place) -> Result<(Question<'q>, &'q Reach), Status> {
-        let reach = caller.verification_reach(self.keyspace)?;
-        let demand = demand(&self.required_scopes, &self.any_of_scopes, self.keyspace, at)?;
-        Ok((Question { key: self.key, keyspace: self.keyspace, demand }, reach))
+    pub fn allowed<'c>(&self, caller: &'c Caller, at: Place) -> Result<&'c Reach, Status> {
+        let reach = self.reach(caller)?;
+        let mut bad = Violations::default();
+        self.check(at, &mut bad);
+        bad.check().map_err(status::from_manage)?;
+        Ok(reach)
+    }
+
+    /// Where `caller` may look for the key.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED: nowhere.
+    pub fn reach<'c>(&self, caller: &'c Caller) -> Result<&'c Reach, Status> {
+        caller.verification_reach(self.keyspace)
+    }
+
+    /// Notes what makes no sense.
+    pub fn check(&self, at: Place, bad: &mut Violations) {
+        check_demand(self.demand(), self.keyspace, at, bad);
+    }
+
+    /// What is asked.
+    pub fn question(&self) -> Question<'_> {
+        Question { key: self.key, keyspace: self.keyspace, demand: self.demand(), guesser: "" }
+    }
+
+    fn demand(&self) -> Demand<'_> {
+        Demand { all_of: &self.required_scopes, any_of: &self.any_of_scopes }
     }
 }
 

@@ -49,25 +49,47 @@ pub fn message(verdict: &Verdict) -> Vec<u8> {
     out
 }
 
+/// What is said of one of many keys.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// A verdict.
+    Told(Verdict),
+    /// That this key cannot be checked just now: an empty message, which denies.
+    Untold,
+}
+
 /// A BatchVerifyResponse.
-pub fn batch(verdicts: &[Verdict]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(verdicts.len() * USUAL_SIZE);
-    for verdict in verdicts {
-        put_message(1, &mut out, |out| write(verdict, out));
+///
+/// # Errors
+/// It takes more than `size_max` bytes; how many of the entries fit.
+pub fn batch(entries: &[Entry], size_max: usize) -> Result<Vec<u8>, usize> {
+    let mut out = Vec::with_capacity(entries.len() * USUAL_SIZE);
+    for (nth, entry) in entries.iter().enumerate() {
+        put_message(1, &mut out, |out| write_entry(entry, out));
+        if out.len() > size_max {
+            return Err(nth);
+        }
     }
-    out
+    Ok(out)
 }
 
 /// A VerifyStreamResponse.
-pub fn streamed(correlation_id: &str, verdict: &Verdict) -> Vec<u8> {
+pub fn streamed(correlation_id: &str, entry: &Entry) -> Vec<u8> {
     let mut out = Vec::with_capacity(correlation_id.len() + USUAL_SIZE);
     if !correlation_id.is_empty() {
         put_bytes(1, correlation_id.as_bytes(), &mut out);
     }
-    put_message(2, &mut out, |out| write(verdict, out));
+    put_message(2, &mut out, |out| write_entry(entry, out));
     out
 }
 
+fn write_entry(entry: &Entry, out: &mut Vec<u8>) {
+    if let Entry::Told(verdict) = entry {
+        write(verdict, out);
+    }
+}
+
+/// A VerifyResponse.
 fn write(verdict: &Verdict, out: &mut Vec<u8>) {
     if let Verdict::Valid(_) = verdict {
         put_varint(1, 1, out);
@@ -133,7 +155,7 @@ mod tests {
         let key = ApiKey { scopes, claims, expire_time, metadata: BTreeMap::new(), ..key };
         let verifier = Verifier::Sha256(verifier::sha256("secret"));
         let found = Found { verifier, secret_expire_time: None, key: key.clone(), wildcards: false };
-        (Arc::new(CachedKey::new("ak_1", found, write_claims, None)), key)
+        (Arc::new(CachedKey::new("ak_1", found, write_claims, None).unwrap()), key)
     }
 
     /// The response as the table of the contract has it, by generated code.
@@ -186,12 +208,17 @@ mod tests {
                 let framed = framed(verdict);
                 prop_assert_eq!(&framed[..5], &[&[0], &(u32::try_from(framed.len()).unwrap() - 5).to_be_bytes()[..]].concat());
                 prop_assert_eq!(&framed[5..], message(verdict));
-                let answer = pb::VerifyStreamResponse::decode(streamed(&correlation_id, verdict).as_slice()).unwrap();
+                let answer = streamed(&correlation_id, &Entry::Told(verdict.clone()));
+                let answer = pb::VerifyStreamResponse::decode(answer.as_slice()).unwrap();
                 prop_assert_eq!(&answer.correlation_id, &correlation_id);
                 prop_assert_eq!(&answer.response.unwrap(), expected);
             }
-            let answer = pb::BatchVerifyResponse::decode(batch(&verdicts).as_slice());
-            prop_assert_eq!(answer, Ok(pb::BatchVerifyResponse { responses: all }));
+            let mut entries: Vec<_> = verdicts.into_iter().map(Entry::Told).collect();
+            entries.push(Entry::Untold);
+            let answer = batch(&entries, usize::MAX).unwrap();
+            let responses = all.into_iter().chain([pb::VerifyResponse::default()]).collect();
+            prop_assert_eq!(pb::BatchVerifyResponse::decode(answer.as_slice()), Ok(pb::BatchVerifyResponse { responses }));
+            prop_assert_eq!(batch(&entries, 5), Err(1));
         }
     }
 }

@@ -16,7 +16,6 @@ use tonic::server::{Grpc, NamedService};
 use tonic::{Request, Response, Status, Streaming};
 use tower::{Service, service_fn};
 
-use super::place::Place;
 use super::request::Asked;
 use super::stream::{Answers, answers};
 use super::{batch, response, verify};
@@ -44,14 +43,13 @@ impl Verification {
     async fn verify(self, request: Request<Bytes>) -> Result<Response<Vec<u8>>, Status> {
         let caller = caller::of(&request)?;
         let asked = Asked::read(request.get_ref()).map_err(status::from_malformed)?;
-        let verdict = verify(&self.verifier, &caller, &asked, Place::Message).await?;
+        let verdict = verify(&self.verifier, &caller, &asked).await?;
         Ok(Response::new(response::message(&verdict)))
     }
 
     async fn batch_verify(self, request: Request<Bytes>) -> Result<Response<Vec<u8>>, Status> {
         let caller = caller::of(&request)?;
-        let verdicts = batch::verify_all(&self.verifier, &caller, request.get_ref()).await?;
-        Ok(Response::new(response::batch(&verdicts)))
+        Ok(Response::new(batch::answer(&self.verifier, &caller, request.get_ref()).await?))
     }
 
     fn verify_stream(self, request: Request<Streaming<Bytes>>) -> Result<Response<Answers>, Status> {

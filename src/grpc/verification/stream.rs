@@ -12,7 +12,8 @@ use tonic::{Status, Streaming};
 
 use super::place::Place;
 use super::request::{Asked, read_streamed};
-use super::{response, verify, verify_known};
+use super::response::{self, Entry};
+use super::{ask, ask_known};
 use crate::grpc::caller::Caller;
 use crate::grpc::status;
 use crate::verify::Verifier;
@@ -20,7 +21,8 @@ use crate::verify::Verifier;
 /// Most answers of one stream that wait for the store, at up to a request's size each. Those behind wait in the stream.
 const WAITING_MAX: usize = 64;
 
-type Waiting = Pin<Box<dyn Future<Output = Result<Vec<u8>, Status>> + Send>>;
+/// An answer, and the caller as it was found to be now.
+type Waiting = Pin<Box<dyn Future<Output = Result<(Vec<u8>, Arc<Caller>), Status>> + Send>>;
 
 /// The answers to a stream of questions.
 pub struct Answers {
@@ -38,21 +40,28 @@ pub fn answers(verifier: Arc<Verifier>, caller: Arc<Caller>, questions: Streamin
 
 impl Answers {
     /// The answer to a question, or one to wait for.
-    fn answer(&self, message: &Bytes) -> Result<Result<Vec<u8>, Waiting>, Status> {
-        let (correlation_id, asked) = read_streamed(message).map_err(status::from_malformed)?;
-        if self.caller.is_current(&self.verifier)
-            && let Some(verdict) = verify_known(&self.verifier, &self.caller, &asked, Place::Stream)?
-        {
-            return Ok(Ok(response::streamed(correlation_id, &verdict)));
+    fn answer(&self, message: Bytes) -> Result<Result<Vec<u8>, Waiting>, Status> {
+        if self.caller.is_current(&self.verifier) {
+            let (correlation_id, asked) = read_streamed(&message).map_err(status::from_malformed)?;
+            asked.allowed(&self.caller, Place::Stream)?;
+            if let Some(verdict) = ask_known(&self.verifier, &self.caller, &asked)? {
+                return Ok(Ok(response::streamed(correlation_id, &Entry::Told(verdict))));
+            }
         }
-        let (verifier, caller, message) = (self.verifier.clone(), self.caller.clone(), message.clone());
-        Ok(Err(Box::pin(async move {
-            let (correlation_id, asked): (&str, Asked<'_>) = read_streamed(&message).map_err(status::from_malformed)?;
-            let caller = caller.renewed(&verifier).await?;
-            let verdict = verify(&verifier, &caller, &asked, Place::Stream).await?;
-            Ok(response::streamed(correlation_id, &verdict))
-        })))
+        Ok(Err(Box::pin(look_up(self.verifier.clone(), self.caller.clone(), message))))
     }
+}
+
+async fn look_up(
+    verifier: Arc<Verifier>,
+    caller: Arc<Caller>,
+    message: Bytes,
+) -> Result<(Vec<u8>, Arc<Caller>), Status> {
+    let caller = if caller.is_current(&verifier) { caller } else { Arc::new(caller.renewed(&verifier).await?) };
+    let (correlation_id, asked): (&str, Asked<'_>) = read_streamed(&message).map_err(status::from_malformed)?;
+    asked.allowed(&caller, Place::Stream)?;
+    let entry = ask(&verifier, &caller, &asked).await?;
+    Ok((response::streamed(correlation_id, &entry), caller))
 }
 
 impl Stream for Answers {
@@ -60,8 +69,13 @@ impl Stream for Answers {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            if let Poll::Ready(Some(answer)) = self.waiting.poll_next_unpin(cx) {
-                return Poll::Ready(Some(answer));
+            match self.waiting.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok((answer, caller)))) => {
+                    self.caller = caller;
+                    return Poll::Ready(Some(Ok(answer)));
+                }
+                Poll::Ready(Some(Err(status))) => return Poll::Ready(Some(Err(status))),
+                Poll::Ready(None) | Poll::Pending => {}
             }
             if self.waiting.len() == WAITING_MAX {
                 return Poll::Pending;
@@ -70,7 +84,7 @@ impl Stream for Answers {
                 return if self.waiting.is_empty() { Poll::Ready(None) } else { Poll::Pending };
             };
             match questions.poll_next_unpin(cx) {
-                Poll::Ready(Some(Ok(message))) => match self.answer(&message) {
+                Poll::Ready(Some(Ok(message))) => match self.answer(message) {
                     Ok(Ok(answer)) => return Poll::Ready(Some(Ok(answer))),
                     // Polled on the way round, so that it wakes this stream.
                     Ok(Err(waiting)) => self.waiting.push(waiting),

@@ -104,11 +104,15 @@ impl<E: Entry + Clone, F> Cache<E, F> {
         Begun::Fill(fill)
     }
 
-    /// Ends `fill`. What it `found` is kept, unless a change has poisoned it meanwhile; `None`: it failed.
+    /// Ends `fill`. What it `found` is kept, unless a change has poisoned it meanwhile: then it is retired before anybody
+    /// gets it. `None`: it failed.
     pub fn finish(&self, lookup: &str, fill: &Arc<F>, found: Option<Known<E>>) {
         let hash = self.hash(lookup);
         let mut shard = write(self.shard(hash));
         if !shard.fills.get(lookup).is_some_and(|current| Arc::ptr_eq(current, fill)) {
+            if let Some(Known::Present(entry)) = found {
+                entry.retire();
+            }
             return;
         }
         shard.fills.remove(lookup);
