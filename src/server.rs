@@ -139,6 +139,11 @@ impl Server {
         self.addr
     }
 
+    /// What verifies keys: its counters tell what memory saved the store.
+    pub fn verifier(&self) -> &Arc<Verifier> {
+        &self.verifier
+    }
+
     /// What became of the first root key.
     pub fn bootstrap(&self) -> &Bootstrap {
         &self.bootstrap
@@ -168,10 +173,10 @@ impl Server {
         let callers = Callers::new(self.verifier.clone());
         let others = routes(&callers, &self.management, &self.verifier, &self.clock)
             .add_service(health_service.max_decoding_message_size(OPEN_REQUEST_SIZE_MAX));
-        let verification = Verification::new(self.verifier.clone(), REQUEST_SIZE_MAX);
+        let close = CancellationToken::new();
+        let verification = Verification::new(self.verifier.clone(), REQUEST_SIZE_MAX, close.clone());
         let door = Door::new(callers, self.verifier.clone(), verification, others, Handle::current());
         let cores = Cores::start()?;
-        let close = CancellationToken::new();
         let settings = transport::Settings { tls: self.tls, close: close.clone() };
         let mut serving = std::pin::pin!(transport::serve(self.listener, &cores, settings, door));
 

@@ -2,12 +2,13 @@
 //! the store all the while run on other threads, for as long as the client waits for them.
 
 use std::convert::Infallible;
+use std::future::ready as done;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::time::{self, Sleep};
@@ -27,6 +28,8 @@ use crate::verify::Verifier;
 
 /// How long the client allows the call (gRPC over HTTP/2, "Timeout").
 const TIMEOUT_HEADER: &str = "grpc-timeout";
+/// How the content type of every call begins.
+const GRPC: &[u8] = b"application/grpc";
 
 /// See the module.
 #[derive(Clone)]
@@ -74,6 +77,9 @@ impl transport::Door for Door {
     type Answering = Answering;
 
     fn answer(&self, request: Request<Incoming>) -> Answering {
+        if let Some(no_call) = no_call(&request) {
+            return Answering { way: Way::Going(Box::pin(done(no_call))), deadline: None };
+        }
         let deadline = Deadline::of(request.headers());
         let way = match Calling::begin(request, &self.0.callers, &self.0.verifier) {
             Ok(calling) => Way::Known(calling, self.clone()),
@@ -130,6 +136,20 @@ impl Way {
             Self::Known(..) => unreachable!("it went the long way"),
         }
     }
+}
+
+/// The answer to what is no gRPC, which speaks by HTTP's own means: a client of another kind must not take an error for an
+/// answer (gRPC over HTTP/2, "Requests").
+fn no_call<B>(request: &Request<B>) -> Option<Response<Body>> {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let status = match () {
+        () if request.method() != Method::POST => StatusCode::METHOD_NOT_ALLOWED,
+        () if !content_type.is_some_and(|is| is.as_bytes().starts_with(GRPC)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        () => return None,
+    };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    Some(response)
 }
 
 /// How long a call may take, from when it is first waited for.

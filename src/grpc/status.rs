@@ -72,6 +72,12 @@ pub fn deadline_exceeded(after: Duration) -> Status {
     plain(Code::DeadlineExceeded, ErrorReason::DeadlineExceeded, &message)
 }
 
+/// UNAVAILABLE: the server is ending, and a stream with it.
+pub fn ending() -> Status {
+    let message = "the server is ending: connect anew, and ask again what was not answered";
+    retry(Code::Unavailable, ErrorReason::ServerEnding, message, RETRY_AFTER)
+}
+
 /// INTERNAL: a call's task died.
 pub fn panicked(error: &tokio::task::JoinError) -> Status {
     internal(error)

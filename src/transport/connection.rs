@@ -20,6 +20,13 @@ use super::rewound::{PREFACE_LEN, Rewound};
 /// Most calls in flight on one connection; more wait at the client. With the size of a request this bounds what one
 /// connection of a caller's can make the server hold.
 pub const STREAMS_MAX: u32 = 256;
+/// How much of a request's body, and of those of all requests on a connection, may arrive before it is read. A message of
+/// a stream is a frame of its own, and h2 takes too many small frames that nobody has read for an attack, on which it
+/// closes the connection: more than half the second number, where each counts as 256 bytes less its own. Messages of 40
+/// bytes and more, as those with a key are, stay below that on several streams that wait for the store.
+const STREAM_WINDOW_SIZE: u32 = 64 * 1024;
+/// See [`STREAM_WINDOW_SIZE`].
+const CONNECTION_WINDOW_SIZE: u32 = 2 * 1024 * 1024;
 /// How long a new connection may take to say that it speaks HTTP/2: its TLS handshake and its preface.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silent connections are asked for a sign of life this often.
@@ -93,6 +100,8 @@ where
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
+            .initial_stream_window_size(STREAM_WINDOW_SIZE)
+            .initial_connection_window_size(CONNECTION_WINDOW_SIZE)
             .keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .auto_date_header(false)

@@ -2,7 +2,7 @@
 //! imports has none, and pays nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use super::{Question, Verifier, admits};
@@ -15,7 +15,15 @@ use crate::store::{Store, StoreError};
 #[derive(Debug, Default)]
 pub struct Forms {
     any: AtomicBool,
-    of: RwLock<BTreeMap<String, Vec<Form>>>,
+    of: RwLock<Read>,
+    begun: AtomicU64,
+}
+
+/// What was read, and which reading of all it was.
+#[derive(Debug, Default)]
+struct Read {
+    nth: u64,
+    forms: BTreeMap<String, Vec<Form>>,
 }
 
 impl Forms {
@@ -25,21 +33,34 @@ impl Forms {
             return Vec::new();
         }
         let of = self.of.read().unwrap_or_else(PoisonError::into_inner);
-        let within = of.iter().filter(|(keyspace, _)| admits(asked, reach, keyspace));
+        let within = of.forms.iter().filter(|(keyspace, _)| admits(asked, reach, keyspace));
         // Digests come first: they cost one look-up each, and find at most one secret.
         let forms: BTreeSet<Form> = within.flat_map(|(_, forms)| forms.iter().copied()).collect();
         forms.into_iter().flat_map(|form| form.lookups(asked.key)).collect()
     }
 
     async fn reload(&self, store: &dyn Store) -> Result<(), StoreError> {
+        let nth = self.begin();
         let mut forms: BTreeMap<String, Vec<Form>> = BTreeMap::new();
         for (keyspace, form) in store.import_forms().await? {
             forms.entry(keyspace).or_default().push(form);
         }
-        let any = !forms.is_empty();
-        *self.of.write().unwrap_or_else(PoisonError::into_inner) = forms;
-        self.any.store(any, Ordering::Release);
+        self.end(nth, forms);
         Ok(())
+    }
+
+    /// Begins a reading: its number.
+    fn begin(&self) -> u64 {
+        self.begun.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Ends it. Unless one that began later has ended: that has read all that this has, and perhaps more.
+    fn end(&self, nth: u64, forms: BTreeMap<String, Vec<Form>>) {
+        let mut of = self.of.write().unwrap_or_else(PoisonError::into_inner);
+        if nth > of.nth {
+            self.any.store(!forms.is_empty(), Ordering::Release);
+            *of = Read { nth, forms };
+        }
     }
 }
 
@@ -48,5 +69,29 @@ impl Verifier {
     /// Until then what was imported in a form that the keyspace did not have is not found.
     pub async fn forms_changed(&self) -> Result<(), StoreError> {
         self.forms.reload(self.secrets.store().as_ref()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::scope::Demand;
+
+    /// Whether anything can be found by what is known.
+    fn knows_any(forms: &Forms) -> bool {
+        let asked = Question { key: "sk_imported", keyspace: "", demand: Demand::default(), guesser: "" };
+        !forms.lookups(&asked, &Reach::Everywhere).is_empty()
+    }
+
+    #[test]
+    fn a_reading_that_took_long_undoes_no_later_one() {
+        let forms = Forms::default();
+        let (slow, quick) = (forms.begin(), forms.begin());
+        forms.end(quick, [("default".to_owned(), vec![Form::Prefix(8)])].into());
+        assert!(knows_any(&forms));
+        forms.end(slow, BTreeMap::new());
+        assert!(knows_any(&forms));
+        forms.end(forms.begin(), BTreeMap::new());
+        assert!(!knows_any(&forms));
     }
 }

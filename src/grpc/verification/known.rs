@@ -82,6 +82,11 @@ impl Calling {
         Ok(Self { verifier: verifier.clone(), caller, request, body: Received::Nothing })
     }
 
+    /// The headers of the request, until it is answered.
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        self.request.as_ref().map(|(parts, _)| &parts.headers)
+    }
+
     /// Once the whole request is here.
     fn end(&mut self) -> Called {
         let body = mem::replace(&mut self.body, Received::Nothing).into_bytes();

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::{Request as HttpRequest, Response as HttpResponse};
@@ -32,12 +33,14 @@ const VERIFY_STREAM: &str = "/portcullis.v1.VerificationService/VerifyStream";
 pub struct Verification {
     verifier: Arc<Verifier>,
     request_size_max: usize,
+    closing: CancellationToken,
 }
 
 impl Verification {
     /// A service whose verdicts come from `verifier` and whose requests have at most `request_size_max` bytes.
-    pub fn new(verifier: Arc<Verifier>, request_size_max: usize) -> Self {
-        Self { verifier, request_size_max }
+    /// Its streams end once `closing` says so.
+    pub fn new(verifier: Arc<Verifier>, request_size_max: usize, closing: CancellationToken) -> Self {
+        Self { verifier, request_size_max, closing }
     }
 
     async fn verify(self, request: Request<Bytes>) -> Result<Response<Vec<u8>>, Status> {
@@ -54,7 +57,7 @@ impl Verification {
 
     fn verify_stream(self, request: Request<Streaming<Bytes>>) -> Result<Response<Answers>, Status> {
         let caller = caller::of(&request)?;
-        Ok(Response::new(answers(self.verifier, caller, request.into_inner())))
+        Ok(Response::new(answers(self.verifier, caller, request.into_inner(), self.closing)))
     }
 
     async fn serve(self, request: HttpRequest<Body>) -> HttpResponse<Body> {

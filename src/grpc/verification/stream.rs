@@ -1,6 +1,7 @@
 //! VerifyStream: what is known is answered in the order it came; what must be looked up follows when it is there.
 //!
 //! A message is read only when there is room to answer it: a client that does not read its answers is not read either.
+//! However a stream ends, what was read before is answered first.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt as _};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Status, Streaming};
 
 use super::place::Place;
@@ -21,6 +23,9 @@ use crate::verify::Verifier;
 /// Most answers of one stream that wait for the store, at up to a request's size each. Those behind wait in the stream.
 const WAITING_MAX: usize = 64;
 
+/// Of a stream that never falls silent, every so many messages are followed by a look whether the server is ending.
+const CLOSING_ASKED_EVERY: u32 = 256;
+
 /// An answer, and the caller as it was found to be now.
 type Waiting = Pin<Box<dyn Future<Output = Result<(Vec<u8>, Arc<Caller>), Status>> + Send>>;
 
@@ -28,14 +33,36 @@ type Waiting = Pin<Box<dyn Future<Output = Result<(Vec<u8>, Arc<Caller>), Status
 pub struct Answers {
     verifier: Arc<Verifier>,
     caller: Arc<Caller>,
-    /// `None`: the client has asked all it will.
-    questions: Option<Streaming<Bytes>>,
+    questions: Questions,
     waiting: FuturesUnordered<Waiting>,
+    closing: Pin<Box<WaitForCancellationFutureOwned>>,
+    read: u32,
 }
 
-/// Answers what `questions` ask.
-pub fn answers(verifier: Arc<Verifier>, caller: Arc<Caller>, questions: Streaming<Bytes>) -> Answers {
-    Answers { verifier, caller, questions: Some(questions), waiting: FuturesUnordered::new() }
+/// Where the questions come from.
+#[expect(clippy::large_enum_variant, reason = "one a stream, and open for nearly all its life")]
+enum Questions {
+    /// There may be more.
+    Open(Streaming<Bytes>),
+    /// No more are read. How the stream ends once what waits is answered; `None`: well.
+    Over(Option<Status>),
+}
+
+/// Answers what `questions` ask, until `closing` says that the server is ending.
+pub fn answers(
+    verifier: Arc<Verifier>,
+    caller: Arc<Caller>,
+    questions: Streaming<Bytes>,
+    closing: CancellationToken,
+) -> Answers {
+    Answers {
+        verifier,
+        caller,
+        questions: Questions::Open(questions),
+        waiting: FuturesUnordered::new(),
+        closing: Box::pin(closing.cancelled_owned()),
+        read: 0,
+    }
 }
 
 impl Answers {
@@ -68,32 +95,54 @@ impl Stream for Answers {
     type Item = Result<Vec<u8>, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
         loop {
-            match self.waiting.poll_next_unpin(cx) {
+            match this.waiting.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok((answer, caller)))) => {
-                    self.caller = caller;
+                    this.caller = caller;
                     return Poll::Ready(Some(Ok(answer)));
                 }
-                Poll::Ready(Some(Err(status))) => return Poll::Ready(Some(Err(status))),
+                Poll::Ready(Some(Err(status))) => {
+                    if !matches!(this.questions, Questions::Over(Some(_))) {
+                        this.questions = Questions::Over(Some(status));
+                    }
+                    continue;
+                }
                 Poll::Ready(None) | Poll::Pending => {}
             }
-            if self.waiting.len() == WAITING_MAX {
-                return Poll::Pending;
-            }
-            let Some(questions) = &mut self.questions else {
-                return if self.waiting.is_empty() { Poll::Ready(None) } else { Poll::Pending };
+            let questions = match &mut this.questions {
+                Questions::Over(_) if !this.waiting.is_empty() => return Poll::Pending,
+                Questions::Over(end) => return Poll::Ready(end.take().map(Err)),
+                Questions::Open(questions) => questions,
             };
-            match questions.poll_next_unpin(cx) {
-                Poll::Ready(Some(Ok(message))) => match self.answer(message) {
+            let asked = match this.waiting.len() {
+                WAITING_MAX => Poll::Pending,
+                _ if this.read == CLOSING_ASKED_EVERY => Poll::Pending,
+                _ => questions.poll_next_unpin(cx),
+            };
+            if asked.is_pending() {
+                if this.closing.as_mut().poll(cx).is_ready() {
+                    this.questions = Questions::Over(Some(status::ending()));
+                    continue;
+                }
+                if this.read == CLOSING_ASKED_EVERY {
+                    this.read = 0;
+                    continue;
+                }
+            }
+            this.read += 1;
+            match asked {
+                Poll::Ready(Some(Ok(message))) => match this.answer(message) {
                     Ok(Ok(answer)) => return Poll::Ready(Some(Ok(answer))),
                     // Polled on the way round, so that it wakes this stream.
-                    Ok(Err(waiting)) => self.waiting.push(waiting),
-                    Err(status) => return Poll::Ready(Some(Err(status))),
+                    Ok(Err(waiting)) => this.waiting.push(waiting),
+                    Err(status) => this.questions = Questions::Over(Some(status)),
                 },
                 Poll::Ready(Some(Err(status))) => {
-                    return Poll::Ready(Some(Err(status::completed(&status).unwrap_or(status))));
+                    let status = status::completed(&status).unwrap_or(status);
+                    this.questions = Questions::Over(Some(status));
                 }
-                Poll::Ready(None) => self.questions = None,
+                Poll::Ready(None) => this.questions = Questions::Over(None),
                 Poll::Pending => return Poll::Pending,
             }
         }

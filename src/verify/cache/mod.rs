@@ -30,7 +30,7 @@ pub trait Entry {
     fn mark_used(&self);
     /// Whether it was used since this was last asked.
     fn take_mark(&self) -> bool;
-    /// Called once it is in the cache no more.
+    /// Called once it is in the cache no more, or never will be: no change is heard of from here on.
     fn retire(&self);
 }
 
@@ -166,5 +166,62 @@ impl<E: Entry + Clone, F> Shard<E, F> {
             return Some(Known::Present(entry.clone()));
         }
         self.absent.find(hash, lookup).map(|_| Known::Absent)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    struct Noted(AtomicBool);
+
+    impl Entry for Arc<Noted> {
+        fn lookup(&self) -> &'static str {
+            "k"
+        }
+
+        fn size(&self) -> usize {
+            1
+        }
+
+        fn mark_used(&self) {}
+
+        fn take_mark(&self) -> bool {
+            false
+        }
+
+        fn retire(&self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What becomes of an entry whose fill ends after `during` was done: whether it is known, and whether retired.
+    fn filled(during: impl FnOnce(&Cache<Arc<Noted>, ()>)) -> (bool, bool) {
+        let cache = Cache::new(1, 1_000, 1_000);
+        let Begun::Fill(fill) = cache.begin("k", || ()) else { panic!("nothing is known yet") };
+        during(&cache);
+        let entry = Arc::new(Noted(AtomicBool::new(false)));
+        cache.finish("k", &fill, Some(Known::Present(entry.clone())));
+        (cache.get("k").is_some(), entry.0.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn what_a_poisoned_fill_read_is_retired_from_the_start() {
+        assert_eq!(filled(|_| ()), (true, false));
+        assert_eq!(filled(|cache| cache.apply("another")), (true, false));
+        assert_eq!(filled(|cache| cache.apply("k")), (false, true));
+        assert_eq!(filled(|cache| cache.apply_to_all(|_| false)), (false, true));
+    }
+
+    #[test]
+    fn what_is_kept_is_retired_by_the_next_change() {
+        let cache = Cache::new(1, 1_000, 1_000);
+        let Begun::Fill(fill) = cache.begin("k", || ()) else { panic!("nothing is known yet") };
+        let entry = Arc::new(Noted(AtomicBool::new(false)));
+        cache.finish("k", &fill, Some(Known::Present(entry.clone())));
+        cache.apply("k");
+        assert!(cache.get("k").is_none() && entry.0.load(Ordering::Relaxed));
     }
 }

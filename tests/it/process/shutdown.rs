@@ -3,15 +3,16 @@
 use std::io::ErrorKind;
 use std::process::Command;
 
-use portcullis::grpc::pb::{Verdict, VerifyRequest, VerifyResponse};
+use portcullis::grpc::pb::{ErrorReason, Verdict, VerifyRequest, VerifyResponse};
 use rustix::process::Signal;
+use sqlx::{Connection as _, PgConnection};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_stream::StreamExt as _;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_prost::ProstCodec;
@@ -19,8 +20,10 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 
+use crate::support::backend::{Backend, Fixture};
 use crate::support::process::{ROOT_KEY, Server, connect, serve, sqlite_in};
-use crate::support::service::{Caller, eventually, in_time, new_key};
+use crate::support::service::{Caller, check_error, details, eventually, in_time, new_key};
+use crate::support::talk::Talk;
 
 /// Longer than any test waits, and as long as can be set.
 const FOREVER_MS: u32 = 600_000;
@@ -120,6 +123,72 @@ async fn calls_in_flight_finish_and_their_uses_are_kept() {
     assert!(!ended.stderr.contains("WARN"), "{ended:#?}");
 
     let server = Server::start(serve(&url)).await;
+    assert!(server.admin().get(&key.id).await.expect("it was kept").last_use_time.is_some());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn streams_end_with_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(serve_with(&sqlite_in(dir.path()), 0, FOREVER_MS)).await;
+    let mut admin = server.admin();
+    let (_, secret) = admin.create(new_key("one")).await;
+    let (mut silent, mut spoken) = (Talk::begin(&mut admin).await, Talk::begin(&mut admin).await);
+    assert_eq!(spoken.verdict(&secret).await.expect("a verdict"), Verdict::Valid);
+    server.process.signal(Signal::TERM);
+    for talk in [&mut silent, &mut spoken] {
+        let status = check_error(talk.hear().await, Code::Unavailable, ErrorReason::ServerEnding);
+        assert!(details(&status).retry_info().is_some(), "{status:?}");
+    }
+    let ended = server.process.ended().await.with_code(0);
+    assert!(!ended.stderr.contains("WARN"), "{ended:#?}");
+}
+
+#[tokio::test]
+async fn what_a_stream_was_asked_it_answers_before_it_ends() {
+    let fixture = Fixture::new(Backend::Postgres).await;
+    let server = Server::start(serve_with(&fixture.url, 0, FOREVER_MS)).await;
+    let mut admin = server.admin();
+    let (_, secret) = admin.create(new_key("one")).await;
+    let mut talk = Talk::begin(&mut admin).await;
+    let mut locker = PgConnection::connect(&fixture.url).await.expect("a connection");
+    sqlx::raw_sql("BEGIN; LOCK TABLE api_key_secret").execute(&mut locker).await.expect("a lock");
+    talk.ask("one", VerifyRequest { key: secret, ..Default::default() }).await;
+    eventually("waiting for the lock", async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&mut locker).await.expect("an answer");
+        (waiting > 0).then_some(())
+    })
+    .await;
+    server.process.signal(Signal::TERM);
+    refuses_connections(&server.address).await;
+    sqlx::raw_sql("ROLLBACK").execute(&mut locker).await.expect("let go");
+    let (_, answer) = talk.hear().await.expect("an answer").expect("one");
+    assert_eq!(answer.verdict(), Verdict::Valid);
+    check_error(talk.hear().await, Code::Unavailable, ErrorReason::ServerEnding);
+    let ended = server.process.ended().await.with_code(0);
+    assert!(!ended.stderr.contains("WARN"), "{ended:#?}");
+}
+
+#[tokio::test]
+async fn the_store_outlives_the_threads_that_serve() {
+    let fixture = Fixture::new(Backend::Postgres).await;
+    let server = Server::start(serve_with(&fixture.url, 0, FOREVER_MS)).await;
+    let (key, secret) = server.admin().create(new_key("one")).await;
+    // Enough at once to open more connections to the store than there were.
+    let mut asking = JoinSet::new();
+    for _ in 0..200 {
+        let (mut admin, secret) = (server.admin(), secret.clone());
+        asking.spawn(async move { admin.verdict(&secret).await });
+    }
+    let verdicts = in_time("the verdicts", asking.join_all()).await;
+    assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Valid));
+    server.process.signal(Signal::TERM);
+    let ended = server.process.ended().await.with_code(0);
+    assert!(!ended.stderr.contains("WARN"), "{ended:#?}");
+
+    let server = Server::start(serve(&fixture.url)).await;
     assert!(server.admin().get(&key.id).await.expect("it was kept").last_use_time.is_some());
     server.stop().await;
 }

@@ -2,13 +2,18 @@
 
 use crate::support::backend::Backend;
 
+mod batch;
 mod callers;
 mod errors;
+mod guesses;
 mod imports;
 mod keys;
 mod keyspaces;
 mod listing;
+mod memory;
+mod ordinary;
 mod probes;
+mod stream;
 mod trail;
 mod updates;
 mod verdicts;

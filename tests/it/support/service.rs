@@ -13,6 +13,7 @@ use portcullis::grpc::pb::verification_service_client::VerificationServiceClient
 use portcullis::grpc::pb::{self, CreateApiKeyRequest, Verdict, VerifyRequest, VerifyResponse};
 use portcullis::manage::Bootstrap;
 use portcullis::server::{Server, ServerError};
+use portcullis::verify::Verifier;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -55,6 +56,8 @@ pub struct Service {
     pub channel: Channel,
     /// The first root key.
     pub root_key: String,
+    /// What verifies within: for its counters.
+    pub verifier: Arc<Verifier>,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<Result<(), ServerError>>>,
 }
@@ -70,8 +73,11 @@ impl Service {
 
     /// With a first root key that the operator chose.
     pub async fn start_supplied(backend: Backend, root_key: &str) -> Self {
-        let fixture = Fixture::new(backend).await;
-        Self::start_on(fixture, Arc::new(SystemClock), Some(root_key.to_owned())).await
+        Self::start_supplied_with(backend, root_key, Arc::new(SystemClock)).await
+    }
+
+    pub async fn start_supplied_with(backend: Backend, root_key: &str, clock: Arc<dyn Clock>) -> Self {
+        Self::start_on(Fixture::new(backend).await, clock, Some(root_key.to_owned())).await
     }
 
     async fn start_on(fixture: Fixture, clock: Arc<dyn Clock>, supplied: Option<String>) -> Self {
@@ -85,16 +91,25 @@ impl Service {
             Bootstrap::Supplied => supplied.expect("it was supplied"),
             Bootstrap::Done => supplied.expect("the root key of a store that is not new"),
         };
-        let addr = server.addr();
+        let (addr, verifier) = (server.addr(), server.verifier().clone());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.run(async {
             // Dropping the service ends it too.
             let _ = stopped.await;
             false
         }));
-        let channel =
-            Endpoint::from_shared(format!("http://{addr}")).expect("an address").connect().await.expect("it listens");
-        Self { fixture, addr, channel, root_key, stop: Some(stop), running: Some(running) }
+        let channel = connect(addr).await;
+        Self { fixture, addr, channel, root_key, verifier, stop: Some(stop), running: Some(running) }
+    }
+
+    /// Runs SQL behind the service's back.
+    pub async fn execute(&self, sql: &str) {
+        self.fixture.execute(sql).await;
+    }
+
+    /// A caller with the first root key, on a connection of its own.
+    pub async fn admin_elsewhere(&self) -> Caller {
+        Caller::with(&connect(self.addr).await, &self.root_key)
     }
 
     /// Over a store that may have been served before, with the root key that it had then.
@@ -139,6 +154,10 @@ impl Service {
         let made = self.admin().keys.create_api_key(request).await.expect("a root key").into_inner();
         self.caller(&made.secret)
     }
+}
+
+async fn connect(addr: SocketAddr) -> Channel {
+    Endpoint::from_shared(format!("http://{addr}")).expect("an address").connect().await.expect("it listens")
 }
 
 /// The clients of every service, with one credential.
@@ -208,6 +227,13 @@ impl Caller {
         self.keys.revoke_api_key(request).await.expect("revoked").into_inner().api_key.expect("the key")
     }
 
+    /// Replaces the secret of a key: the new one. The old one works for `overlap_seconds` more.
+    pub async fn rotate(&mut self, id: &str, overlap_seconds: i64) -> String {
+        let overlap = Some(prost_types::Duration { seconds: overlap_seconds, nanos: 0 });
+        let request = pb::RotateApiKeyRequest { id: id.into(), overlap };
+        self.keys.rotate_api_key(request).await.expect("rotated").into_inner().secret
+    }
+
     /// Changes the fields that `mask` names.
     pub async fn update(&mut self, key: pb::ApiKey, mask: &[&str]) -> Result<pb::ApiKey, Status> {
         let request = pb::UpdateApiKeyRequest { api_key: Some(key), update_mask: Some(field_mask(mask)) };
@@ -237,6 +263,19 @@ impl Interceptor for Bearer {
 /// The smallest good request for a key.
 pub fn new_key(name: &str) -> CreateApiKeyRequest {
     CreateApiKeyRequest { name: name.into(), subject: "user_1".into(), ..Default::default() }
+}
+
+/// Another well-formed key string of the same lookup, whose secret nobody has: the `nth`.
+pub fn wrong_secret(right: &str, nth: u32) -> String {
+    let public = &right[..right.len() - 38];
+    let signed = format!("{public}{nth:032}");
+    let mut rest = crc32fast::hash(signed.as_bytes());
+    let mut check = [b'0'; 6];
+    for place in check.iter_mut().rev() {
+        *place = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[(rest % 62) as usize];
+        rest /= 62;
+    }
+    signed + std::str::from_utf8(&check).expect("ASCII")
 }
 
 pub fn field_mask(paths: &[&str]) -> prost_types::FieldMask {
