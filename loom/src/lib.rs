@@ -101,7 +101,9 @@ mod tests {
             let verifiers: Vec<_> = (0..2)
                 .map(|_| {
                     let world = world.clone();
-                    thread::spawn(move || drop(world.verify()))
+                    thread::spawn(move || {
+                        let _ = world.verify();
+                    })
                 })
                 .collect();
             world.revoke();
@@ -135,7 +137,9 @@ mod tests {
             let world = World::new();
             let verifier = {
                 let world = world.clone();
-                thread::spawn(move || drop(world.verify()))
+                thread::spawn(move || {
+                    let _ = world.verify();
+                })
             };
             world.store.store(REVOKED, Ordering::SeqCst);
             world.cache.apply_to_all(|_| true);
