@@ -109,6 +109,9 @@ impl Hashing {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -121,6 +124,29 @@ mod tests {
         let phc = hashing.hash(Secret::new("x".into())).await.unwrap();
         assert!(hashing.matches(phc.clone(), Secret::new("x".into())).await.unwrap());
         assert!(!hashing.matches(phc, Secret::new("y".into())).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn whoever_goes_away_stops_what_has_not_begun() {
+        let hashing = Hashing::default();
+        let cores = hashing.cores.available_permits();
+        let done = Arc::new(AtomicUsize::new(0));
+        let all = hashing.run_all(vec![done.clone(); 100 * cores], |done| {
+            done.fetch_add(1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(20));
+            Ok(())
+        });
+        let waited = tokio::time::timeout(Duration::from_millis(100), all).await;
+        assert!(waited.is_err(), "it was done in no time");
+        // What is under way ends, and then nothing is.
+        let all = u32::try_from(cores).unwrap();
+        drop(hashing.cores.acquire_many(all).await.unwrap());
+        let at_the_end = done.load(Ordering::SeqCst);
+        assert!((1..20 * cores).contains(&at_the_end), "{at_the_end}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(done.load(Ordering::SeqCst), at_the_end);
+        assert_eq!(hashing.pending.available_permits(), PENDING_MAX);
+        assert_eq!(hashing.many.available_permits(), cores);
     }
 
     #[tokio::test]

@@ -39,6 +39,10 @@ pub fn from_manage(error: manage::Error) -> Status {
             plain(Code::FailedPrecondition, ErrorReason::KeyspaceReserved, &message)
         }
         manage::Error::Hashing(error) => hashing(&error),
+        manage::Error::TooMuchToCompare => {
+            let message = "too much to compare in one request: send it again in smaller batches";
+            retry(Code::ResourceExhausted, ErrorReason::HashingBusy, message, RETRY_AFTER)
+        }
         manage::Error::Store(error) => store(&error),
         error @ manage::Error::Random(_) => internal(&error),
     }

@@ -57,6 +57,15 @@ impl Verifier {
         }
     }
 
+    /// How long a check takes, in runs of [`argon2id`]; 0: it is decided at once.
+    pub fn runs(&self) -> u32 {
+        match self {
+            Self::Sha256(_) | Self::Sha384(_) | Self::Sha512(_) => 0,
+            Self::Argon2id(_) => 1,
+            Self::Phc(phc) => phc.runs(),
+        }
+    }
+
     /// The string that says how to check a secret against it, where that is costly.
     pub fn phc(&self) -> Option<&str> {
         match self {

@@ -79,6 +79,9 @@ pub enum Error {
     /// No secret was made because hashing is overloaded or failed.
     #[error(transparent)]
     Hashing(#[from] HashingError),
+    /// This entry of an import would make us hash too often, beside those before it.
+    #[error("too much to compare")]
+    TooMuchToCompare,
     /// The operating system gives no random bytes.
     #[error("no random bytes")]
     Random(#[source] BoxError),

@@ -22,7 +22,7 @@ pub(super) struct Pending {
     key: ApiKey,
     request_id: Option<String>,
     prepared: Prepared,
-    /// Where a key of this secret may be already.
+    /// Where a key of this secret may be already, its own lookups first. None of them twice.
     search: Vec<PublicPrefix>,
     /// What is known to be of other secrets.
     others: Vec<Verifier>,
@@ -33,17 +33,22 @@ pub(super) struct Pending {
 /// Those under the lookups that were asked for.
 type Holders = HashMap<PublicPrefix, Holder>;
 
+/// One that may have the secret of an entry.
+struct Rival<'a> {
+    holder: &'a Holder,
+    phc: &'a str,
+}
+
 impl Pending {
     /// Nothing is known of it. `forms` are those that its keyspace has.
     pub fn new(at: usize, key: ApiKey, request_id: Option<String>, prepared: Prepared, forms: &[Form]) -> Self {
-        let mut search = match &prepared.kept {
+        let mut search = Vec::new();
+        // What is ready the store itself sees to be there already.
+        if let Kept::Plain(plain) = &prepared.kept {
+            search.clone_from(&prepared.lookups);
             // By every form: whoever repeats an import may name another prefix, or had brought the digest before.
-            Kept::Plain(plain) if prepared.form.is_some() => plain.found_by(forms),
-            // The store sees by itself whether it has the same.
-            Kept::Plain(_) | Kept::Ready(_) => Vec::new(),
-        };
-        if matches!(prepared.kept, Kept::Plain(_)) {
-            search.extend(prepared.lookups.iter().cloned());
+            let elsewhere = prepared.form.map(|_| plain.found_by(forms)).unwrap_or_default();
+            search.extend(elsewhere.into_iter().filter(|lookup| !prepared.lookups.contains(lookup)));
         }
         Self { at, key, request_id, prepared, search, others: Vec::new(), hashed: None }
     }
@@ -53,6 +58,31 @@ impl Pending {
             Kept::Plain(plain) => Some(plain),
             Kept::Ready(_) => None,
         }
+    }
+
+    /// Whether there is no place for it. What is ready the store itself refuses.
+    fn is_full(&self, holders: &Holders) -> bool {
+        self.plain().is_some() && self.prepared.lookups.iter().all(|lookup| holders.contains_key(lookup))
+    }
+
+    /// The key of this secret, as far as that can be told at once, or those that only hashing tells apart from it.
+    fn rivals<'a>(&mut self, holders: &'a Holders) -> Result<Vec<Rival<'a>>, &'a Holder> {
+        let Kept::Plain(plain) = &self.prepared.kept else { return Ok(Vec::new()) };
+        // If it is made in no case, then it is not worth much to know why.
+        let own = if self.is_full(holders) { self.prepared.lookups.len() } else { usize::MAX };
+        let mut rivals = Vec::new();
+        for (at, lookup) in self.search.iter().enumerate() {
+            let Some(holder) = holders.get(lookup).filter(|holder| !self.others.contains(&holder.verifier)) else {
+                continue;
+            };
+            match plain.check(&holder.verifier) {
+                Check::Decided(true) => return Err(holder),
+                Check::Decided(false) => self.others.push(holder.verifier.clone()),
+                Check::Costly(phc) if at < own => rivals.push(Rival { holder, phc }),
+                Check::Costly(_) => {}
+            }
+        }
+        Ok(rivals)
     }
 
     fn verifier(&self) -> Verifier {
@@ -65,17 +95,18 @@ impl Pending {
 }
 
 impl Management {
-    /// Tries `pending` once; what is left. Refuses nothing for good that another try could make.
+    /// Tries `pending` once; what is left. Refuses nothing for good that another try could make, but what is too much to
+    /// compare with `runs_left`.
     pub(super) async fn round(
         &self,
         pending: Vec<Pending>,
         keyspace: &str,
         answers: &mut Answers,
-        by: Principal<'_>,
-        now: Timestamp,
+        runs_left: &mut u32,
+        (by, now): (Principal<'_>, Timestamp),
     ) -> Result<Vec<Pending>, Error> {
         let holders = self.holders(&pending).await?;
-        let pending = self.tell_apart(pending, &holders, keyspace, answers).await?;
+        let pending = self.tell_apart(pending, &holders, keyspace, answers, runs_left).await?;
         let (mut batch, mut left) = unlike(pending);
         if batch.is_empty() {
             return Ok(left);
@@ -103,41 +134,56 @@ impl Management {
         Ok(found.into_iter().map(|holder| (holder.public_prefix.clone(), holder)).collect())
     }
 
-    /// Answers those whose secret is a key's already, and those for which there is no place.
+    /// Answers those whose secret is a key's already, those for which there is no place, and those that are too much to
+    /// compare.
     async fn tell_apart(
         &self,
         mut pending: Vec<Pending>,
         holders: &Holders,
         keyspace: &str,
         answers: &mut Answers,
+        runs_left: &mut u32,
     ) -> Result<Vec<Pending>, Error> {
         let mut unsure = Vec::new();
-        let mut costly = Vec::new();
         for (index, one) in pending.iter_mut().enumerate() {
-            let Kept::Plain(plain) = &one.prepared.kept else { continue };
-            for holder in one.search.iter().filter_map(|lookup| holders.get(lookup)) {
-                match plain.check(&holder.verifier) {
-                    _ if one.others.contains(&holder.verifier) => {}
-                    Check::Decided(true) => answers[one.at] = Some(Err(holder.exists_in(keyspace).into())),
-                    Check::Decided(false) => one.others.push(holder.verifier.clone()),
-                    Check::Costly(phc) => {
-                        unsure.push((index, holder));
-                        costly.push((phc.to_owned(), plain.proof.clone()));
+            match one.rivals(holders) {
+                Err(same) => answers[one.at] = Some(Err(same.exists_in(keyspace).into())),
+                Ok(rivals) => {
+                    // All of them, whichever it will be: what is begun is ended.
+                    let runs = rivals.iter().map(|rival| rival.holder.verifier.runs()).sum();
+                    match runs_left.checked_sub(runs) {
+                        Some(left) => *runs_left = left,
+                        None => answers[one.at] = Some(Err(Error::TooMuchToCompare)),
+                    }
+                    if answers[one.at].is_none() {
+                        unsure.push((index, rivals.into_iter()));
                     }
                 }
             }
         }
-        for ((index, holder), same) in unsure.into_iter().zip(self.hashing.match_all(costly).await?) {
-            let one = &mut pending[index];
-            if same {
-                answers[one.at] = Some(Err(holder.exists_in(keyspace).into()));
-            } else {
-                one.others.push(holder.verifier.clone());
+        // One of each at a time, for one is often the last: of what is imported again.
+        loop {
+            let next: Vec<_> = unsure.iter_mut().filter_map(|(index, rivals)| Some((*index, rivals.next()?))).collect();
+            if next.is_empty() {
+                break;
             }
+            let pairs = next.iter().filter_map(|(index, rival)| {
+                let proof = pending[*index].plain()?.proof.clone();
+                Some((rival.phc.to_owned(), proof))
+            });
+            let same = self.hashing.match_all(pairs.collect()).await?;
+            for ((index, Rival { holder, .. }), same) in next.into_iter().zip(same) {
+                let one = &mut pending[index];
+                if same {
+                    answers[one.at] = Some(Err(holder.exists_in(keyspace).into()));
+                } else {
+                    one.others.push(holder.verifier.clone());
+                }
+            }
+            unsure.retain(|(index, _)| answers[pending[*index].at].is_none());
         }
         pending.retain(|one| {
-            let is_full = one.plain().is_some() && one.prepared.lookups.iter().all(|at| holders.contains_key(at));
-            if is_full && answers[one.at].is_none() {
+            if answers[one.at].is_none() && one.is_full(holders) {
                 answers[one.at] = Some(Err(Refusal::LookupFull.into()));
             }
             answers[one.at].is_none()

@@ -18,6 +18,7 @@ over_both_stores![
     every_material_verifies_and_nothing_like_it,
     a_second_import_changes_nothing,
     a_bucket_takes_four_and_says_when_it_is_full,
+    a_request_compares_no_more_than_it_may,
     a_batch_has_its_limits,
     what_is_bad_is_said_without_the_secret,
     an_import_needs_its_permission_and_another_keyspace_than_system,
@@ -232,6 +233,39 @@ async fn a_bucket_takes_four_and_says_when_it_is_full(backend: Backend) {
     let odd = "odd_vendor_prefix_here_0123456789abcdef0123456789abcdef";
     assert_eq!(import_one(&mut admin, plaintext(odd)).await.expect("one that fits").hint, "odd_vendor_pref…");
     assert_eq!(admin.verdict(odd).await, Verdict::Valid);
+    service.stop().await;
+}
+
+async fn a_request_compares_no_more_than_it_may(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let start = "sk_live_nested_";
+    // 31 salted secrets, none of them of the plaintexts, that all of these may be.
+    let salted = (8..=start.len()).flat_map(|length| (0..4).map(move |n| (length, n))).take(31);
+    let salted = salted.map(|(length, n)| phc(&ARGON2.replace("N83g", &format!("N8{n:02}")), &start[..length]));
+    assert!(import(&mut admin, salted.collect()).await.iter().all(Result::is_ok));
+    let entries = |range: std::ops::Range<usize>| {
+        let entry = |n| ApiKeyImport { lookup_prefix: start.into(), ..plaintext(&format!("{start}{n:020}")) };
+        range.map(entry).collect::<Vec<_>>()
+    };
+
+    // 5,000 runs of Argon2id, and each counts as one: for 161 of them.
+    let results = import(&mut admin, entries(0..200)).await;
+    let (compared, refused) = results.split_at(161);
+    assert_eq!(compared.iter().filter(|result| result.is_ok()).count(), 1, "there was one place");
+    for result in refused {
+        let status = check_error(result.clone(), Code::ResourceExhausted, ErrorReason::HashingBusy);
+        assert!(status.message().contains("smaller batches"), "{}", status.message());
+    }
+    // Now there is no place: only its own bucket tells whether an entry is there already.
+    let made = compared.iter().position(Result::is_ok).expect("one");
+    for (n, result) in import(&mut admin, entries(0..200)).await.into_iter().enumerate() {
+        if n == made {
+            existing(result);
+        } else {
+            check_error(result, Code::FailedPrecondition, ErrorReason::LookupFull);
+        }
+    }
     service.stop().await;
 }
 
