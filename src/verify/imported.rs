@@ -7,6 +7,7 @@ use std::sync::{PoisonError, RwLock};
 
 use super::{Question, Verifier, admits};
 use crate::key::imported::Form;
+use crate::key::keyspace::SYSTEM;
 use crate::key::permission::Reach;
 use crate::key::token::PublicPrefix;
 use crate::store::{Store, StoreError};
@@ -29,7 +30,8 @@ struct Read {
 impl Forms {
     /// What could find the presented key within reach; nothing, if it is of no form there.
     pub fn lookups(&self, asked: &Question<'_>, reach: &Reach) -> Vec<PublicPrefix> {
-        if !self.any.load(Ordering::Acquire) {
+        // Nothing is imported into `system`, and every stranger's credential is looked for there.
+        if asked.keyspace == SYSTEM || !self.any.load(Ordering::Acquire) {
             return Vec::new();
         }
         let of = self.of.read().unwrap_or_else(PoisonError::into_inner);
@@ -93,5 +95,14 @@ mod tests {
         assert!(knows_any(&forms));
         forms.end(forms.begin(), BTreeMap::new());
         assert!(!knows_any(&forms));
+    }
+
+    #[test]
+    fn the_credentials_of_callers_are_no_imports() {
+        let forms = Forms::default();
+        forms.end(forms.begin(), [(SYSTEM.to_owned(), vec![Form::Prefix(8)])].into());
+        assert!(knows_any(&forms));
+        let asked = Question { key: "sk_imported", keyspace: SYSTEM, demand: Demand::default(), guesser: "" };
+        assert!(forms.lookups(&asked, &Reach::Everywhere).is_empty());
     }
 }
