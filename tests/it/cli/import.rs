@@ -8,12 +8,13 @@ use std::path::PathBuf;
 use argon2::password_hash::PasswordHasher as _;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, Version};
+use portcullis::clock::{Clock as _, SystemClock};
 use portcullis::grpc::pb::Verdict;
 use portcullis::key::verifier::{sha256, sha384, sha512};
 use serde_json::json;
 use tonic::transport::Endpoint;
 
-use super::program::{Serving, run, text};
+use super::program::{Ran, Serving, run, text};
 use crate::support::service::Caller;
 
 /// Lines that are no entries, or entries that the server refuses. What is in them must not be printed.
@@ -176,6 +177,72 @@ fn scripts_get_what_they_need() {
     assert_eq!(quiet, "0 imported, 1 already there, 0 refused\n");
     let id = ids.stdout.trim();
     assert_eq!(text(&server.json(&["keys", "get", id])["apiKey"]["hint"]), "sk_live_0000…");
+}
+
+/// A line with the nth plaintext that begins so.
+fn plaintext(start: &str, n: usize) -> String {
+    json!({ "name": "n", "subject": "s", "plaintext": format!("{start}{n:020}"), "lookupPrefix": start }).to_string()
+}
+
+fn import(server: &Serving, lines: &[String], args: &[&str]) -> Ran {
+    let file = write(server, "keys.jsonl", &lines.join("\n"));
+    server.run(&[&["keys", "import", &file], args].concat())
+}
+
+#[test]
+fn a_used_request_id_is_a_refusal() {
+    let server = Serving::start();
+    let line = |secret: &str| {
+        let digest = json!({ "algorithm": "sha256", "value": hex(sha256(secret).as_bytes()) });
+        json!({ "name": "n", "subject": "s", "requestId": "r-1", "digest": digest }).to_string()
+    };
+    let ran = import(&server, &[line("one"), line("two")], &[]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, "1 imported, 0 already there, 1 refused\n"), "{ran}");
+    assert!(ran.stderr.contains("line 2: ALREADY_EXISTS") && ran.stderr.contains("request_id"), "{ran}");
+}
+
+#[test]
+fn what_is_too_large_is_told_and_the_rest_goes_on() {
+    let server = Serving::start();
+    // Each 0 takes two bytes here, and eleven in a request, which may have 1 MiB.
+    let huge = format!(r#"{{"name": "n", "subject": "s", "claims": {{"a": [0{}]}}}}"#, ",0".repeat(100_000));
+    let ran = import(&server, &[entry(2).1, huge, entry(4).1], &[]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, "2 imported, 0 already there, 1 refused\n"), "{ran}");
+    assert!(ran.stderr.contains("line 2: the entry is larger than 262144 bytes"), "{ran}");
+}
+
+#[test]
+fn what_is_too_much_to_compare_at_once_is_sent_again() {
+    let server = Serving::start();
+    let start = "sk_live_nested_";
+    let salted = (8..=start.len()).flat_map(|length| (0..4).map(move |n| (length, n))).take(31);
+    let salted = salted.map(|(length, n)| {
+        let hash = format!("n{n:02}kWQKIWGRCRo2lVYOgg2Mec+Ntr+wcUEg2xuzjFSM");
+        let phc = format!("$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA${hash}");
+        json!({ "name": "n", "subject": "s", "phc": phc, "lookupPrefix": start[..length] }).to_string()
+    });
+    import(&server, &salted.collect::<Vec<_>>(), &[]).ok();
+    // 161 of them use up what a request may compare, and there is one place: see tests/it/service/imports.rs.
+    let ran = import(&server, &(0..180).map(|n| plaintext(start, n)).collect::<Vec<_>>(), &[]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, "1 imported, 0 already there, 179 refused\n"), "{ran}");
+    assert_eq!(ran.stderr.matches("FAILED_PRECONDITION").count(), 179, "{ran}");
+}
+
+#[test]
+fn a_batch_that_takes_too_long_is_tried_by_halves() {
+    let server = Serving::start();
+    let lines = |start: &str| (0..64).map(|n| plaintext(&format!("{start}{n:04}"), n)).collect::<Vec<_>>();
+    let begun = SystemClock.elapsed();
+    import(&server, &lines("sk_live_"), &[]).ok();
+    // Not enough for all of them at once; enough for a few even if the machine is many times slower meanwhile.
+    let timeout = format!("{}ms", (SystemClock.elapsed() - begun).as_millis() * 6 / 10);
+    let ran = import(&server, &lines("sk_test_"), &["--timeout", &timeout]);
+    assert_eq!(ran.code, 0, "{ran}");
+    // What a try made without an answer is there at the next.
+    let counts: Vec<usize> = ran.stdout.split(' ').filter_map(|word| word.parse().ok()).collect();
+    assert_eq!((counts[0] + counts[1], counts[2]), (64, 0), "{ran}");
+    let sum = import(&server, &lines("sk_test_"), &[]).ok();
+    assert_eq!(sum, "0 imported, 64 already there, 0 refused\n");
 }
 
 #[test]

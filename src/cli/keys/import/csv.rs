@@ -1,11 +1,11 @@
 //! Comma-separated values under a header that names the columns.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{self, BufRead};
 
-use csv::{ErrorKind, StringRecord};
+use csv_core::ReadRecordResult;
 
-use super::Line;
+use super::{LINE_SIZE_MAX, Line};
 use crate::cli::exit::Error;
 use crate::cli::{json, parse};
 use crate::grpc::pb::ApiKeyImport;
@@ -30,15 +30,23 @@ const COLUMNS: [&str; 14] = [
 ];
 const LABEL: &str = "metadata.";
 
+/// Most columns. Far more than an entry has labels.
+const COLUMNS_MAX: usize = 1_000;
+
 /// The entries of `reader`.
 ///
 /// # Errors
 /// If the header names a column that there is none of.
-pub fn lines(reader: impl Read) -> Result<impl Iterator<Item = Result<Line, Error>>, Error> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(reader);
-    let header = reader.headers().map_err(|_| Error::Usage("the CSV has no header that can be read".into()))?.clone();
+pub fn lines(reader: impl BufRead) -> Result<impl Iterator<Item = Result<Line, Error>>, Error> {
+    let mut records = Records::new(reader);
+    let header = match records.next().map(|(_, record)| record) {
+        Ok(Some(Ok(header))) => header,
+        Ok(None) => Vec::new(),
+        _ => return Err(Error::Usage("the CSV has no header that can be read".into())),
+    };
+    let header: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
     for (at, name) in header.iter().enumerate() {
-        let is_known = COLUMNS.contains(&name) || name.strip_prefix(LABEL).is_some_and(|key| !key.is_empty());
+        let is_known = COLUMNS.contains(&name.as_str()) || name.strip_prefix(LABEL).is_some_and(|key| !key.is_empty());
         if !is_known || header.iter().take(at).any(|other| other == name) {
             // Its name is not repeated: where the header was forgotten it may be a secret.
             return Err(Error::Usage(format!(
@@ -48,30 +56,77 @@ pub fn lines(reader: impl Read) -> Result<impl Iterator<Item = Result<Line, Erro
             )));
         }
     }
-    let mut records = reader.into_records();
-    Ok(std::iter::from_fn(move || {
-        let record = records.next()?;
-        let line = match &record {
-            Ok(record) => record.position().map_or(0, csv::Position::line),
-            Err(error) => error.position().map_or(0, csv::Position::line),
-        };
-        let entry = match record {
-            Ok(record) => entry(&header, &record),
-            Err(error) => match error.kind() {
-                ErrorKind::Io(error) => return Some(Err(Error::Failed(format!("cannot read on: {error}")))),
-                ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                    Err(format!("has {len} columns, the header {expected_len}"))
-                }
-                _ => Err("not CSV in UTF-8".to_owned()),
-            },
-        };
-        Some(Ok(Line { number: line, entry }))
+    Ok(std::iter::from_fn(move || match records.next() {
+        Ok((number, record)) => {
+            let entry = match record? {
+                Ok(row) if row.len() == header.len() => entry(&header, &row),
+                Ok(row) => Err(format!("has {} columns, the header {}", row.len(), header.len())),
+                Err(why) => Err(why),
+            };
+            Some(Ok(Line { number, entry }))
+        }
+        Err(error) => Some(Err(Error::Failed(format!("cannot read on: {error}")))),
     }))
 }
 
+/// The values of a record, or why there are none.
+type Record = Result<Vec<String>, String>;
+
+/// Reads record by record and holds no more than one, of [`LINE_SIZE_MAX`].
+struct Records<R> {
+    reader: R,
+    parser: csv_core::Reader,
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl<R: BufRead> Records<R> {
+    fn new(reader: R) -> Self {
+        Self { reader, parser: csv_core::Reader::new(), text: vec![0; LINE_SIZE_MAX], ends: vec![0; COLUMNS_MAX] }
+    }
+
+    /// The next, and the line that it begins on; `None`: there are no more.
+    fn next(&mut self) -> io::Result<(u64, Option<Record>)> {
+        let number = self.parser.line();
+        let (mut length, mut columns, mut is_too_long) = (0, 0, false);
+        loop {
+            let input = self.reader.fill_buf()?;
+            let (result, read, written, ended) =
+                self.parser.read_record(input, &mut self.text[length..], &mut self.ends[columns..]);
+            self.reader.consume(read);
+            (length, columns) = (length + written, columns + ended);
+            match result {
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
+                    // What is left of it is read over what was, to find its end.
+                    (length, columns, is_too_long) = (0, 0, true);
+                }
+                ReadRecordResult::Record if is_too_long => {
+                    let why = format!("the record is longer than {LINE_SIZE_MAX} bytes or {COLUMNS_MAX} columns");
+                    return Ok((number, Some(Err(why))));
+                }
+                ReadRecordResult::Record => return Ok((number, Some(self.values(columns)))),
+                ReadRecordResult::End => return Ok((number, None)),
+            }
+        }
+    }
+
+    fn values(&self, columns: usize) -> Record {
+        let mut start = 0;
+        let value = |end: &usize| {
+            let value = self.text.get(start..*end).and_then(|value| str::from_utf8(value).ok());
+            start = *end;
+            value.map(str::to_owned)
+        };
+        let values: Option<Vec<_>> = self.ends[..columns].iter().map(value).collect();
+        values.ok_or_else(|| "not CSV in UTF-8".to_owned())
+    }
+}
+
 /// The entry of a row. A value is named by its column, and not shown.
-fn entry(header: &StringRecord, row: &StringRecord) -> Result<ApiKeyImport, String> {
-    let mut values: BTreeMap<&str, &str> = header.iter().zip(row).filter(|(_, value)| !value.is_empty()).collect();
+fn entry(header: &[String], row: &[String]) -> Result<ApiKeyImport, String> {
+    let values = header.iter().zip(row).filter(|(_, value)| !value.is_empty());
+    let mut values: BTreeMap<&str, &str> = values.map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let mut take = |name: &str| values.remove(name).unwrap_or_default();
     let mut entry = ApiKeyImport {
         name: take("name").to_owned(),
@@ -144,6 +199,30 @@ mod tests {
             let error = row.entry.as_ref().unwrap_err();
             assert!(!error.contains("hush") && row.number == n as u64 + 2, "{}: {error}", row.number);
         }
+    }
+
+    #[test]
+    fn a_record_without_end_does_not_fill_the_memory() {
+        let long = "x\n".repeat(LINE_SIZE_MAX);
+        let wide = ",".repeat(3 * COLUMNS_MAX);
+        let rows = all(&format!("name,subject\nn,\"{long}\"\n{wide}\nn,\u{ff}\nn,s\nn,\"{long}"));
+        let after = LINE_SIZE_MAX as u64 + 3;
+        assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), [2, after, after + 1, after + 2, after + 3]);
+        for n in [0, 1, 4] {
+            assert!(rows[n].entry.as_ref().unwrap_err().contains("longer than"), "{n}");
+        }
+        assert!(rows[2].entry.is_ok() && rows[3].entry.as_ref().is_ok_and(|entry| entry.subject == "s"));
+    }
+
+    #[test]
+    fn what_is_read_in_pieces_is_whole() {
+        let text = "\u{feff}name,subject\r\n\r\n\"a \"\"b\"\"\",\"c\r\nd\"\r\ne,f";
+        let mut pieces = io::BufReader::with_capacity(5, text.as_bytes());
+        let rows: Vec<_> = lines(&mut pieces).unwrap().map(|line| line.unwrap().entry.unwrap()).collect();
+        let rows: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.subject.as_str())).collect();
+        assert_eq!(rows, [("a \"b\"", "c\r\nd"), ("e", "f")]);
+        let mut latin = lines(&b"name\n\xff\n"[..]).unwrap();
+        assert!(latin.next().unwrap().unwrap().entry.unwrap_err().contains("UTF-8"));
     }
 
     #[test]

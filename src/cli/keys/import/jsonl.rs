@@ -20,13 +20,13 @@ pub fn lines(mut reader: impl BufRead) -> impl Iterator<Item = Result<Line, Erro
     std::iter::from_fn(move || {
         loop {
             let mut line = Vec::new();
-            let read = reader.by_ref().take(LINE_SIZE_MAX).read_until(b'\n', &mut line);
+            let read = reader.by_ref().take(LINE_SIZE_MAX as u64).read_until(b'\n', &mut line);
             number += 1;
             match read {
                 Ok(0) => return None,
                 Err(error) => return Some(Err(Error::Failed(format!("cannot read on at line {number}: {error}")))),
                 Ok(_) if line.trim_ascii().is_empty() => {}
-                Ok(_) if line.len() as u64 == LINE_SIZE_MAX && line.last() != Some(&b'\n') => {
+                Ok(_) if line.len() == LINE_SIZE_MAX && line.last() != Some(&b'\n') => {
                     return Some(skip_line(&mut reader).map(|()| {
                         let entry = Err(format!("the line is longer than {LINE_SIZE_MAX} bytes"));
                         Line { number, entry }
@@ -152,8 +152,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_does_not_fill_the_memory() {
-        let size = usize::try_from(LINE_SIZE_MAX).unwrap();
-        let lines = all(&format!("{}\n{{\"name\": \"fine\"}}", "x".repeat(3 * size)));
+        let lines = all(&format!("{}\n{{\"name\": \"fine\"}}", "x".repeat(3 * LINE_SIZE_MAX)));
         assert!(lines[0].entry.as_ref().unwrap_err().contains("longer than"));
         assert!(lines[1].number == 2 && lines[1].entry.is_ok());
     }

@@ -29,8 +29,10 @@ use report::Report;
 const BATCH_LEN_MAX: usize = 200;
 /// Most of a request in bytes; the server takes 1 MiB.
 const BATCH_SIZE_MAX: usize = 512 * 1024;
-/// Longest line, in bytes. Far more than an entry may have; a batch with one more than full still fits a request.
-const LINE_SIZE_MAX: u64 = 256 * 1024;
+/// Largest entry, in bytes. What is good has less, 190 KB at most; a batch with one more than full still fits a request.
+const ENTRY_SIZE_MAX: usize = 256 * 1024;
+/// Longest line of JSON, or record of CSV, in bytes. Far more than an entry may have.
+const LINE_SIZE_MAX: usize = 256 * 1024;
 
 /// How often a batch is tried again, with half as many entries each time.
 const RETRIES_MAX: usize = 4;
@@ -127,10 +129,13 @@ fn open(path: &Path, progress: &Progress) -> Result<Box<dyn BufRead>, Error> {
     Ok(Box::new(BufReader::new(progress.watch(file, Some(size)))))
 }
 
+/// An entry and its line.
+type Numbered = (u64, ApiKeyImport);
+
 struct Sending {
     keys: crate::cli::client::Client,
     keyspace: String,
-    batch: Vec<(u64, ApiKeyImport)>,
+    batch: Vec<Numbered>,
     size: usize,
     report: Report,
 }
@@ -140,6 +145,10 @@ impl Sending {
         for line in lines {
             let Line { number, entry } = line?;
             match entry {
+                // A few bytes of JSON can be many of a request.
+                Ok(entry) if entry.encoded_len() > ENTRY_SIZE_MAX => {
+                    self.report.unreadable(number, &format!("the entry is larger than {ENTRY_SIZE_MAX} bytes"));
+                }
                 Ok(entry) => {
                     self.size += entry.encoded_len();
                     self.batch.push((number, entry));
@@ -165,8 +174,12 @@ impl Sending {
             let part = &rest[..at_once.min(rest.len())];
             match self.keys.keys().import_api_keys(self.request(part)).await {
                 Ok(answer) => {
-                    let numbers: Vec<u64> = rest.drain(..part.len()).map(|(number, _)| number).collect();
-                    self.tell(&numbers, answer.into_inner().results)?;
+                    let part: Vec<_> = rest.drain(..part.len()).collect();
+                    let again = self.tell(part, answer.into_inner().results)?;
+                    if !again.is_empty() {
+                        at_once = at_once.div_ceil(2);
+                        rest.splice(..0, again);
+                    }
                 }
                 // What it may have made all the same, the next try finds.
                 Err(status) if tries < RETRIES_MAX && passes(&status) => {
@@ -180,28 +193,35 @@ impl Sending {
         Ok(())
     }
 
-    fn request(&self, part: &[(u64, ApiKeyImport)]) -> ImportApiKeysRequest {
+    fn request(&self, part: &[Numbered]) -> ImportApiKeysRequest {
         let entries = part.iter().map(|(_, entry)| entry.clone()).collect();
         ImportApiKeysRequest { keyspace: self.keyspace.clone(), entries }
     }
 
-    fn tell(&mut self, numbers: &[u64], results: Vec<ApiKeyImportResult>) -> Result<(), Error> {
-        if results.len() != numbers.len() {
+    /// Tells what became of each; those that are to be sent once more, fewer at a time.
+    fn tell(&mut self, part: Vec<Numbered>, results: Vec<ApiKeyImportResult>) -> Result<Vec<Numbered>, Error> {
+        if results.len() != part.len() {
             return Err(Error::Failed("the server did not answer each entry".into()));
         }
-        for (number, result) in numbers.iter().zip(results) {
+        let is_one_of_many = part.len() > 1;
+        let mut again = Vec::new();
+        for ((number, entry), result) in part.into_iter().zip(results) {
             match result.outcome {
                 Some(Outcome::ApiKey(key)) => self.report.imported(&key)?,
                 Some(Outcome::Status(status)) => {
                     let details = status.encode_to_vec().into();
-                    self.report
-                        .answered(*number, Status::with_details(Code::from(status.code), status.message, details));
+                    let status = Status::with_details(Code::from(status.code), status.message, details);
+                    if is_one_of_many && report::is_too_much(&status) {
+                        again.push((number, entry));
+                    } else {
+                        self.report.answered(number, status);
+                    }
                 }
-                None => self.report.unreadable(*number, "the server gave no answer that this program knows"),
+                None => self.report.unreadable(number, "the server gave no answer that this program knows"),
             }
         }
         self.report.batch_done();
-        Ok(())
+        Ok(again)
     }
 }
 

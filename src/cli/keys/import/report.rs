@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
-use tonic::{Code, Status};
+use tonic::Status;
 use tonic_types::StatusExt as _;
 
 use super::progress::Progress;
@@ -13,6 +13,20 @@ use crate::grpc::pb::{ApiKey, ErrorReason};
 
 /// Most refusals that the JSON lists, at some 200 bytes each.
 const LISTED_MAX: usize = 10_000;
+
+/// Whether an entry is only too much beside others of its request.
+pub fn is_too_much(status: &Status) -> bool {
+    is(status, ErrorReason::HashingBusy)
+}
+
+fn is(status: &Status, reason: ErrorReason) -> bool {
+    let details = status.get_error_details();
+    details.error_info().is_some_and(|info| bare(&info.reason) == bare(reason.as_str_name()))
+}
+
+fn bare(reason: &str) -> &str {
+    reason.trim_start_matches("ERROR_REASON_")
+}
 
 /// Counts and tells.
 pub struct Report {
@@ -45,14 +59,13 @@ impl Report {
         let details = status.get_error_details();
         let info = details.error_info();
         let names_key = info.is_some_and(|info| info.metadata.contains_key("key_id"));
-        if status.code() == Code::AlreadyExists && names_key {
+        if names_key && is(&status, ErrorReason::SecretExists) {
             self.already_there += 1;
             return;
         }
-        let prefix = |reason: &str| reason.trim_start_matches("ERROR_REASON_").to_owned();
-        let reason = info.map(|info| prefix(&info.reason)).unwrap_or_default();
-        // Others may be mended in the file; this one only needs another run.
-        let again = reason == prefix(ErrorReason::LookupContended.as_str_name());
+        let reason = info.map(|info| bare(&info.reason).to_owned()).unwrap_or_default();
+        // Others may be mended in the file; these only need another run.
+        let again = is(&status, ErrorReason::LookupContended) || is_too_much(&status);
         let hint = if again { " (run the same again)" } else { "" };
         let (code, message) = (upper_snake(status.code()), status.message().to_owned());
         self.refuse(line, &format!("{}{hint}", Error::Status(status)), &code, &reason, &message);
