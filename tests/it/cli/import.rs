@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use argon2::password_hash::PasswordHasher as _;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, Version};
-use portcullis::clock::{Clock as _, SystemClock};
 use portcullis::grpc::pb::Verdict;
 use portcullis::key::verifier::{sha256, sha384, sha512};
 use serde_json::json;
@@ -226,23 +225,6 @@ fn what_is_too_much_to_compare_at_once_is_sent_again() {
     let ran = import(&server, &(0..180).map(|n| plaintext(start, n)).collect::<Vec<_>>(), &[]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, "1 imported, 0 already there, 179 refused\n"), "{ran}");
     assert_eq!(ran.stderr.matches("FAILED_PRECONDITION").count(), 179, "{ran}");
-}
-
-#[test]
-fn a_batch_that_takes_too_long_is_tried_by_halves() {
-    let server = Serving::start();
-    let lines = |start: &str| (0..64).map(|n| plaintext(&format!("{start}{n:04}"), n)).collect::<Vec<_>>();
-    let begun = SystemClock.elapsed();
-    import(&server, &lines("sk_live_"), &[]).ok();
-    // Not enough for all of them at once; enough for a few even if the machine is many times slower meanwhile.
-    let timeout = format!("{}ms", (SystemClock.elapsed() - begun).as_millis() * 6 / 10);
-    let ran = import(&server, &lines("sk_test_"), &["--timeout", &timeout]);
-    assert_eq!(ran.code, 0, "{ran}");
-    // What a try made without an answer is there at the next.
-    let counts: Vec<usize> = ran.stdout.split(' ').filter_map(|word| word.parse().ok()).collect();
-    assert_eq!((counts[0] + counts[1], counts[2]), (64, 0), "{ran}");
-    let sum = import(&server, &lines("sk_test_"), &[]).ok();
-    assert_eq!(sum, "0 imported, 64 already there, 0 refused\n");
 }
 
 #[test]
