@@ -78,16 +78,32 @@ impl Recorder {
 
 impl Record {
     fn new() -> Self {
-        let latencies = Histogram::new_with_max(LATENCY_NS_MAX, 3).expect("the limits make sense");
-        Self { keys: 0, latencies }
+        Self { keys: 0, latencies: latencies() }
     }
+}
+
+/// Where latencies are counted, in nanoseconds.
+pub fn latencies() -> Histogram<u64> {
+    Histogram::new_with_max(LATENCY_NS_MAX, 3).expect("the limits make sense")
 }
 
 impl Load {
     /// Calls `target` for as long as is said.
     pub fn run<T: Target>(&self, target: &T) -> Result<Sample, Error> {
+        let wait = || {
+            thread::sleep(self.duration);
+            Ok(())
+        };
+        Ok(self.during(target, RAMP + self.duration + PATIENCE, wait)?.0)
+    }
+
+    /// Calls `target` for as long as `work` takes, which must end within `time`; what came of both.
+    pub fn during<T, W, R>(&self, target: &T, time: Duration, work: W) -> Result<(Sample, R), Error>
+    where
+        T: Target,
+        W: FnOnce() -> Result<R, Error>,
+    {
         let phase = Arc::new(AtomicU8::new(RAMPING));
-        let time = RAMP + self.duration + PATIENCE;
         let rss_bytes_before = target.usage()?.rss_bytes;
         thread::scope(|scope| {
             let (ready, all_ready) = mpsc::channel();
@@ -100,7 +116,7 @@ impl Load {
             drop(ready);
             // A thread that failed ends early; what it says comes out when it is joined.
             let connected = threads.iter().all(|_| all_ready.recv().is_ok());
-            let counted = if connected { Some(self.count(target, &phase)) } else { None };
+            let counted = if connected { Some(count(target, &phase, work)) } else { None };
             phase.store(ENDED, Ordering::Relaxed);
             let mut total = Record::new();
             for thread in threads {
@@ -108,21 +124,10 @@ impl Load {
                 total.keys += record.keys;
                 total.latencies.add(record.latencies)?;
             }
-            let Counted { elapsed, usage, client } = counted.ok_or("a thread ended early")??;
-            Ok(Sample { keys: total.keys, elapsed, latencies: total.latencies, usage, rss_bytes_before, client })
+            let Counted { elapsed, usage, client, worked } = counted.ok_or("a thread ended early")??;
+            let Record { keys, latencies } = total;
+            Ok((Sample { keys, elapsed, latencies, usage, rss_bytes_before, client }, worked))
         })
-    }
-
-    /// Lets the calls count for as long as is said.
-    fn count<T: Target>(&self, target: &T, phase: &AtomicU8) -> Result<Counted, Error> {
-        let own = std::process::id();
-        thread::sleep(RAMP);
-        let (usage, client, began) = (target.usage()?, Usage::of(own)?, Instant::now());
-        phase.store(COUNTING, Ordering::Relaxed);
-        thread::sleep(self.duration);
-        phase.store(ENDED, Ordering::Relaxed);
-        let elapsed = began.elapsed();
-        Ok(Counted { elapsed, usage: target.usage()? - usage, client: Usage::of(own)? - client })
     }
 
     /// The connections of each thread.
@@ -141,10 +146,27 @@ impl Load {
     }
 }
 
-struct Counted {
+struct Counted<R> {
     elapsed: Duration,
     usage: Usage,
     client: Usage,
+    worked: R,
+}
+
+/// Lets the calls count for as long as the work takes.
+fn count<T: Target, R>(
+    target: &T,
+    phase: &AtomicU8,
+    work: impl FnOnce() -> Result<R, Error>,
+) -> Result<Counted<R>, Error> {
+    let own = std::process::id();
+    thread::sleep(RAMP);
+    let (usage, client, began) = (target.usage()?, Usage::of(own)?, Instant::now());
+    phase.store(COUNTING, Ordering::Relaxed);
+    let worked = work();
+    phase.store(ENDED, Ordering::Relaxed);
+    let elapsed = began.elapsed();
+    Ok(Counted { elapsed, usage: target.usage()? - usage, client: Usage::of(own)? - client, worked: worked? })
 }
 
 /// Makes one thread's calls.

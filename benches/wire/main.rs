@@ -1,5 +1,5 @@
 //! What a verification costs on the wire: Portcullis beside a server that does nothing, and beside what one would write
-//! instead. `scripts/bench` builds both and runs this; `--help` lists the options.
+//! instead; and what a bad day does to it. `scripts/bench` builds both and runs this; `--help` lists the options.
 //!
 //! The modules, in the order in which to read them:
 //!
@@ -12,12 +12,17 @@
 //! - [`postgres`], [`redis`]: what one would write instead
 //! - [`load`]: the calls
 //! - [`pairs`]: one target beside another, in turn
+//! - [`made`], [`store`], [`sweep`], [`bystander`]: many keys, each verified once, and who suffers from it
+//! - [`cold`]: a bad day
 //! - [`report`]: the table and the JSON
 
 mod batch;
+mod bystander;
+mod cold;
 mod echo;
 mod grpc;
 mod load;
+mod made;
 mod messages;
 mod options;
 mod pairs;
@@ -26,11 +31,14 @@ mod postgres;
 mod process;
 mod redis;
 mod report;
+mod store;
 mod stream;
+mod sweep;
 mod target;
 mod unary;
 mod usage;
 
+use std::cell::LazyCell;
 use std::process::ExitCode;
 
 use batch::Batch;
@@ -66,21 +74,42 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &Options) -> Result<(), Error> {
-    let portcullis = Portcullis::start(options)?;
+    // All that compare share one; each bad day has its own.
+    let portcullis = LazyCell::new(|| Portcullis::start(options));
     let mut report = Report::create(&options.json)?;
-    for mode in &options.modes {
-        for &in_flight in &options.in_flight {
-            let pairs = Pairs { options, in_flight, mode: *mode };
-            match mode {
-                Mode::Verify => verify(&pairs, &portcullis, &mut report)?,
-                Mode::Postgres => postgres(&pairs, &portcullis, &mut report)?,
-                Mode::Redis => redis(&pairs, &portcullis, &mut report)?,
-                Mode::Batch => batch(&pairs, &portcullis, &mut report)?,
-                Mode::Stream => stream(&pairs, &portcullis, &mut report)?,
+    for &mode in &options.modes {
+        let compare = match measurement(mode) {
+            Measurement::Comparison(compare) => compare,
+            Measurement::BadDay(measure) => {
+                measure(options, &mut report)?;
+                continue;
             }
+        };
+        let portcullis = portcullis.as_ref().map_err(ToString::to_string)?;
+        for &in_flight in &options.in_flight {
+            compare(&Pairs { options, mode, in_flight }, portcullis, &mut report)?;
         }
     }
     Ok(())
+}
+
+/// How a mode is measured.
+enum Measurement {
+    /// In turn with something, for each number of calls in flight.
+    Comparison(fn(&Pairs<'_>, &Portcullis, &mut Report) -> Result<(), Error>),
+    /// Over a store of its own.
+    BadDay(fn(&Options, &mut Report) -> Result<(), Error>),
+}
+
+fn measurement(mode: Mode) -> Measurement {
+    match mode {
+        Mode::Verify => Measurement::Comparison(verify),
+        Mode::Postgres => Measurement::Comparison(postgres),
+        Mode::Redis => Measurement::Comparison(redis),
+        Mode::Batch => Measurement::Comparison(batch),
+        Mode::Stream => Measurement::Comparison(stream),
+        Mode::Cold => Measurement::BadDay(cold::measure),
+    }
 }
 
 /// Verify beside an RPC of the same size that does nothing.

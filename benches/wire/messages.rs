@@ -94,6 +94,11 @@ pub struct CreateApiKeyResponse {
     pub secret: String,
 }
 
+impl VerifyResponse {
+    /// One of the verdicts.
+    pub const VALID: i32 = 1;
+}
+
 impl EchoRequest {
     /// One whose encoding has this many bytes.
     pub fn of_len(len: usize) -> Self {

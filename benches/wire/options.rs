@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
+use crate::Error;
+
 /// Measures what a verification costs on the wire.
 #[derive(Debug, Parser)]
 pub struct Options {
-    /// What to compare
-    #[arg(value_enum, default_values_t = Mode::value_variants().to_vec())]
+    /// What to measure; without a mode, all that compare
+    #[arg(value_enum, default_values_t = Mode::COMPARISONS)]
     pub modes: Vec<Mode>,
     /// Pairs of runs, one of each side in turn
     #[arg(long, env = "BENCH_PAIRS", default_value_t = 7)]
@@ -34,6 +36,12 @@ pub struct Options {
     /// Keys in each call of BatchVerify
     #[arg(long, env = "BENCH_BATCH", default_value_t = 100)]
     pub batch: usize,
+    /// Calls that the bystander of a bad day has in flight
+    #[arg(long, env = "BENCH_BYSTANDER_IN_FLIGHT", default_value_t = 2)]
+    pub bystander_in_flight: usize,
+    /// Keys that the server has not seen
+    #[arg(long, env = "BENCH_COLD_KEYS", default_value_t = 100_000)]
+    pub cold_keys: u64,
     /// The program; default: the one beside this
     #[arg(long, env = "BENCH_PROGRAM")]
     pub program: Option<PathBuf>,
@@ -45,7 +53,17 @@ pub struct Options {
     pub echo_response_bytes: Option<usize>,
 }
 
-/// A comparison.
+impl Options {
+    /// The program that is measured.
+    pub fn program(&self) -> Result<PathBuf, Error> {
+        match &self.program {
+            Some(program) => Ok(program.clone()),
+            None => Ok(std::env::current_exe()?.with_file_name("portcullis")),
+        }
+    }
+}
+
+/// A comparison, or a bad day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
     /// Verify beside a stock tonic server that does nothing
@@ -58,9 +76,14 @@ pub enum Mode {
     Batch,
     /// VerifyStream beside Verify; skipped if the program has no such method
     Stream,
+    /// A bad day: keys that the server has not seen, beside one who verifies some that it has
+    Cold,
 }
 
 impl Mode {
+    /// Those that compare Verify with something.
+    const COMPARISONS: [Self; 5] = [Self::Verify, Self::Postgres, Self::Redis, Self::Batch, Self::Stream];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Verify => "verify",
@@ -68,6 +91,7 @@ impl Mode {
             Self::Redis => "redis",
             Self::Batch => "batch",
             Self::Stream => "stream",
+            Self::Cold => "cold",
         }
     }
 }

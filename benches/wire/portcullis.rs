@@ -11,6 +11,7 @@ use crate::grpc::{CallError, Connection, Head, framed};
 use crate::messages::{CreateApiKeyRequest, CreateApiKeyResponse, VerifyRequest, VerifyResponse};
 use crate::options::Options;
 use crate::process::Process;
+use crate::store::{self, Store};
 
 /// Where its hot path is.
 pub const VERIFY: &str = "/portcullis.v1.VerificationService/Verify";
@@ -30,7 +31,8 @@ pub struct Portcullis {
     pub keys: Arc<[Key]>,
     /// How long the answers to Verify are.
     pub response_len: usize,
-    _dir: tempfile::TempDir,
+    /// Kept as long as the server runs; `None`: somebody else keeps it.
+    _dir: Option<tempfile::TempDir>,
 }
 
 /// A key to verify.
@@ -52,21 +54,26 @@ impl Key {
 impl Portcullis {
     /// Starts one and makes the keys.
     pub fn start(options: &Options) -> Result<Self, Error> {
-        let program = match &options.program {
-            Some(program) => program.clone(),
-            None => std::env::current_exe()?.with_file_name("portcullis"),
-        };
         let dir = tempfile::tempdir()?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(options.program()?);
         command.env_clear().args(["serve", "--listen", "127.0.0.1:0", "--log", "error"]);
         command.env("PORTCULLIS_DATABASE_URL", format!("sqlite://{}", dir.path().join("portcullis.db").display()));
         command.env("PORTCULLIS_BOOTSTRAP_ROOT_KEY", BOOTSTRAP_ROOT_KEY);
         let process = Process::start(command)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut portcullis =
-            Self { process, root_key: String::new(), keys: Arc::default(), response_len: 0, _dir: dir };
+            Self { process, root_key: String::new(), keys: Arc::default(), response_len: 0, _dir: Some(dir) };
         runtime.block_on(portcullis.fill(options.keys))?;
         Ok(portcullis)
+    }
+
+    /// Starts one over a store that has keys, with these options; the keys known by name are the first ones.
+    pub fn start_over(store: &Store, options: &[&str], named: u64) -> Result<Self, Error> {
+        let mut command = store.command();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error"]).args(options);
+        let process = Process::start(command)?;
+        let keys = (0..named).map(store::known).collect();
+        Ok(Self { process, root_key: store::root_key(), keys, response_len: 0, _dir: None })
     }
 
     /// Whether it has this method. One without gives the status UNIMPLEMENTED.
@@ -105,7 +112,7 @@ impl Portcullis {
             let request = VerifyRequest { key, required_scopes: vec![SCOPES[SCOPES.len() - 1].into()] };
             let answer = connection.unary(&verify, framed(&request)).await?;
             let verdict = VerifyResponse::decode(answer.clone())?;
-            if !verdict.valid || verdict.verdict != 1 || verdict.key_id.is_empty() {
+            if !verdict.valid || verdict.verdict != VerifyResponse::VALID || verdict.key_id.is_empty() {
                 return Err("a new key is not valid".into());
             }
             let expected = answer.slice(..verdict.encoded_len());

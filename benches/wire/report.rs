@@ -51,9 +51,29 @@ fn figures(sample: &Sample) -> Figures {
         us_per_key(sample.usage.system),
         percent(sample.usage.cpu),
         percent(sample.client.cpu),
-        sample.rss_bytes_before as f64 / MIB,
-        sample.usage.rss_bytes as f64 / MIB,
+        mib(sample.rss_bytes_before),
+        mib(sample.usage.rss_bytes),
     ]
+}
+
+/// A single figure of something that is not compared run by run.
+pub struct Figure {
+    name: String,
+    value: f64,
+    /// How many digits after the point mean something.
+    digits: usize,
+}
+
+impl Figure {
+    pub fn new(name: impl Into<String>, value: f64, digits: usize) -> Self {
+        Self { name: name.into(), value, digits }
+    }
+}
+
+/// In MiB.
+#[expect(clippy::cast_precision_loss, reason = "a rounded figure is what is wanted")]
+pub fn mib(bytes: u64) -> f64 {
+    bytes as f64 / MIB
 }
 
 /// What is compared.
@@ -144,6 +164,19 @@ impl Report {
         let mut line = json!({ "kind": "median_ratio", "of": self.names[1], "to": self.names[0] });
         fill(&mut line, &medians);
         self.line(line)
+    }
+
+    /// Reports single figures.
+    pub fn figures(&mut self, mode: Mode, title: &str, figures: &[Figure]) -> Result<(), Error> {
+        println!("\n{}: {title}", mode.name());
+        self.common.clear();
+        for Figure { name, value, digits } in figures {
+            println!("{name:54} {value:>12.digits$}");
+            self.line(json!({
+                "kind": "figure", "mode": mode.name(), "title": title, "figure": name, "value": value,
+            }))?;
+        }
+        Ok(())
     }
 
     /// Says in the table why something is not measured.
