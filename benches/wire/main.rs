@@ -13,13 +13,14 @@
 //! - [`load`]: the calls
 //! - [`pairs`]: one target beside another, in turn
 //! - [`made`], [`store`], [`sweep`], [`bystander`]: many keys, each verified once, and who suffers from it
-//! - [`cold`]: a bad day
+//! - [`cold`], [`flood`]: bad days
 //! - [`report`]: the table and the JSON
 
 mod batch;
 mod bystander;
 mod cold;
 mod echo;
+mod flood;
 mod grpc;
 mod load;
 mod made;
@@ -109,6 +110,7 @@ fn measurement(mode: Mode) -> Measurement {
         Mode::Batch => Measurement::Comparison(batch),
         Mode::Stream => Measurement::Comparison(stream),
         Mode::Cold => Measurement::BadDay(cold::measure),
+        Mode::Flood => Measurement::BadDay(flood::measure),
     }
 }
 

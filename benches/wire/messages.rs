@@ -95,8 +95,9 @@ pub struct CreateApiKeyResponse {
 }
 
 impl VerifyResponse {
-    /// One of the verdicts.
+    /// Two of the verdicts.
     pub const VALID: i32 = 1;
+    pub const NOT_FOUND: i32 = 3;
 }
 
 impl EchoRequest {

@@ -42,6 +42,9 @@ pub struct Options {
     /// Keys that the server has not seen
     #[arg(long, env = "BENCH_COLD_KEYS", default_value_t = 100_000)]
     pub cold_keys: u64,
+    /// Keys that do not exist
+    #[arg(long, env = "BENCH_FLOOD_KEYS", default_value_t = 1_000_000)]
+    pub flood_keys: u64,
     /// The program; default: the one beside this
     #[arg(long, env = "BENCH_PROGRAM")]
     pub program: Option<PathBuf>,
@@ -78,6 +81,8 @@ pub enum Mode {
     Stream,
     /// A bad day: keys that the server has not seen, beside one who verifies some that it has
     Cold,
+    /// A bad day: well-formed keys that do not exist, beside one who verifies some that do
+    Flood,
 }
 
 impl Mode {
@@ -92,6 +97,7 @@ impl Mode {
             Self::Batch => "batch",
             Self::Stream => "stream",
             Self::Cold => "cold",
+            Self::Flood => "flood",
         }
     }
 }

@@ -43,6 +43,16 @@ impl Process {
         Ok(Self { child: command.spawn()?, address })
     }
 
+    /// The most memory it ever had.
+    pub fn peak_rss_bytes(&self) -> Result<u64, Error> {
+        Usage::peak_rss_bytes(self.child.id())
+    }
+
+    /// What it has read from files so far.
+    pub fn file_bytes_read(&self) -> Result<u64, Error> {
+        Usage::file_bytes_read(self.child.id())
+    }
+
     /// What it has used so far.
     pub fn usage(&self) -> Result<Usage, Error> {
         Usage::of(self.child.id())

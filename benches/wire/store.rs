@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use prost::Message as _;
 use serde_json::json;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -23,6 +24,8 @@ const PREFIX: &str = "ak";
 const ROOT_PREFIX: &str = "root";
 /// The number of the root key. No other key has it.
 const ROOT: u64 = 1 << 41;
+/// From here on no key exists.
+const UNKNOWN_FROM: u64 = 1 << 42;
 /// So many are written with one statement.
 const AT_ONCE: u64 = 1_000;
 /// Where writing gets memory to sort in, in KiB.
@@ -131,6 +134,13 @@ pub fn known(number: u64) -> Key {
     let id = format!("key_{number:026}");
     let verdict = VerifyResponse { valid: true, verdict: VerifyResponse::VALID, key_id: id.clone() };
     Key { id, request: request(number), expected: verdict.encode_to_vec().into() }
+}
+
+/// A well-formed key that does not exist, likewise.
+pub fn unknown(number: u64) -> Key {
+    let verdict = VerifyResponse { valid: false, verdict: VerifyResponse::NOT_FOUND, key_id: String::new() };
+    let expected: Bytes = verdict.encode_to_vec().into();
+    Key { id: String::new(), request: request(UNKNOWN_FROM + number), expected }
 }
 
 fn request(number: u64) -> VerifyRequest {

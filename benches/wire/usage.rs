@@ -33,6 +33,19 @@ impl Usage {
         Ok(Self { cpu, user: stat.user, system: stat.system, rss_bytes: memory(pid, "VmRSS:")? })
     }
 
+    /// The most memory that the process with this id ever had resident.
+    pub fn peak_rss_bytes(pid: u32) -> Result<u64, Error> {
+        memory(pid, "VmHWM:")
+    }
+
+    /// What the process with this id has read so far from files, those that the kernel keeps in memory too. What comes
+    /// over a connection is not counted.
+    pub fn file_bytes_read(pid: u32) -> Result<u64, Error> {
+        let io = fs::read_to_string(format!("/proc/{pid}/io"))?;
+        let read = io.lines().find_map(|line| line.strip_prefix("rchar: ")).ok_or("no rchar in io")?;
+        Ok(read.parse()?)
+    }
+
     /// Of a process and its children, those that have ended too; for servers that have a process for each connection.
     /// In ticks only: of the ended ones, Linux keeps no more.
     pub fn of_family(parent: u32) -> Result<Self, Error> {
