@@ -13,12 +13,13 @@
 //! - [`load`]: the calls
 //! - [`pairs`]: one target beside another, in turn
 //! - [`made`], [`store`], [`sweep`], [`bystander`]: many keys, each verified once, and who suffers from it
-//! - [`cold`], [`flood`]: bad days
+//! - [`cold`], [`flood`], [`connections`]: bad days
 //! - [`report`]: the table and the JSON
 
 mod batch;
 mod bystander;
 mod cold;
+mod connections;
 mod echo;
 mod flood;
 mod grpc;
@@ -111,6 +112,7 @@ fn measurement(mode: Mode) -> Measurement {
         Mode::Stream => Measurement::Comparison(stream),
         Mode::Cold => Measurement::BadDay(cold::measure),
         Mode::Flood => Measurement::BadDay(flood::measure),
+        Mode::Connections => Measurement::BadDay(connections::measure),
     }
 }
 

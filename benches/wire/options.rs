@@ -45,6 +45,12 @@ pub struct Options {
     /// Keys that do not exist
     #[arg(long, env = "BENCH_FLOOD_KEYS", default_value_t = 1_000_000)]
     pub flood_keys: u64,
+    /// Connections that verify one key and stay
+    #[arg(long, env = "BENCH_OPEN_CONNECTIONS", default_value_t = 10_000)]
+    pub open_connections: usize,
+    /// Connections that say nothing
+    #[arg(long, env = "BENCH_SILENT_CONNECTIONS", default_value_t = 1_000)]
+    pub silent_connections: usize,
     /// The program; default: the one beside this
     #[arg(long, env = "BENCH_PROGRAM")]
     pub program: Option<PathBuf>,
@@ -83,6 +89,8 @@ pub enum Mode {
     Cold,
     /// A bad day: well-formed keys that do not exist, beside one who verifies some that do
     Flood,
+    /// A bad day: thousands of connections that stay, and a thousand that say nothing
+    Connections,
 }
 
 impl Mode {
@@ -98,6 +106,7 @@ impl Mode {
             Self::Stream => "stream",
             Self::Cold => "cold",
             Self::Flood => "flood",
+            Self::Connections => "connections",
         }
     }
 }
