@@ -13,7 +13,7 @@
 //! - [`load`]: the calls
 //! - [`pairs`]: one target beside another, in turn
 //! - [`made`], [`store`], [`sweep`], [`bystander`]: many keys, each verified once, and who suffers from it
-//! - [`cold`], [`flood`], [`connections`]: bad days
+//! - [`cold`], [`flood`], [`connections`], [`memory`]: bad days
 //! - [`report`]: the table and the JSON
 
 mod batch;
@@ -25,6 +25,7 @@ mod flood;
 mod grpc;
 mod load;
 mod made;
+mod memory;
 mod messages;
 mod options;
 mod pairs;
@@ -113,6 +114,7 @@ fn measurement(mode: Mode) -> Measurement {
         Mode::Cold => Measurement::BadDay(cold::measure),
         Mode::Flood => Measurement::BadDay(flood::measure),
         Mode::Connections => Measurement::BadDay(connections::measure),
+        Mode::Memory => Measurement::BadDay(memory::measure),
     }
 }
 

@@ -51,6 +51,9 @@ pub struct Options {
     /// Connections that say nothing
     #[arg(long, env = "BENCH_SILENT_CONNECTIONS", default_value_t = 1_000)]
     pub silent_connections: usize,
+    /// Keys in the store whose memory is measured
+    #[arg(long, env = "BENCH_MEMORY_KEYS", default_value_t = 1_000_000)]
+    pub memory_keys: u64,
     /// The program; default: the one beside this
     #[arg(long, env = "BENCH_PROGRAM")]
     pub program: Option<PathBuf>,
@@ -91,6 +94,8 @@ pub enum Mode {
     Flood,
     /// A bad day: thousands of connections that stay, and a thousand that say nothing
     Connections,
+    /// A bad day: a restart with a million keys, and the memory they take
+    Memory,
 }
 
 impl Mode {
@@ -107,6 +112,7 @@ impl Mode {
             Self::Cold => "cold",
             Self::Flood => "flood",
             Self::Connections => "connections",
+            Self::Memory => "memory",
         }
     }
 }
