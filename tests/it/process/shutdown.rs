@@ -6,6 +6,7 @@ use std::process::Command;
 use portcullis::grpc::pb::{ErrorReason, Verdict, VerifyRequest, VerifyResponse};
 use rustix::process::Signal;
 use sqlx::{Connection as _, PgConnection};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
@@ -209,6 +210,24 @@ async fn who_only_listens_does_not_hold_the_end() {
     for service in ["", "liveness", "readiness", "portcullis.v1.VerificationService"] {
         watches.push(watch(&server, service).await);
     }
+    server.process.signal(Signal::TERM);
+    let ended = server.process.ended().await.with_code(0);
+    assert!(!ended.stderr.contains("WARN"), "{ended:#?}");
+}
+
+#[tokio::test]
+async fn who_says_nothing_holds_neither_a_place_nor_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(serve_with(&sqlite_in(dir.path()), 0, FOREVER_MS)).await;
+    let open = async || TcpStream::connect(&server.address).await.expect("it listens");
+    let mut silent = open().await;
+    let gone = in_time("the end of a silent connection", silent.read(&mut [0; 1])).await;
+    assert!(matches!(gone, Ok(0) | Err(_)), "{gone:?}");
+
+    let (_silent, mut cut) = (open().await, open().await);
+    cut.write_all(b"PRI * HTTP").await.expect("sent");
+    // Connections are accepted in order: once this one is served, those are there.
+    Caller::with(&connect(&server.address).await, ROOT_KEY).create(new_key("one")).await;
     server.process.signal(Signal::TERM);
     let ended = server.process.ended().await.with_code(0);
     assert!(!ended.stderr.contains("WARN"), "{ended:#?}");
