@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint fmt proto fuzz ci clean
+.PHONY: help run test bench lint fmt proto loom fuzz ci clean
 
 FUZZ_SECONDS ?= 60
 
@@ -25,6 +25,9 @@ proto: ## Format and lint the protobuf files
 	scripts/tools
 	target/tools/bin/buf format -w proto
 	target/tools/bin/buf lint proto
+
+loom: ## Run the cache of the verifier through every order of events
+	LOOM_MAX_PREEMPTIONS=4 RUSTFLAGS="--cfg loom" cargo test --release --locked --manifest-path loom/Cargo.toml --target-dir target/loom --lib
 
 fuzz: ## Fuzz the key parser for FUZZ_SECONDS (needs nightly Rust and cargo-fuzz)
 	cargo +nightly fuzz run parse_token -- -max_total_time=$(FUZZ_SECONDS)
