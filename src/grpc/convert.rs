@@ -97,22 +97,21 @@ pub fn import_entry(asked: pb::ApiKeyImport) -> ImportEntry {
             value: digest.value,
         },
     };
-    let key = CreateKey {
+    let key = create_key(pb::CreateApiKeyRequest {
         keyspace: String::new(),
         name: asked.name,
         subject: asked.subject,
         description: asked.description,
         scopes: asked.scopes,
-        claims: asked.claims.map_or(Ok(Json::new()), claims),
+        claims: asked.claims,
         metadata: asked.metadata,
-        expiration: match asked.expiration {
-            None => Expiration::Unset,
-            Some(ImportExpiration::ExpireTime(at)) => Expiration::At(time_nanos(at)),
-            Some(ImportExpiration::Ttl(ttl)) => Expiration::In(length_nanos(ttl)),
-        },
+        expiration: asked.expiration.map(|expiration| match expiration {
+            ImportExpiration::ExpireTime(at) => WireExpiration::ExpireTime(at),
+            ImportExpiration::Ttl(ttl) => WireExpiration::Ttl(ttl),
+        }),
         created_by: asked.created_by,
         request_id: asked.request_id,
-    };
+    });
     ImportEntry { key, material, lookup_prefix: asked.lookup_prefix }
 }
 

@@ -5,10 +5,10 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::task;
 use tonic::Status;
 
+use super::ask;
 use super::place::Place;
 use super::request::{Asked, read_batch};
 use super::response::{self, Entry};
-use super::{ask, ask_known};
 use crate::grpc::caller::Caller;
 use crate::grpc::status;
 use crate::manage::Violations;
@@ -62,7 +62,7 @@ async fn verify_all<'a, 'm: 'a>(
         if nth % TURN == TURN - 1 {
             task::yield_now().await;
         }
-        entries.push(ask_known(verifier, caller, asked)?.map_or_else(
+        entries.push(verifier.verify_known(&asked.question(), asked.reach(caller)?).map_or_else(
             || {
                 waiting.push(look_up(verifier, caller, nth, asked));
                 // Until the store has answered.

@@ -17,16 +17,16 @@ use hyper::body::Incoming;
 use tonic::Status;
 use tonic::body::Body;
 
+use super::place::Place;
 use super::request::Asked;
 use super::service::VERIFY;
+use super::wire::FRAME_HEAD_LEN;
 use super::{response, verify_known};
 use crate::grpc::caller::{Caller, Callers};
 use crate::verify::Verifier;
 
 /// Largest request that goes this way, its frame included. What is larger is no ordinary Verify.
 const SIZE_MAX: usize = 16 * 1024;
-/// What stands before each message of gRPC: whether it is compressed, and its length in four bytes.
-const FRAME_HEAD_LEN: usize = 5;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GRPC_STATUS: header::HeaderName = header::HeaderName::from_static("grpc-status");
@@ -102,7 +102,7 @@ impl Calling {
         let (head, message) = body.split_at_checked(FRAME_HEAD_LEN)?;
         let is_whole = head[0] == 0 && head[1..] == u32::try_from(message.len()).ok()?.to_be_bytes();
         let asked = Asked::read(message).ok().filter(|_| is_whole)?;
-        match verify_known(&self.verifier, &self.caller, &asked) {
+        match verify_known(&self.verifier, &self.caller, &asked, Place::Message) {
             Ok(verdict) => Some(Ok(verdict_response(response::framed(&verdict?)))),
             Err(status) => Some(Err(status)),
         }

@@ -36,8 +36,8 @@ async fn verify(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Resu
 }
 
 /// The same without waiting for anything; `None`: it takes [`verify`].
-fn verify_known(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Result<Option<Verdict>, Status> {
-    let reach = asked.allowed(caller, Place::Message)?;
+fn verify_known(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>, at: Place) -> Result<Option<Verdict>, Status> {
+    let reach = asked.allowed(caller, at)?;
     Ok(verifier.verify_known(&asked.question(), reach))
 }
 
@@ -49,11 +49,6 @@ async fn ask(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Result<
         Err(VerifyError::Throttled(_) | VerifyError::Hashing(_)) => Ok(Entry::Untold),
         Err(error @ (VerifyError::Store(_) | VerifyError::Overloaded)) => Err(status::from_verify(error)),
     }
-}
-
-/// The same without waiting for anything; `None`: it takes [`ask`].
-fn ask_known(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Result<Option<Verdict>, Status> {
-    Ok(verifier.verify_known(&asked.question(), asked.reach(caller)?))
 }
 
 /// Notes what makes no sense about the demand of a request: a demand that no key can ever meet is a mistake of the

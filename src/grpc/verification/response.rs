@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 
-use super::wire::{put_bytes, put_message, put_varint};
+use super::wire::{FRAME_HEAD_LEN, put_bytes, put_message, put_varint};
 use crate::clock::Timestamp;
 use crate::grpc::{convert, pb};
 use crate::key::record::Json;
@@ -11,8 +11,6 @@ use crate::verify::verdict::Verdict;
 
 /// Room for most verdicts, so that none of them moves while it is written.
 const USUAL_SIZE: usize = 256;
-/// What stands before each message of gRPC: whether it is compressed, and its length in four bytes.
-const FRAME_HEAD: [u8; 5] = [0; 5];
 
 /// The claims of a key as [`CachedKey::claims`] keeps them for this: an encoded Struct.
 pub fn write_claims(claims: Json) -> Box<[u8]> {
@@ -35,10 +33,10 @@ pub fn number(verdict: &Verdict) -> pb::Verdict {
 /// A VerifyResponse with its frame: the whole body of the answer to a Verify.
 pub fn framed(verdict: &Verdict) -> Vec<u8> {
     let mut out = Vec::with_capacity(USUAL_SIZE);
-    out.extend_from_slice(&FRAME_HEAD);
+    out.extend_from_slice(&[0; FRAME_HEAD_LEN]);
     write(verdict, &mut out);
-    let length = u32::try_from(out.len() - FRAME_HEAD.len()).expect("a key's limits keep it far below 4 GiB");
-    out[1..FRAME_HEAD.len()].copy_from_slice(&length.to_be_bytes());
+    let length = u32::try_from(out.len() - FRAME_HEAD_LEN).expect("a key's limits keep it far below 4 GiB");
+    out[1..FRAME_HEAD_LEN].copy_from_slice(&length.to_be_bytes());
     out
 }
 

@@ -15,7 +15,7 @@ use tonic::{Status, Streaming};
 use super::place::Place;
 use super::request::{Asked, read_streamed};
 use super::response::{self, Entry};
-use super::{ask, ask_known};
+use super::{ask, verify_known};
 use crate::grpc::caller::Caller;
 use crate::grpc::status;
 use crate::verify::Verifier;
@@ -70,8 +70,7 @@ impl Answers {
     fn answer(&self, message: Bytes) -> Result<Result<Vec<u8>, Waiting>, Status> {
         if self.caller.is_current(&self.verifier) {
             let (correlation_id, asked) = read_streamed(&message).map_err(status::from_malformed)?;
-            asked.allowed(&self.caller, Place::Stream)?;
-            if let Some(verdict) = ask_known(&self.verifier, &self.caller, &asked)? {
+            if let Some(verdict) = verify_known(&self.verifier, &self.caller, &asked, Place::Stream)? {
                 return Ok(Ok(response::streamed(correlation_id, &Entry::Told(verdict))));
             }
         }

@@ -4,6 +4,9 @@
 use bytes::Buf as _;
 use prost::encoding::{self, DecodeContext, WireType};
 
+/// How long what stands before each message of gRPC is: whether it is compressed, and its length in four bytes.
+pub const FRAME_HEAD_LEN: usize = 5;
+
 /// The bytes are no message of this type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
