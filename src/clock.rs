@@ -3,9 +3,12 @@
 //! This is the only place that asks the machine what time it is.
 
 use std::fmt;
+use std::fs;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// A point in time: microseconds since 1970-01-01T00:00:00Z.
 ///
@@ -59,7 +62,8 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// The wall-clock time. May step back when somebody sets the clock.
     fn now(&self) -> Timestamp;
 
-    /// The time since some moment before this clock was first asked. Never steps back.
+    /// The time since some moment before this clock was first asked, for instance since the machine started. Never steps
+    /// back, nobody can set it, and it goes on while the process, or the whole machine, is suspended.
     fn elapsed(&self) -> Duration;
 }
 
@@ -74,12 +78,26 @@ impl Clock for SystemClock {
         Timestamp(0).saturating_add(since)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     fn elapsed(&self) -> Duration {
-        static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
-        let first = *FIRST;
-        Instant::now().duration_since(first)
+        let at = clock_gettime(ELAPSED);
+        Duration::new(at.tv_sec.unsigned_abs(), u32::try_from(at.tv_nsec).unwrap_or_default())
     }
+}
+
+/// std's `Instant` will not do on Linux: it stands still while the machine is suspended.
+#[cfg(target_os = "linux")]
+const ELAPSED: ClockId = ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const ELAPSED: ClockId = ClockId::Monotonic;
+
+/// Why [`SystemClock::elapsed`] may miss time here, if it may.
+pub fn shortcoming() -> Option<String> {
+    if cfg!(not(target_os = "linux")) {
+        return Some("this system has no clock that is known to go on while it is suspended".to_owned());
+    }
+    // One that counts the timer's ticks loses those that are not delivered.
+    let source = fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource").ok()?;
+    source.contains("jiffies").then(|| format!("the clock source is {}, which loses time", source.trim()))
 }
 
 /// A clock that stands still until it is set: for tests.

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::key::field;
 use crate::key::secret::Secret;
-use crate::store::Schema;
+use crate::store::{Hints, Schema};
 use crate::telemetry::LogFormat;
 
 /// The settings of the server as flags and environment say them: text, unchecked.
@@ -37,10 +37,21 @@ pub struct Flags {
     /// The private key of the certificate, PEM
     #[arg(long, value_name = "FILE", env = "PORTCULLIS_TLS_KEY")]
     pub tls_key: Option<String>,
-    /// How long a replica may answer from memory without hearing from the database, in milliseconds: 500 to 60000.
-    /// No effect yet: over Postgres every Verify reads the store [default: 2400]
+    /// Over Postgres: how long a replica may answer from memory without hearing from the database, in milliseconds: 500
+    /// to 60000. Longer outlasts longer outages of the database, and makes changes wait longer for a replica that does
+    /// not answer: 1.25 times as long [default: 2400]
     #[arg(long, value_name = "MS", env = "PORTCULLIS_LEASE_MS")]
     pub lease_ms: Option<String>,
+    /// Over Postgres: where to listen for hints at changes, `postgres://…`; `none`: nowhere, then changes are seen by
+    /// looking. For databases behind a proxy that shares sessions [default: as --database-url]
+    #[arg(long, value_name = "URL", env = "PORTCULLIS_NOTIFY_URL", hide_env_values = true)]
+    pub notify_url: Option<String>,
+    /// Over Postgres: what to call this replica in lists and logs [default: HOST:PORT]
+    #[arg(long, value_name = "NAME", env = "PORTCULLIS_REPLICA_NAME")]
+    pub replica_name: Option<String>,
+    /// Where to serve metrics over HTTP, at `/metrics`, to whoever asks; port 0 is any free one [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "PORTCULLIS_METRICS_LISTEN")]
+    pub metrics_listen: Option<String>,
     /// How much memory the keys may take that Verify answers from, in MiB: 1 to 1048576. About 3,000 keys fit into one
     /// [default: 400]
     #[arg(long, value_name = "MIB", env = "PORTCULLIS_CACHE_MIB")]
@@ -91,6 +102,12 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// How long a replica answers without hearing from the database.
     pub lease: Duration,
+    /// Where it is hinted at changes. May hold a password.
+    pub hints: Hints,
+    /// What to call this replica; `None`: by its host and port.
+    pub replica_name: Option<String>,
+    /// Where to serve metrics; `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// How many bytes the keys may take that Verify answers from.
     pub cache_size_max: usize,
     /// How long to go on serving after saying NOT_SERVING.
@@ -138,6 +155,15 @@ impl Flags {
         let (database_url, schema) = self.store.resolve_from(&mut raw);
         let allow_plaintext = raw.take("allow-plaintext", self.allow_plaintext, "false", "true or false", boolean);
         let lease = raw.take("lease-ms", self.lease_ms, "2400", "500 to 60000", |text| millis(text, 500..=60_000));
+        let notify_url = raw.optional("notify-url", self.notify_url);
+        let hints = hints(notify_url.as_deref(), &mut raw.errors);
+        let replica_name = raw.optional("replica-name", self.replica_name);
+        if let Some(Err(rule)) = replica_name.as_deref().map(field::name) {
+            raw.errors.push(format!("replica-name: must {rule}; is {replica_name:?}"));
+        }
+        let metrics_listen = raw.take("metrics-listen", self.metrics_listen, "", "ADDRESS:PORT", |text| {
+            if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
+        });
         let cache_mib = raw.take("cache-mib", self.cache_mib, "400", "1 to 1048576", |text| {
             text.parse::<usize>().ok().filter(|mib| (1..=1_048_576).contains(mib))
         });
@@ -195,6 +221,9 @@ impl Flags {
             bootstrap_root_key: bootstrap_root_key.map(Secret::new),
             tls,
             lease: lease.expect(all),
+            hints,
+            replica_name,
+            metrics_listen: metrics_listen.expect(all),
             cache_size_max: cache_mib.expect(all) * 1024 * 1024,
             shutdown_grace: shutdown_grace.expect(all),
             drain_timeout: drain_timeout.expect(all),
@@ -237,6 +266,21 @@ impl StoreFlags {
     }
 }
 
+fn hints(url: Option<&str>, errors: &mut Vec<String>) -> Hints {
+    match url {
+        None | Some("") => Hints::SameWay,
+        Some("none") => Hints::None,
+        Some(text) if ["postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme)) => {
+            Hints::By(text.to_owned())
+        }
+        Some(_) => {
+            // It may hold a password, so it is not repeated.
+            errors.push("notify-url: must start with postgres://, or be none".to_owned());
+            Hints::None
+        }
+    }
+}
+
 impl Config {
     /// Every setting as it may be shown: no password, no root key.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
@@ -249,6 +293,16 @@ impl Config {
             ("tls-cert", path(self.tls.as_ref().map(|tls| &tls.cert))),
             ("tls-key", path(self.tls.as_ref().map(|tls| &tls.key))),
             ("lease-ms", self.lease.as_millis().to_string()),
+            (
+                "notify-url",
+                match &self.hints {
+                    Hints::SameWay => String::new(),
+                    Hints::By(url) => without_password(url),
+                    Hints::None => "none".to_owned(),
+                },
+            ),
+            ("replica-name", self.replica_name.clone().unwrap_or_default()),
+            ("metrics-listen", self.metrics_listen.map(|at| at.to_string()).unwrap_or_default()),
             ("cache-mib", (self.cache_size_max / 1024 / 1024).to_string()),
             ("shutdown-grace-ms", self.shutdown_grace.as_millis().to_string()),
             ("drain-timeout-ms", self.drain_timeout.as_millis().to_string()),

@@ -4,7 +4,9 @@
 //!
 //! - [`clock`]: time as a parameter
 //! - [`key`]: what a key is. Pure
+//! - [`seeded`]: faults that tests put in. In no build but theirs
 //! - [`store`]: where keys live: SQLite or Postgres behind one trait
+//! - [`fleet`]: replicas agreeing on what changed: log, lease, barrier
 //! - [`hashing`]: Argon2id, a bounded number at a time
 //! - [`verify`]: may this key do this?
 //! - [`manage`]: the use cases that change and show keys and keyspaces
@@ -20,11 +22,13 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod fleet;
 pub mod grpc;
 pub mod hashing;
 pub mod key;
 pub mod lifecycle;
 pub mod manage;
+pub mod seeded;
 pub mod server;
 pub mod store;
 pub mod telemetry;

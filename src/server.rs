@@ -15,6 +15,7 @@ use tonic::service::Routes;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::fleet::{Fleet, Lease};
 use crate::grpc::api_keys::ApiKeys;
 use crate::grpc::audit::Audit;
 use crate::grpc::caller::Callers;
@@ -31,7 +32,7 @@ use crate::key::secret::Secret;
 use crate::manage::{self, Bootstrap, Management};
 use crate::store::{self, ConnectError, Store};
 use crate::transport::{self, Cores, StartError, TlsError};
-use crate::verify::{Uses, Verifier};
+use crate::verify::{Memory, Uses, Verifier};
 
 /// Largest request, in bytes. Each call in flight may hold one.
 pub const REQUEST_SIZE_MAX: usize = 1024 * 1024;
@@ -50,6 +51,7 @@ pub struct Server {
     shutdown_grace: Duration,
     drain_timeout: Duration,
     store: Arc<dyn Store>,
+    fleet: Fleet,
     verifier: Arc<Verifier>,
     management: Arc<Management>,
     uses: Arc<Uses>,
@@ -98,21 +100,25 @@ impl Server {
         let tls = config.tls.as_ref().map(|files| transport::acceptor(&files.cert, &files.key)).transpose()?;
         let addr = listener.local_addr().map_err(ServerError::Listen)?;
         let store = tokio::select! {
-            store = store::connect(&config.database_url, config.schema) => store?,
+            store = store::connect(&config.database_url, config.schema, &config.hints) => store?,
             () = ended => return Err(ServerError::Ended),
         };
+        let memory = Arc::new(Memory::new(config.cache_size_max));
+        let name = config.replica_name.unwrap_or_else(|| replica_name(addr));
+        let fleet = Fleet::join(store.clone(), memory.clone(), clock.clone(), config.lease, name);
+        let fleet = fleet.await.map_err(|e| ServerError::Prepare(e.into()))?;
         let hashing = Arc::new(Hashing::default());
         let uses = Arc::new(Uses::default());
         let verifier = Verifier::new(
             store.clone(),
+            memory,
+            fleet.lease().clone(),
             hashing.clone(),
             clock.clone(),
             uses.clone(),
-            config.cache_size_max,
             verification::write_claims,
         );
-        verifier.forms_changed().await.map_err(|e| ServerError::Prepare(e.into()))?;
-        let management = Management::new(store.clone(), hashing, clock.clone());
+        let management = Management::new(store.clone(), hashing, clock.clone(), fleet.barrier().clone());
         let management = management.await.map_err(|e| ServerError::Prepare(e.into()))?;
         let supplied = config.bootstrap_root_key.as_ref();
         let bootstrap = management.bootstrap(supplied).await.map_err(ServerError::Prepare)?;
@@ -126,6 +132,7 @@ impl Server {
             shutdown_grace: config.shutdown_grace,
             drain_timeout: config.drain_timeout,
             store,
+            fleet,
             verifier: Arc::new(verifier),
             management: Arc::new(management),
             uses,
@@ -150,19 +157,20 @@ impl Server {
     }
 
     /// Serves until `shutdown` resolves, then ends in order: health says NOT_SERVING, a grace period if `shutdown`
-    /// resolved to `true`, no new connections, calls in flight finish, last uses are written, the store is closed.
+    /// resolved to `true`, no new connections, calls in flight finish, the lease is given back, last uses are written, the
+    /// store is closed.
     ///
     /// # Errors
     /// If serving fails or a task that must not end does.
-    pub async fn run(self, shutdown: impl Future<Output = bool> + Send) -> Result<(), ServerError> {
+    pub async fn run(mut self, shutdown: impl Future<Output = bool> + Send) -> Result<(), ServerError> {
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let health = Health::new(reporter).await;
-        health.set_ready(self.store.ping().await.is_ok()).await;
+        health.set_ready(self.fleet.lease().is_held() && self.store.ping().await.is_ok()).await;
 
         let stop_background = CancellationToken::new();
         let background = background(
             self.store.clone(),
-            self.verifier.clone(),
+            self.fleet.lease().clone(),
             self.uses.clone(),
             health.clone(),
             stop_background.clone(),
@@ -183,6 +191,7 @@ impl Server {
         let graceful = tokio::select! {
             graceful = shutdown => graceful,
             () = &mut serving => unreachable!("it serves until it is closed"),
+            died = self.fleet.failed() => return Err(ServerError::Task(died)),
             died = &mut background => return Err(died.err().map_or_else(unexpected_end, ServerError::Task)),
         };
         tracing::info!("shutting down");
@@ -203,6 +212,7 @@ impl Server {
         }
         cores.stop();
         background.await.map_err(ServerError::Task)?;
+        self.fleet.leave().await;
         if let Err(error) = self.uses.flush(self.store.as_ref()).await {
             tracing::warn!(%error, "the last uses of keys could not be written");
         }
@@ -210,6 +220,12 @@ impl Server {
         tracing::info!("ended");
         Ok(())
     }
+}
+
+/// What to call a replica that listens there: that address may be the same for all of them.
+fn replica_name(addr: SocketAddr) -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host}:{}", addr.port())
 }
 
 fn unexpected_end() -> ServerError {
@@ -251,10 +267,10 @@ fn routes(callers: &Callers, management: &Arc<Management>, verifier: &Arc<Verifi
     routes.routes()
 }
 
-/// Keeps readiness true to the store, writes last uses behind, and hears of what other replicas imported.
+/// Keeps readiness true to the store and the lease, and writes last uses behind.
 async fn background(
     store: Arc<dyn Store>,
-    verifier: Arc<Verifier>,
+    lease: Arc<Lease>,
     uses: Arc<Uses>,
     health: Health,
     stop: CancellationToken,
@@ -268,20 +284,18 @@ async fn background(
             _ = tick.tick() => {}
         }
         let answers = matches!(time::timeout(PING_TIMEOUT, store.ping()).await, Ok(Ok(())));
-        if answers != ready {
-            ready = answers;
-            if ready {
-                tracing::info!("ready: the store answers");
-            } else {
-                tracing::warn!("not ready: the store does not answer");
+        let is_fit = answers && lease.is_held();
+        if is_fit != ready {
+            ready = is_fit;
+            match (ready, answers) {
+                (true, _) => tracing::info!("ready: the store answers"),
+                (false, false) => tracing::warn!("not ready: the store does not answer"),
+                (false, true) => tracing::warn!("not ready: the lease is over"),
             }
         }
         health.set_ready(ready).await;
         if ready && let Err(error) = uses.flush(store.as_ref()).await {
             tracing::warn!(%error, "the last uses of keys could not be written; they are kept and tried again");
-        }
-        if ready && let Err(error) = verifier.forms_changed().await {
-            tracing::warn!(%error, "cannot tell what other replicas imported");
         }
     }
 }

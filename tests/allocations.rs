@@ -1,17 +1,19 @@
 //! A key that is known is verified without taking memory. A program of its own: it counts what its allocator is asked for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
 use portcullis::clock::{Clock, ManualClock, SystemClock};
+use portcullis::fleet::Fleet;
 use portcullis::hashing::Hashing;
 use portcullis::key::keyspace::SYSTEM;
 use portcullis::key::permission::Reach;
 use portcullis::key::scope::Demand;
 use portcullis::manage::{Bootstrap, Management};
-use portcullis::store::{Schema, connect};
+use portcullis::store::{Hints, Schema, connect};
 use portcullis::verify::verdict::Verdict;
-use portcullis::verify::{Question, Uses, Verifier};
+use portcullis::verify::{Memory, Question, Uses, Verifier};
 
 fn asked<'a>(key: &'a str, demand: Demand<'a>) -> Question<'a> {
     Question { key, keyspace: SYSTEM, demand, guesser: "" }
@@ -28,14 +30,19 @@ fn takes_nothing(what: &str, work: impl FnOnce()) {
 async fn what_is_known_is_verified_without_memory() {
     let dir = tempfile::tempdir().expect("a directory");
     let url = format!("sqlite://{}", dir.path().join("portcullis.db").display());
-    let store = connect(&url, Schema::Migrate).await.expect("a store");
+    let store = connect(&url, Schema::Migrate, &Hints::None).await.expect("a store");
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(SystemClock.now()));
     let hashing = Arc::new(Hashing::default());
-    let management = Management::new(store.clone(), hashing.clone(), clock.clone()).await.expect("a new store");
+    let memory = Arc::new(Memory::new(1 << 20));
+    let lease = Duration::from_secs(1);
+    let fleet = Fleet::join(store.clone(), memory.clone(), clock.clone(), lease, "one".into()).await.expect("a place");
+    let management = Management::new(store.clone(), hashing.clone(), clock.clone(), fleet.barrier().clone());
+    let management = management.await.expect("a new store");
     let Bootstrap::Made(secret) = management.bootstrap(None).await.expect("a root key") else { panic!("a new store") };
     let key = secret.expose();
     let write_claims = |_| Box::default();
-    let verifier = Verifier::new(store.clone(), hashing, clock, Arc::new(Uses::default()), 1 << 20, write_claims);
+    let (lease, uses) = (fleet.lease().clone(), Arc::new(Uses::default()));
+    let verifier = Verifier::new(store.clone(), memory, lease, hashing, clock, uses, write_claims);
 
     // It is read, and its use is noted, once.
     let reach = Reach::Everywhere;

@@ -9,10 +9,11 @@ use super::exit::{Error, Exit};
 use super::output::Out;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::StoreFlags;
+use crate::fleet::Barrier;
 use crate::grpc::{convert, pb, status};
 use crate::hashing::Hashing;
 use crate::manage::{Management, Principal};
-use crate::store;
+use crate::store::{self, Hints};
 
 /// Where the store is.
 #[derive(Args, Debug)]
@@ -32,10 +33,11 @@ pub struct OfflineArgs {
 /// Makes the root key and shows it as a server would.
 pub async fn create_root_key(args: OfflineArgs, asked: pb::CreateApiKeyRequest, out: Out) -> Result<Exit, Error> {
     let (url, schema) = args.store.resolve(args.config.as_deref())?;
-    let store = store::connect(&url, schema).await?;
+    let store = store::connect(&url, schema, &Hints::None).await?;
     let clock = Arc::new(SystemClock);
     let unavailable = |error: store::StoreError| status::from_manage(error.into());
-    let management = Management::new(store.clone(), Arc::new(Hashing::default()), clock.clone());
+    let management =
+        Management::new(store.clone(), Arc::new(Hashing::default()), clock.clone(), Arc::new(Barrier::alone()));
     let management = management.await.map_err(unavailable)?;
     let by = Principal { name: "offline", peer: "" };
     let made = management.create(convert::create_key(asked), by).await.map_err(status::from_manage);

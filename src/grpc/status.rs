@@ -44,6 +44,11 @@ pub fn from_manage(error: manage::Error) -> Status {
             retry(Code::ResourceExhausted, ErrorReason::HashingBusy, message, RETRY_AFTER)
         }
         manage::Error::Store(error) => store(&error),
+        manage::Error::Unconfirmed => {
+            let message = "the outcome is unknown: the change may be made or not, and may not hold everywhere yet. It is \
+                           safe to repeat it, until it is answered with OK";
+            plain(Code::DeadlineExceeded, ErrorReason::ChangeUnconfirmed, message)
+        }
         error @ manage::Error::Random(_) => internal(&error),
     }
 }
@@ -56,6 +61,10 @@ pub fn from_verify(error: VerifyError) -> Status {
         VerifyError::Throttled(wait) => {
             let message = "too many wrong secrets for this key of late";
             retry(Code::ResourceExhausted, ErrorReason::GuessingThrottled, message, wait)
+        }
+        VerifyError::LeaseOver => {
+            let message = "the database has not been heard from for too long to be sure of any key";
+            retry(Code::Unavailable, ErrorReason::LeaseOver, message, RETRY_AFTER)
         }
         VerifyError::Overloaded => {
             let message = "too many keys are being looked up";

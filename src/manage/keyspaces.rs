@@ -150,7 +150,8 @@ impl Management {
         bad.check()?;
         let revision = expected_revision(&asked.etag)?;
         let actor = self.actor(by, self.clock.now());
-        Ok(self.store.update_keyspace(&asked.id, &patch, revision, &actor).await??)
+        let updated = self.store.update_keyspace(&asked.id, &patch, revision, &actor).await?;
+        self.confirmed(updated.map_err(Error::Refused)).await
     }
 
     /// Deletes a keyspace that has no keys. `default` and `system` cannot be deleted.

@@ -19,6 +19,7 @@ mod violation;
 use std::sync::Arc;
 
 use crate::clock::{Clock, Timestamp};
+use crate::fleet::{Barrier, Unconfirmed};
 use crate::hashing::{Hashing, HashingError};
 use crate::key::id::{IdSource, KeyId};
 use crate::key::keyspace::Keyspace;
@@ -51,6 +52,7 @@ pub struct Management {
     store: Arc<dyn Store>,
     hashing: Arc<Hashing>,
     clock: Arc<dyn Clock>,
+    barrier: Arc<Barrier>,
     ids: IdSource,
     page_tokens: PageTokens,
 }
@@ -82,12 +84,21 @@ pub enum Error {
     /// This entry of an import would make us hash too often, beside those before it.
     #[error("too much to compare")]
     TooMuchToCompare,
+    /// It is not known whether the change holds on every replica, or was made at all.
+    #[error("the change could not be confirmed")]
+    Unconfirmed,
     /// The operating system gives no random bytes.
     #[error("no random bytes")]
     Random(#[source] BoxError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<Unconfirmed> for Error {
+    fn from(_: Unconfirmed) -> Self {
+        Self::Unconfirmed
+    }
 }
 
 impl From<Refusal> for Error {
@@ -97,13 +108,28 @@ impl From<Refusal> for Error {
 }
 
 impl Management {
-    /// The use cases over `store`.
+    /// The use cases over `store`. What they change passes `barrier` before they answer.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn new(store: Arc<dyn Store>, hashing: Arc<Hashing>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    pub async fn new(
+        store: Arc<dyn Store>,
+        hashing: Arc<Hashing>,
+        clock: Arc<dyn Clock>,
+        barrier: Arc<Barrier>,
+    ) -> Result<Self, StoreError> {
         let page_tokens = PageTokens::new(store.installation().await?.page_token_key);
-        Ok(Self { store, hashing, clock, ids: IdSource::default(), page_tokens })
+        Ok(Self { store, hashing, clock, barrier, ids: IdSource::default(), page_tokens })
+    }
+
+    /// What came of a change, once that holds on every replica: all of what verifications may know of it, be it that it
+    /// takes away or gives. A refusal is waited for as well. It may rest on a change that holds only here yet: what
+    /// somebody has deleted, or imported, and never got an answer for.
+    async fn confirmed<T>(&self, done: Result<T, Error>) -> Result<T, Error> {
+        if matches!(done, Ok(_) | Err(Error::Refused(_))) {
+            self.barrier.pass(self.clock.as_ref()).await?;
+        }
+        done
     }
 
     fn actor(&self, by: Principal<'_>, at: Timestamp) -> Actor {

@@ -5,6 +5,8 @@ use crate::key::field;
 use crate::key::id::KeyId;
 use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, Revocation, RevocationReason};
+use crate::seeded::{self, Fault};
+use crate::store::{Refusal, StoreError};
 
 /// Why a key is revoked, checked.
 #[derive(Clone, Debug)]
@@ -33,7 +35,7 @@ impl Grounds {
 }
 
 impl Management {
-    /// Revokes a key. Revoking it again succeeds and changes nothing.
+    /// Revokes a key. Revoking it again succeeds, changes nothing, and promises the same.
     pub async fn revoke(
         &self,
         id: &KeyId,
@@ -41,15 +43,42 @@ impl Management {
         reach: &Reach,
         by: Principal<'_>,
     ) -> Result<ApiKey, Error> {
-        self.get(id, reach).await?;
         let at = self.clock.now();
         let revocation = Revocation { at, reason: grounds.reason, comment: grounds.comment };
-        Ok(self.store.revoke_key(id, &revocation, &self.actor(by, at)).await??)
+        let revoked = async {
+            self.get(id, reach).await?;
+            let by = self.actor(by, at);
+            let revoked = match self.store.revoke_key(id, &revocation, &by).await {
+                // Whether it was made is unknown: to make it again tells.
+                Err(StoreError::Unavailable(_)) => self.store.revoke_key(id, &revocation, &by).await,
+                done => done,
+            };
+            Ok(revoked??)
+        };
+        let revoked = revoked.await;
+        if let Ok(key) = &revoked
+            && seeded::has(Fault::RepeatAtOnce)
+            && key.revocation.as_ref().is_some_and(|first| first.at != at)
+        {
+            return revoked;
+        }
+        self.confirmed(revoked).await
     }
 
     /// Removes a key and its history of use.
     pub async fn delete(&self, id: &KeyId, reach: &Reach, by: Principal<'_>) -> Result<(), Error> {
-        self.get(id, reach).await?;
-        Ok(self.store.delete_key(id, &self.actor(by, self.clock.now())).await??)
+        let deleted = async {
+            self.get(id, reach).await?;
+            let by = self.actor(by, self.clock.now());
+            match self.store.delete_key(id, &by).await {
+                Err(StoreError::Unavailable(_)) => match self.store.delete_key(id, &by).await? {
+                    // By us just now, or by somebody else.
+                    Err(Refusal::KeyNotFound) => Ok(()),
+                    done => Ok(done?),
+                },
+                done => Ok(done??),
+            }
+        };
+        self.confirmed(deleted.await).await
     }
 }

@@ -62,7 +62,8 @@ impl Management {
         let patch = check_fields(&asked.fields, &paths, &key, &keyspace, now, &mut bad);
         bad.check()?;
         let revision = expected_revision(&asked.etag)?;
-        Ok(self.store.update_key(&asked.id, &patch, revision, &self.actor(by, now)).await??)
+        let updated = self.store.update_key(&asked.id, &patch, revision, &self.actor(by, now)).await?;
+        self.confirmed(updated.map_err(Error::Refused)).await
     }
 }
 

@@ -98,8 +98,9 @@ impl From<sqlx::Error> for StoreError {
 fn is_passing_sqlstate(code: &str) -> bool {
     // Connection; serialization and deadlock; resources; intervention by an operator; input and output.
     const CLASSES: [&str; 5] = ["08", "40", "53", "57", "58"];
-    // A read-only transaction (a standby, or a primary that was told not to write), and one ended for having been idle.
-    const STATES: [&str; 2] = ["25006", "25P03"];
+    // A read-only transaction (a standby, or a primary that was told not to write), one ended for having been idle, and
+    // one that waited too long for a lock.
+    const STATES: [&str; 3] = ["25006", "25P03", "55P03"];
     STATES.contains(&code) || CLASSES.iter().any(|class| code.starts_with(class))
 }
 

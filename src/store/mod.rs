@@ -6,6 +6,7 @@
 
 mod error;
 mod import;
+pub mod log;
 mod migration;
 mod postgres;
 mod row;
@@ -27,18 +28,20 @@ use crate::key::token::PublicPrefix;
 use crate::key::verifier::Verifier;
 
 pub use error::{BoxError, ConnectError, StoreError};
+use log::{Listener, News};
 
 /// How long a request_id is remembered.
 pub const REQUEST_ID_KEPT: Duration = Duration::from_hours(24);
 
-/// Opens the store that `url` names: `sqlite://PATH`, or `postgres://…` (`postgresql://…`).
+/// Opens the store that `url` names: `sqlite://PATH`, or `postgres://…` (`postgresql://…`), which is hinted at changes by
+/// `hints`.
 ///
 /// # Errors
 /// See [`ConnectError`]; each says in one line what an operator can do.
-pub async fn connect(url: &str, schema: Schema) -> Result<Arc<dyn Store>, ConnectError> {
+pub async fn connect(url: &str, schema: Schema, hints: &Hints) -> Result<Arc<dyn Store>, ConnectError> {
     match url.split_once(':').unwrap_or_default().0 {
         "sqlite" => Ok(Arc::new(sqlite::Sqlite::open(url, schema).await?)),
-        "postgres" | "postgresql" => Ok(Arc::new(postgres::Postgres::open(url, schema).await?)),
+        "postgres" | "postgresql" => Ok(Arc::new(postgres::Postgres::open(url, schema, hints).await?)),
         _ => Err(ConnectError::Url("must start with sqlite:// or postgres://".into())),
     }
 }
@@ -64,6 +67,19 @@ pub enum Schema {
     MustBeCurrent,
 }
 
+/// How a Postgres hints at changes: what comes by this way is heard of sooner. It takes a session of its own, which some
+/// proxies do not give.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Hints {
+    /// By the way to the store.
+    #[default]
+    SameWay,
+    /// By this URL.
+    By(String),
+    /// Not at all.
+    None,
+}
+
 /// A place that keeps keyspaces, keys and the audit trail.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
@@ -80,9 +96,9 @@ pub trait Store: Send + Sync + 'static {
     /// Lets go of what the store holds. Writes under way finish first.
     async fn close(&self);
 
-    /// Tells `listener` of every change from now on, before anybody is told that it was made. False: it cannot, for
-    /// others can change this store too; then nothing that was read may be used for longer than the call that read it.
-    fn listen(&self, listener: Arc<dyn Listener>) -> bool;
+    /// Tells `listener` of every change from now on, before anybody is told that it was made; or says where to read of
+    /// them, if others can change this store too.
+    fn listen(&self, listener: Arc<dyn Listener>) -> News;
 
     /// Makes a keyspace. Refused: [`Refusal::KeyspaceExists`].
     async fn create_keyspace(&self, keyspace: &Keyspace, by: &Actor) -> Outcome<()>;
@@ -156,21 +172,6 @@ pub trait Store: Send + Sync + 'static {
 
     /// A page of audit events, newest first; events of one microsecond by id, descending.
     async fn list_events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError>;
-}
-
-/// Hears of changes.
-pub trait Listener: Send + Sync + 'static {
-    /// These changes were made, or may have been: what was read before they were is void. Must be quick.
-    fn changed(&self, changes: &[Change]);
-}
-
-/// What a change touched, as those must know who answer from memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// The secret of this public prefix: it, or what its key may do, is not what it was.
-    Secret(String),
-    /// What holds for every key of this keyspace.
-    Keyspace(String),
 }
 
 /// What a change came to: done, refused for a reason the caller can act on, or failed.

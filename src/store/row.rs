@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::log::Change;
 use super::{Event, Found, Holder, Installation, StoreError};
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
@@ -290,6 +291,24 @@ pub fn form_columns(form: Form) -> (i16, i64) {
         Form::Digest(DigestAlgorithm::Sha384) => (3, 0),
         Form::Digest(DigestAlgorithm::Sha512) => (4, 0),
     }
+}
+
+/// The change that `kind` and `subject` say was made. One of a kind that only a newer program knows may be any.
+pub fn change(kind: i64, subject: String) -> Change {
+    match kind {
+        1 => Change::Secret(subject),
+        2 => Change::Keyspace(subject),
+        3 => form_change(&subject).unwrap_or(Change::All),
+        _ => Change::All,
+    }
+}
+
+fn form_change(subject: &str) -> Option<Change> {
+    let mut parts = subject.split(' ');
+    let mut next = || parts.next();
+    let (keyspace, kind, length) = (next()?.to_owned(), next()?.parse().ok()?, next()?.parse().ok()?);
+    let (keyspace, form) = FormRow { keyspace, kind, length }.try_into().ok()?;
+    Some(Change::Form(keyspace, form))
 }
 
 /// A hash policy as `hash_policy`.

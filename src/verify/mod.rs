@@ -6,6 +6,7 @@
 pub mod cache;
 mod cached;
 mod imported;
+mod memory;
 mod secrets;
 mod slow;
 mod throttle;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
+use crate::fleet::{Lease, LeaseOver};
 use crate::hashing::{Hashing, HashingError};
 use crate::key::field;
 use crate::key::keyspace::SYSTEM;
@@ -27,12 +29,13 @@ use crate::key::scope::Demand;
 use crate::key::secret::Digest;
 use crate::key::token::{self, Token};
 use crate::key::verifier;
+use crate::seeded::{self, Fault};
 use crate::store::{Found, Store, StoreError};
 
 use cache::Known;
 use cached::Proof;
 pub use cached::{CachedKey, WriteClaims};
-use imported::Forms;
+pub use memory::Memory;
 use secrets::{Queue, Secrets};
 use slow::SlowSecrets;
 pub use uses::Uses;
@@ -42,7 +45,8 @@ use verdict::Verdict;
 pub struct Verifier {
     secrets: Secrets,
     slow: SlowSecrets,
-    forms: Forms,
+    memory: Arc<Memory>,
+    lease: Arc<Lease>,
     clock: Arc<dyn Clock>,
     uses: Arc<Uses>,
     write_claims: WriteClaims,
@@ -61,6 +65,18 @@ pub struct Question<'a> {
     pub guesser: &'a str,
 }
 
+/// How often a key is looked up whose leases run out meanwhile. The second time mostly takes no time: what was slow is
+/// remembered.
+const LEASES_MAX: u32 = 3;
+
+/// A verdict that counts if there still is a lease.
+enum Judged {
+    /// Of a key, at this time.
+    Found(Verdict, Timestamp),
+    /// Of none.
+    Unfound(Verdict),
+}
+
 /// A secret as the store has it and as the hot path needs it.
 type Located = (Found, Arc<CachedKey>);
 
@@ -76,6 +92,9 @@ pub enum VerifyError {
     /// This secret was guessed at too often of late. The next guess is due after this time.
     #[error("too many wrong secrets for this lookup")]
     Throttled(Duration),
+    /// There is no lease, so nobody knows what the other replicas have changed.
+    #[error("the lease is over")]
+    LeaseOver,
     /// As many look-ups as may are waiting for the store already.
     #[error("too many look-ups are waiting for the store")]
     Overloaded,
@@ -96,6 +115,12 @@ struct Candidate<'a> {
     proof: &'a str,
 }
 
+impl From<LeaseOver> for VerifyError {
+    fn from(_: LeaseOver) -> Self {
+        Self::LeaseOver
+    }
+}
+
 impl From<StoreError> for VerifyError {
     fn from(error: StoreError) -> Self {
         Self::Store(Arc::new(error))
@@ -103,19 +128,20 @@ impl From<StoreError> for VerifyError {
 }
 
 impl Verifier {
-    /// A verifier over `store`, which remembers up to about `memory_size_max` bytes of keys if the store tells of every
-    /// change. Must be made within a tokio runtime: on it, the store is read.
+    /// A verifier over `store`, which answers from `memory` while it has a `lease`. Must be made within a tokio runtime:
+    /// on it, the store is read.
     pub fn new(
         store: Arc<dyn Store>,
+        memory: Arc<Memory>,
+        lease: Arc<Lease>,
         hashing: Arc<Hashing>,
         clock: Arc<dyn Clock>,
         uses: Arc<Uses>,
-        memory_size_max: usize,
         write_claims: WriteClaims,
     ) -> Self {
         let slow = SlowSecrets::new(hashing, clock.clone());
-        let secrets = Secrets::new(store, memory_size_max);
-        Self { secrets, slow, forms: Forms::default(), clock, uses, write_claims }
+        let secrets = Secrets::new(store, memory.clone());
+        Self { secrets, slow, memory, lease, clock, uses, write_claims }
     }
 
     /// The verdict on a presented key as far as `reach` goes, and notes that the key was used. The order of the checks
@@ -124,12 +150,36 @@ impl Verifier {
         if let Some(verdict) = self.verify_known(asked, reach) {
             return Ok(verdict);
         }
+        for _ in 0..LEASES_MAX {
+            // Before anything is looked up: what is found rests on a look at the log that is no older.
+            let deadline = self.lease.current().await?;
+            let judged = self.look_up(asked, reach).await?;
+            if self.lease.holds(deadline) {
+                return Ok(self.noted(judged));
+            }
+        }
+        Err(VerifyError::LeaseOver)
+    }
+
+    /// The same for a key that is known: without waiting for anything. `None`: [`Verifier::verify`] must look it up.
+    pub fn verify_known(&self, asked: &Question<'_>, reach: &Reach) -> Option<Verdict> {
+        let mut deadline = self.lease.deadline();
+        let judged = self.judge_known(asked, reach)?;
+        if seeded::has(Fault::DeadlineLate) {
+            deadline = self.lease.deadline();
+        }
+        // What is of no form is so whatever anybody changes.
+        let is_sure = matches!(judged, Judged::Unfound(Verdict::Malformed)) || self.lease.holds(deadline);
+        is_sure.then(|| self.noted(judged))
+    }
+
+    async fn look_up(&self, asked: &Question<'_>, reach: &Reach) -> Result<Judged, VerifyError> {
         let candidates = self.candidates(asked, reach);
         let mut untold = None;
         for candidate in &candidates {
             let known = self.secrets.find(&candidate.lookup, queue(asked), self.reading()).await?;
             match self.prove(known, candidate, asked, reach).await {
-                Ok(Some((key, now))) => return Ok(self.judge(key, asked, now)),
+                Ok(Some((key, now))) => return Ok(Judged::Found(judge(key, asked, now), now)),
                 Ok(None) => {}
                 // Matters only if none of the others is proven.
                 Err(error) => untold = Some(error),
@@ -137,18 +187,19 @@ impl Verifier {
         }
         match untold {
             Some(error) => Err(error),
-            None if candidates.is_empty() => Ok(Verdict::Malformed),
-            None => Ok(Verdict::NotFound),
+            None if candidates.is_empty() => Ok(Judged::Unfound(Verdict::Malformed)),
+            None => Ok(Judged::Unfound(Verdict::NotFound)),
         }
     }
 
-    /// The same for a key that is known: without waiting for anything. `None`: [`Verifier::verify`] must look it up.
-    pub fn verify_known(&self, asked: &Question<'_>, reach: &Reach) -> Option<Verdict> {
+    fn judge_known(&self, asked: &Question<'_>, reach: &Reach) -> Option<Judged> {
         let mut verdict = Some(Verdict::Malformed);
         let mut try_known = |candidate: &Candidate<'_>| {
             match self.secrets.known(&candidate.lookup).map(|known| self.check(known, candidate, asked, reach)) {
                 // Not if one before it may be proven too: of two keys that share a secret, the first one counts.
-                Some(Checked::Proven(key, now)) if verdict.is_some() => return Some(self.judge(key, asked, now)),
+                Some(Checked::Proven(key, now)) if verdict.is_some() => {
+                    return Some(Judged::Found(judge(key, asked, now), now));
+                }
                 Some(Checked::Unproven) => verdict = verdict.take().map(|_| Verdict::NotFound),
                 Some(Checked::Proven(..) | Checked::Costly(_)) | None => verdict = None,
             }
@@ -156,7 +207,20 @@ impl Verifier {
         };
         // Imports only once an issued key is known to be none: to look for them takes memory.
         let judged = issued(asked, reach).as_ref().and_then(&mut try_known);
-        judged.or_else(|| self.imported(asked, reach).iter().find_map(try_known)).or(verdict)
+        judged.or_else(|| self.imported(asked, reach).iter().find_map(try_known)).or(verdict.map(Judged::Unfound))
+    }
+
+    /// The verdict, the use of a valid key noted.
+    fn noted(&self, judged: Judged) -> Verdict {
+        match judged {
+            Judged::Found(verdict, now) => {
+                if let Verdict::Valid(key) = &verdict {
+                    self.uses.note(key, now);
+                }
+                verdict
+            }
+            Judged::Unfound(verdict) => verdict,
+        }
     }
 
     /// The verdict on a caller's credential: a root key, or the text that an operator supplied as the first one.
@@ -172,16 +236,24 @@ impl Verifier {
 
     /// Whether `key`, which was verified before, is valid still, as far as is known without asking.
     pub fn is_current(&self, key: &CachedKey) -> bool {
-        self.secrets.remembers() && !key.is_retired() && self.is_valid(key)
+        let deadline = self.lease.deadline();
+        !key.is_retired() && self.is_valid(key) && self.lease.holds(deadline)
     }
 
     /// The key as it is now, if it is valid still: for whoever goes on long after it was verified.
     pub async fn renew(&self, key: &CachedKey) -> Result<Option<Arc<CachedKey>>, VerifyError> {
-        match self.secrets.find(key.lookup(), Queue::Callers, self.reading()).await? {
-            // What a lookup finds has the secret it had: to have another, a key gets another lookup.
-            Known::Present(now) if now.id() == key.id() => Ok(self.is_valid(&now).then_some(now)),
-            _ => Ok(None),
+        for _ in 0..LEASES_MAX {
+            let deadline = self.lease.current().await?;
+            let now = match self.secrets.find(key.lookup(), Queue::Callers, self.reading()).await? {
+                // What a lookup finds has the secret it had: to have another, a key gets another lookup.
+                Known::Present(now) if now.id() == key.id() => self.is_valid(&now).then_some(now),
+                _ => None,
+            };
+            if self.lease.holds(deadline) {
+                return Ok(now);
+            }
         }
+        Err(VerifyError::LeaseOver)
     }
 
     /// Looks into a key: reads the store itself, and is no use of the key.
@@ -234,7 +306,7 @@ impl Verifier {
 
     /// The ways to read it as an imported secret. A string of our own form may be one too, by its digest.
     fn imported<'a>(&self, asked: &Question<'a>, reach: &Reach) -> Vec<Candidate<'a>> {
-        let lookups = self.forms.lookups(asked, reach).into_iter();
+        let lookups = self.memory.forms.lookups(asked, reach).into_iter();
         lookups.map(|lookup| Candidate { lookup: Cow::Owned(lookup.into_text()), proof: asked.key }).collect()
     }
 
@@ -286,14 +358,6 @@ impl Verifier {
                 Ok(proven.then(|| (key, self.clock.now())))
             }
         }
-    }
-
-    fn judge(&self, key: Arc<CachedKey>, asked: &Question<'_>, now: Timestamp) -> Verdict {
-        let verdict = judge(key, asked, now);
-        if let Verdict::Valid(key) = &verdict {
-            self.uses.note(key, now);
-        }
-        verdict
     }
 
     fn is_valid(&self, key: &CachedKey) -> bool {

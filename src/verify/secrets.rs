@@ -8,10 +8,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::VerifyError;
-use super::cache::{Begun, Cache, Known};
+use super::cache::{Begun, Known};
 use super::cached::{CachedKey, WriteClaims};
+use super::memory::{Fill, Memory, Outcome};
 use super::slow::SlowSecrets;
-use crate::store::{Change, Found, Listener, Store, StoreError};
+use crate::store::{Found, Store, StoreError};
 
 /// Most look-ups that the store has at once: about what its connections can take.
 pub const FILLS_MAX: usize = 8;
@@ -19,12 +20,6 @@ pub const FILLS_MAX: usize = 8;
 pub const KEYS_PENDING_MAX: usize = 16_384;
 /// And of callers' root keys, which every stranger can make up: fewer, so that they hold nobody else up for long.
 pub const CALLERS_PENDING_MAX: usize = 256;
-/// Lookups that are known to find nothing take at most this much of memory: about 100,000 of them.
-const ABSENT_SIZE_MAX: usize = 8 * 1024 * 1024;
-/// Parts of the cache, each with a lock of its own. A part that grows holds its lock while it does: at ten million keys
-/// it moves 40,000 of them.
-const SHARDS: usize = 256;
-
 /// What finds secrets.
 pub struct Secrets {
     shared: Arc<Shared>,
@@ -34,8 +29,7 @@ pub struct Secrets {
 
 struct Shared {
     store: Arc<dyn Store>,
-    /// `None`: others can change the store unseen, so nothing may be answered from memory.
-    memory: Option<Arc<Memory>>,
+    memory: Arc<Memory>,
     running: Semaphore,
     keys_pending: Arc<Semaphore>,
     callers_pending: Arc<Semaphore>,
@@ -58,20 +52,9 @@ pub struct Reading {
     pub(super) write_claims: WriteClaims,
 }
 
-/// What is remembered. Hears of every change from the store.
-struct Memory(Cache<Arc<CachedKey>, Fill>);
-
-/// A look-up under way, for those who wait for what comes of it.
-type Fill = watch::Sender<Option<Outcome>>;
-
-/// What came of a look-up. Errors are shared, as the look-up is.
-type Outcome = Result<Known<Arc<CachedKey>>, VerifyError>;
-
 impl Secrets {
-    /// Finds secrets in `store`, and remembers about `memory_size_max` bytes of them if it tells of every change.
-    pub fn new(store: Arc<dyn Store>, memory_size_max: usize) -> Self {
-        let memory = Arc::new(Memory(Cache::new(SHARDS, memory_size_max, ABSENT_SIZE_MAX)));
-        let memory = store.listen(memory.clone()).then_some(memory);
+    /// Finds secrets in `store`, and remembers them in `memory`, which hears of every change.
+    pub fn new(store: Arc<dyn Store>, memory: Arc<Memory>) -> Self {
         let shared = Shared {
             store,
             memory,
@@ -85,12 +68,7 @@ impl Secrets {
 
     /// What is remembered of `lookup`; `None`: nothing.
     pub fn known(&self, lookup: &str) -> Option<Known<Arc<CachedKey>>> {
-        self.shared.memory.as_ref()?.0.get(lookup)
-    }
-
-    /// Whether anything is ever remembered.
-    pub fn remembers(&self) -> bool {
-        self.shared.memory.is_some()
+        self.shared.memory.cache.get(lookup)
     }
 
     /// What `lookup` finds. Whoever looks for the same meanwhile gets the same answer.
@@ -103,13 +81,8 @@ impl Secrets {
         queue: Queue,
         reading: Reading,
     ) -> Result<Known<Arc<CachedKey>>, VerifyError> {
-        let Some(memory) = &self.shared.memory else {
-            return match self.read(lookup, queue).await? {
-                Some(found) => Ok(Known::Present(Arc::new(reading.cached(lookup, found)?))),
-                None => Ok(Known::Absent),
-            };
-        };
-        let mut outcome = match memory.0.begin(lookup, || watch::Sender::new(None)) {
+        let memory = &self.shared.memory;
+        let mut outcome = match memory.cache.begin(lookup, || watch::Sender::new(None)) {
             Begun::Known(known) => return Ok(known),
             Begun::Shared(fill) => fill.subscribe(),
             Begun::Fill(fill) => {
@@ -155,11 +128,6 @@ impl Secrets {
         places.clone().try_acquire_owned().map_err(|_| VerifyError::Overloaded)
     }
 
-    /// Where they are kept.
-    pub fn store(&self) -> &Arc<dyn Store> {
-        &self.shared.store
-    }
-
     /// How many look-ups the store has had.
     pub fn lookups(&self) -> u64 {
         self.shared.lookups.load(Ordering::Relaxed)
@@ -167,7 +135,7 @@ impl Secrets {
 
     /// How many secrets are remembered.
     pub fn remembered(&self) -> usize {
-        self.shared.memory.as_ref().map_or(0, |memory| memory.0.count())
+        self.shared.memory.cache.count()
     }
 }
 
@@ -197,17 +165,6 @@ impl Reading {
     }
 }
 
-impl Listener for Memory {
-    fn changed(&self, changes: &[Change]) {
-        for change in changes {
-            match change {
-                Change::Secret(lookup) => self.0.apply(lookup),
-                Change::Keyspace(id) => self.0.apply_to_all(|key| key.keyspace() == id),
-            }
-        }
-    }
-}
-
 /// Ends a fill whatever becomes of its task: nobody must wait for what will never come.
 struct Ending {
     memory: Arc<Memory>,
@@ -219,7 +176,7 @@ struct Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         let outcome = self.outcome.take().unwrap_or_else(|| Err(unfinished()));
-        self.memory.0.finish(&self.lookup, &self.fill, outcome.as_ref().ok().cloned());
+        self.memory.cache.finish(&self.lookup, &self.fill, outcome.as_ref().ok().cloned());
         self.fill.send_replace(Some(outcome));
     }
 }

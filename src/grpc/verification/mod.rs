@@ -47,7 +47,9 @@ async fn ask(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Result<
     match verifier.verify(&asked.question(), asked.reach(caller)?).await {
         Ok(verdict) => Ok(Entry::Told(verdict)),
         Err(VerifyError::Throttled(_) | VerifyError::Hashing(_)) => Ok(Entry::Untold),
-        Err(error @ (VerifyError::Store(_) | VerifyError::Overloaded)) => Err(status::from_verify(error)),
+        Err(error @ (VerifyError::Store(_) | VerifyError::LeaseOver | VerifyError::Overloaded)) => {
+            Err(status::from_verify(error))
+        }
     }
 }
 

@@ -88,7 +88,9 @@ impl Management {
         for left in pending {
             answers[left.at] = Some(Err(Refusal::LookupChanged.into()));
         }
-        Ok(answers.into_iter().map(|answer| answer.expect("each is answered or pending")).collect())
+        // Those that were asked for before they were there are known not to be there, until all have heard of them.
+        self.confirmed(Ok(answers.into_iter().map(|answer| answer.expect("each is answered or pending")).collect()))
+            .await
     }
 
     fn prepare(

@@ -38,15 +38,6 @@ pub async fn find(conn: &mut PgConnection, id: &KeyId) -> Result<Option<ApiKey>,
     row.map(ApiKey::try_from).transpose()
 }
 
-/// The key of this id, which nobody else changes until the transaction ends.
-async fn lock(conn: &mut PgConnection, id: &KeyId) -> Result<ApiKey, Stop> {
-    // First the lock, then the look: a statement that had to wait for the lock would see the key's row as it is now,
-    // and its secrets as they were when the statement began.
-    let lock = sqlx::query("SELECT FROM api_key WHERE id = $1 FOR UPDATE").bind(term(id.as_str()));
-    lock.fetch_optional(&mut *conn).await?.ok_or(Refusal::KeyNotFound)?;
-    Ok(find(conn, id).await?.ok_or(Refusal::KeyNotFound)?)
-}
-
 /// See [`crate::store::Store::find_secret`].
 pub async fn find_secret(pool: &PgPool, public_prefix: &str) -> Result<Option<Found>, StoreError> {
     let query = sqlx::query_as(concat!(
@@ -229,73 +220,70 @@ async fn keep_secrets(conn: &mut PgConnection, before: &[SecretInfo], after: &Ap
     Ok(())
 }
 
-/// See [`crate::store::Store::update_key`].
-pub async fn update(
-    pool: &PgPool,
-    id: &KeyId,
-    patch: &Patch,
-    revision: Option<i64>,
-    by: &Actor,
-) -> Result<ApiKey, Stop> {
-    let mut tx = begin(pool).await?;
-    let mut key = lock(&mut tx, id).await?;
-    if revision.is_some_and(|revision| revision != key.revision) {
-        return Err(Refusal::EtagMismatch.into());
-    }
-    let changes = key.update(patch, by.at);
-    if changes.is_empty() {
-        return Ok(key);
-    }
-    save(&mut tx, &key).await?;
-    record(&mut tx, by, "UpdateApiKey", &key, &changes).await?;
-    tx.commit().await?;
-    Ok(key)
+/// A change of a key that is there.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// See [`crate::store::Store::update_key`].
+    Update { patch: Patch, revision: Option<i64> },
+    /// See [`crate::store::Store::rotate_key`].
+    Rotate { newest: NewSecret, overlap: Duration },
+    /// See [`crate::store::Store::revoke_key`].
+    Revoke(Revocation),
+    /// See [`crate::store::Store::delete_key`].
+    Delete,
 }
 
-/// See [`crate::store::Store::rotate_key`].
-pub async fn rotate(
-    pool: &PgPool,
-    id: &KeyId,
-    newest: &NewSecret,
-    overlap: Duration,
-    by: &Actor,
-) -> Result<ApiKey, Stop> {
-    let mut tx = begin(pool).await?;
-    let mut key = lock(&mut tx, id).await?;
-    let before = key.secrets.clone();
-    let changes = key.rotate(newest.public_prefix.clone(), overlap, by.at).map_err(|ended| match ended {
-        Ended::Revoked => Refusal::KeyRevoked,
-        Ended::Expired => Refusal::KeyExpired,
-    })?;
-    save(&mut tx, &key).await?;
-    keep_secrets(&mut tx, &before, &key).await?;
-    insert_secret(&mut tx, &key, newest).await?;
-    record(&mut tx, by, "RotateApiKey", &key, &changes).await?;
-    tx.commit().await?;
-    Ok(key)
+/// Keeps everybody else from changing these keys until the transaction ends.
+pub async fn lock(conn: &mut PgConnection, ids: &[&str]) -> Result<(), StoreError> {
+    let ids: Vec<_> = ids.iter().filter_map(|id| term(id)).collect();
+    // In the order of their ids, as everybody does: two who lock at once must not wait for each other.
+    sqlx::query("SELECT FROM api_key WHERE id = ANY ($1) ORDER BY id FOR UPDATE").bind(ids).execute(conn).await?;
+    Ok(())
 }
 
-/// See [`crate::store::Store::revoke_key`].
-pub async fn revoke(pool: &PgPool, id: &KeyId, revocation: &Revocation, by: &Actor) -> Result<ApiKey, Stop> {
-    let mut tx = begin(pool).await?;
-    let mut key = lock(&mut tx, id).await?;
-    let changes = key.revoke(revocation);
-    if !changes.is_empty() {
-        save(&mut tx, &key).await?;
-        record(&mut tx, by, "RevokeApiKey", &key, &changes).await?;
-        tx.commit().await?;
+/// Changes a key that is locked. The key as it is then or, if it is deleted, as it was.
+///
+/// Looks at it only now: a statement that has to wait for a lock sees the key's row as it is then, and its secrets as
+/// they were when the statement began. Nothing is written if it is refused.
+pub async fn change(conn: &mut PgConnection, id: &KeyId, change: &Change, by: &Actor) -> Result<ApiKey, Stop> {
+    let mut key = find(conn, id).await?.ok_or(Refusal::KeyNotFound)?;
+    match change {
+        Change::Update { patch, revision } => {
+            if revision.is_some_and(|revision| revision != key.revision) {
+                return Err(Refusal::EtagMismatch.into());
+            }
+            let changes = key.update(patch, by.at);
+            if !changes.is_empty() {
+                save(conn, &key).await?;
+                record(conn, by, "UpdateApiKey", &key, &changes).await?;
+            }
+        }
+        Change::Rotate { newest, overlap } => {
+            let before = key.secrets.clone();
+            let changes = key.rotate(newest.public_prefix.clone(), *overlap, by.at).map_err(|ended| match ended {
+                Ended::Revoked => Refusal::KeyRevoked,
+                Ended::Expired => Refusal::KeyExpired,
+            })?;
+            save(conn, &key).await?;
+            keep_secrets(conn, &before, &key).await?;
+            insert_secret(conn, &key, newest).await?;
+            record(conn, by, "RotateApiKey", &key, &changes).await?;
+        }
+        Change::Revoke(revocation) => {
+            let changes = key.revoke(revocation);
+            if !changes.is_empty() {
+                save(conn, &key).await?;
+                record(conn, by, "RevokeApiKey", &key, &changes).await?;
+            }
+        }
+        Change::Delete => {
+            let deleted =
+                sqlx::query("DELETE FROM api_key WHERE id = $1").bind(id.as_str()).execute(&mut *conn).await?;
+            one_row(deleted.rows_affected())?;
+            record(conn, by, "DeleteApiKey", &key, &key.audited()).await?;
+        }
     }
     Ok(key)
-}
-
-/// See [`crate::store::Store::delete_key`].
-pub async fn delete(pool: &PgPool, id: &KeyId, by: &Actor) -> Result<(), Stop> {
-    let mut tx = begin(pool).await?;
-    let key = lock(&mut tx, id).await?;
-    let deleted = sqlx::query("DELETE FROM api_key WHERE id = $1").bind(id.as_str()).execute(&mut *tx).await?;
-    one_row(deleted.rows_affected())?;
-    record(&mut tx, by, "DeleteApiKey", &key, &key.audited()).await?;
-    Ok(tx.commit().await?)
 }
 
 /// See [`crate::store::Store::record_uses`].

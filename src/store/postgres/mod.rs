@@ -3,10 +3,12 @@
 //! A change is one transaction that locks the row it is about before it looks at it. Only the primary is spoken to, in
 //! SQL that servers of PostgreSQL's language in general understand: no advisory locks, no transaction ids.
 
+mod commits;
 mod events;
 mod imports;
 mod keys;
 mod keyspaces;
+mod log;
 mod open;
 mod search;
 
@@ -15,13 +17,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgPool, PgTransaction};
 
+use self::commits::Commits;
+use self::keys::Change;
+use self::log::PostgresLog;
 use super::error::{Stop, one_row, outcome, unrefused};
+use super::log::{Listener, News};
 use super::row::InstallationRow;
 use super::{
-    Actor, ConnectError, Event, EventQuery, Found, Holder, Installation, KeyPage, KeyQuery, Listener, NewImport,
-    NewKey, Outcome, Refusal, Schema, Store, StoreError,
+    Actor, ConnectError, Event, EventQuery, Found, Hints, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey,
+    Outcome, Refusal, Schema, Store, StoreError,
 };
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
@@ -44,20 +51,39 @@ const KEYSPACE_FKEY: &str = "api_key_keyspace_fkey";
 #[derive(Debug)]
 pub struct Postgres {
     pool: PgPool,
+    commits: Commits,
+    options: PgConnectOptions,
+    /// Where hints are waited for; `None`: nowhere.
+    hints: Option<PgConnectOptions>,
     /// Whether a write failed for a reason that may pass, and none was seen to succeed since.
     ailing: AtomicBool,
 }
 
 impl Postgres {
     /// Connects to the server that `url` names.
-    pub async fn open(url: &str, schema: Schema) -> Result<Self, ConnectError> {
+    pub async fn open(url: &str, schema: Schema, hints: &Hints) -> Result<Self, ConnectError> {
         let opened = open::open(url, schema).await?;
         sqlx::Connection::close(opened.conn).await.ok();
-        Ok(Self { pool: open::pool(opened.options), ailing: AtomicBool::new(false) })
+        let options = open::limited(opened.options.clone());
+        let hints = match hints {
+            Hints::SameWay => Some(opened.options),
+            Hints::By(url) => Some(open::options(url)?),
+            Hints::None => None,
+        };
+        let pool = open::pool(options.clone());
+        Ok(Self { commits: Commits::start(pool.clone()), pool, options, hints, ailing: AtomicBool::new(false) })
     }
 
     async fn change<T>(&self, work: impl Future<Output = Result<T, Stop>> + Send) -> Outcome<T> {
-        let result = in_time(async { outcome(work.await) }).await;
+        self.noted(in_time(async { outcome(work.await) }).await)
+    }
+
+    async fn change_key(&self, id: &KeyId, change: Change, by: &Actor) -> Outcome<ApiKey> {
+        self.noted(self.commits.change(id, change, by).await)
+    }
+
+    /// `result`, the health of the server noted.
+    fn noted<T>(&self, result: Outcome<T>) -> Outcome<T> {
         if matches!(result, Err(StoreError::Unavailable(_))) {
             self.ailing.store(true, Ordering::Relaxed);
         }
@@ -71,8 +97,14 @@ async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>> + Send) ->
 }
 
 /// Begins a change. Whatever the server is set to, it waits for the disk and sees what was committed before it looks.
+/// What can make a statement of ours take long is a lock. A limit to statements would end the commit's wait for a
+/// synchronous standby as well, and the server would call that a success.
 async fn begin(pool: &PgPool) -> Result<PgTransaction<'static>, sqlx::Error> {
-    pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on").await
+    pool.begin_with(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = 5000;
+         SET LOCAL statement_timeout = 0",
+    )
+    .await
 }
 
 /// `text` as something to look for. No text of PostgreSQL's has a NUL character: what has one equals nothing, as NULL.
@@ -122,12 +154,13 @@ impl Store for Postgres {
     }
 
     async fn close(&self) {
+        self.commits.close().await;
         self.pool.close().await;
     }
 
-    /// Other processes share the database, and nothing tells of their changes yet.
-    fn listen(&self, _: Arc<dyn Listener>) -> bool {
-        false
+    /// Other processes share the database.
+    fn listen(&self, _: Arc<dyn Listener>) -> News {
+        News::Logged(Box::new(PostgresLog::new(self.pool.clone(), self.options.clone(), self.hints.clone())))
     }
 
     async fn create_keyspace(&self, keyspace: &Keyspace, by: &Actor) -> Outcome<()> {
@@ -186,19 +219,19 @@ impl Store for Postgres {
     }
 
     async fn update_key(&self, id: &KeyId, patch: &Patch, revision: Option<i64>, by: &Actor) -> Outcome<ApiKey> {
-        self.change(keys::update(&self.pool, id, patch, revision, by)).await
+        self.change_key(id, Change::Update { patch: patch.clone(), revision }, by).await
     }
 
     async fn rotate_key(&self, id: &KeyId, newest: &NewSecret, overlap: Duration, by: &Actor) -> Outcome<ApiKey> {
-        self.change(keys::rotate(&self.pool, id, newest, overlap, by)).await
+        self.change_key(id, Change::Rotate { newest: newest.clone(), overlap }, by).await
     }
 
     async fn revoke_key(&self, id: &KeyId, revocation: &Revocation, by: &Actor) -> Outcome<ApiKey> {
-        self.change(keys::revoke(&self.pool, id, revocation, by)).await
+        self.change_key(id, Change::Revoke(revocation.clone()), by).await
     }
 
     async fn delete_key(&self, id: &KeyId, by: &Actor) -> Outcome<()> {
-        self.change(keys::delete(&self.pool, id, by)).await
+        Ok(self.change_key(id, Change::Delete, by).await?.map(drop))
     }
 
     async fn find_secret(&self, public_prefix: &str) -> Result<Option<Found>, StoreError> {

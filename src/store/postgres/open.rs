@@ -1,5 +1,6 @@
 //! Reaching the server: what it must be, the pool and the schema.
 
+use std::io;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -52,10 +53,7 @@ pub struct Opened {
 
 /// Connects to the server that `url` names.
 pub async fn open(url: &str, schema: Schema) -> Result<Opened, ConnectError> {
-    let options: PgConnectOptions = url.parse().map_err(|e| ConnectError::Url(reason(&e)))?;
-    let options = options.disable_statement_logging();
-    let options =
-        if options.get_application_name().is_none() { options.application_name("portcullis") } else { options };
+    let options = options(url)?;
     let server = place(&options);
     let refused = |reason: String| ConnectError::Unavailable { what: server.clone(), reason };
     let connected = timeout(CONNECT_WAIT_MAX, options.connect()).await;
@@ -68,15 +66,28 @@ pub async fn open(url: &str, schema: Schema) -> Result<Opened, ConnectError> {
     Ok(Opened { options, conn, migrated })
 }
 
-/// Connections for everything.
-pub fn pool(options: PgConnectOptions) -> PgPool {
-    let options = options.options([
+/// The way to the server that `url` names.
+pub fn options(url: &str) -> Result<PgConnectOptions, ConnectError> {
+    let options: PgConnectOptions = url.parse().map_err(|e| ConnectError::Url(reason(&e)))?;
+    let options = options.disable_statement_logging();
+    Ok(if options.get_application_name().is_none() { options.application_name("portcullis") } else { options })
+}
+
+/// The same with limits to how long the server works, and waits.
+pub fn limited(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([
         ("statement_timeout", STATEMENT_TIMEOUT_MS),
         ("idle_in_transaction_session_timeout", STATEMENT_TIMEOUT_MS),
-    ]);
+    ])
+}
+
+/// Connections for everything but reading the log of changes.
+pub fn pool(options: PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_WAIT_MAX)
+        // After a failover the way may lead to a standby, and what that shows may be old.
+        .after_connect(|conn, _| Box::pin(refuse_standby(conn)))
         .test_before_acquire(false)
         .before_acquire(|conn, meta| Box::pin(async move { test(conn, &meta).await }))
         // Not to keep the place of a connection on which the server has fallen silent.
@@ -90,6 +101,11 @@ pub async fn migrate(url: &str) -> Result<Vec<i64>, ConnectError> {
     // All is committed: if the server does not hear the goodbye, nothing is lost.
     opened.conn.close().await.ok();
     Ok(opened.migrated)
+}
+
+async fn refuse_standby(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let is_standby: bool = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(conn).await?;
+    if is_standby { Err(io::Error::other("the server is a standby").into()) } else { Ok(()) }
 }
 
 async fn test(conn: &mut PgConnection, meta: &PoolConnectionMetadata) -> Result<bool, sqlx::Error> {

@@ -3,12 +3,10 @@
 
 use sqlx::SqliteConnection;
 
-use crate::store::{Change, StoreError};
+use crate::store::log::Change;
+use crate::store::{StoreError, row};
 
-const SECRET: i64 = 1;
-const KEYSPACE: i64 = 2;
-
-/// Whose rows decide what a verification answers, and by which columns.
+/// Whose rows decide what a verification answers, and by which columns. Kinds and subjects are those of [`row::change`].
 const WATCH: &str = "
     CREATE TEMP TABLE touched (kind INTEGER NOT NULL, subject TEXT NOT NULL, PRIMARY KEY (kind, subject)) WITHOUT ROWID;
 
@@ -31,6 +29,9 @@ const WATCH: &str = "
     WHEN (old.allow_wildcard_scopes, old.default_rate_limit)
         IS NOT (new.allow_wildcard_scopes, new.default_rate_limit) BEGIN
         INSERT OR IGNORE INTO touched VALUES (2, new.id);
+    END;
+    CREATE TEMP TRIGGER touched_form AFTER INSERT ON main.import_form BEGIN
+        INSERT OR IGNORE INTO touched VALUES (3, concat_ws(' ', new.keyspace, new.kind, new.length));
     END;";
 
 /// From now on what `conn` changes is noted.
@@ -42,12 +43,5 @@ pub async fn watch(conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
 pub async fn take(conn: &mut SqliteConnection) -> Result<Vec<Change>, StoreError> {
     let noted: Vec<(i64, String)> =
         sqlx::query_as("DELETE FROM touched RETURNING kind, subject").fetch_all(conn).await?;
-    noted
-        .into_iter()
-        .map(|(kind, subject)| match kind {
-            SECRET => Ok(Change::Secret(subject)),
-            KEYSPACE => Ok(Change::Keyspace(subject)),
-            _ => Err(StoreError::fault("an unknown kind of change")),
-        })
-        .collect()
+    Ok(noted.into_iter().map(|(kind, subject)| row::change(kind, subject)).collect())
 }

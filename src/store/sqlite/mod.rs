@@ -22,10 +22,11 @@ use sqlx::SqlitePool;
 
 use self::writer::{Doing, Writer};
 use super::error::{Stop, one_row, unrefused};
+use super::log::{Listener, News};
 use super::row::InstallationRow;
 use super::{
-    Actor, ConnectError, Event, EventQuery, Found, Holder, Installation, KeyPage, KeyQuery, Listener, NewImport,
-    NewKey, Outcome, Refusal, Schema, Store, StoreError,
+    Actor, ConnectError, Event, EventQuery, Found, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey, Outcome,
+    Refusal, Schema, Store, StoreError,
 };
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
@@ -113,9 +114,9 @@ impl Store for Sqlite {
     }
 
     /// One process has the file, and all its changes go through one writer.
-    fn listen(&self, listener: Arc<dyn Listener>) -> bool {
+    fn listen(&self, listener: Arc<dyn Listener>) -> News {
         self.writer.listen(listener);
-        true
+        News::Told
     }
 
     async fn create_keyspace(&self, keyspace: &Keyspace, by: &Actor) -> Outcome<()> {

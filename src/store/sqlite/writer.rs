@@ -18,7 +18,8 @@ use tokio_util::task::TaskTracker;
 use super::changes;
 use super::lock::Lock;
 use crate::store::error::{Stop, outcome};
-use crate::store::{BoxError, Change, Listener, Outcome, StoreError};
+use crate::store::log::{Change, Listener};
+use crate::store::{BoxError, Outcome, StoreError};
 
 /// Most changes that wait for the writer. Each holds one request's worth of memory: mostly 1 KiB, 150 KiB at most.
 const QUEUE_LEN_MAX: usize = 1_024;

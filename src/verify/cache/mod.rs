@@ -133,6 +133,15 @@ impl<E: Entry + Clone, F> Cache<E, F> {
         shard.fills.remove(lookup);
     }
 
+    /// Forgets what is known of `lookup` and, wrongly, lets its fill go on.
+    #[cfg(feature = "seeded-faults")]
+    pub fn drop_known(&self, lookup: &str) {
+        let hash = self.hash(lookup);
+        let mut shard = write(self.shard(hash));
+        shard.present.remove(hash, lookup);
+        shard.absent.remove(hash, lookup);
+    }
+
     /// Forgets the entries that are `void` and all absences, and poisons every fill. Takes time for every entry there
     /// is: for changes that are rare.
     pub fn apply_to_all(&self, void: impl Fn(&E) -> bool) {

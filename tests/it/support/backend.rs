@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis::store::{ConnectError, Schema, Store, connect};
+use portcullis::store::{ConnectError, Hints, Schema, Store, connect};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
@@ -41,7 +41,7 @@ impl Fixture {
     }
 
     pub async fn try_open(&self, schema: Schema) -> Result<Arc<dyn Store>, ConnectError> {
-        connect(&self.url, schema).await
+        connect(&self.url, schema, &Hints::SameWay).await
     }
 
     /// Runs SQL behind the store's back.

@@ -1,0 +1,227 @@
+//! Replicas that share a store, and answer from memory all the same: what one has changed and acknowledged, no other
+//! contradicts. The protocol, what it promises and what it assumes are in `docs/revocation.md`; its model is in `model/`.
+//!
+//! Every replica reads the log of changes ([`tailer`]), and takes from each look that saw all of it a [`lease`]: for so
+//! long it may answer from memory. Whoever has changed something waits until every replica has applied it, or until
+//! the leases that may rest on less are over ([`barrier`]).
+
+mod barrier;
+mod lease;
+mod metrics;
+mod tailer;
+mod terms;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinError;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+
+pub use barrier::{Barrier, Unconfirmed};
+pub use lease::{Deadline, Lease, LeaseOver};
+pub use metrics::Metrics;
+
+use crate::clock::Clock;
+use crate::store::log::{Change, ChangeLog, Incarnation, Listener, News};
+use crate::store::{Store, StoreError};
+use barrier::{Arrivals, Seen, Warden};
+use tailer::{Progress, Standing, Tailer};
+use terms::Terms;
+
+/// How long the first look at the log may take.
+const BEGIN_WITHIN: Duration = Duration::from_secs(10);
+/// How long after a session for hints was lost the next one is made.
+const HINTS_AGAIN: Duration = Duration::from_secs(1);
+
+/// A process's place among those that share its store.
+pub struct Fleet {
+    lease: Arc<Lease>,
+    barrier: Arc<Barrier>,
+    metrics: Arc<Metrics>,
+    name: String,
+    /// `None`: nobody else can change the store.
+    others: Option<Others>,
+}
+
+struct Others {
+    log: Arc<dyn ChangeLog>,
+    clock: Arc<dyn Clock>,
+    progress: Arc<Progress>,
+    seen: Arc<Mutex<HashMap<Incarnation, Seen>>>,
+    tasks: Vec<AbortOnDropHandle<()>>,
+}
+
+/// What is known of a replica.
+#[derive(Clone, Debug)]
+pub struct ReplicaStatus {
+    /// What people call it.
+    pub name: String,
+    /// Whether it is the one that was asked.
+    pub is_self: bool,
+    /// The longest that it answers from memory without looking at the log; `None`: it need not.
+    pub lease: Option<Duration>,
+    /// How long ago it was last heard of, as far as the one that was asked has seen; to about a second.
+    pub heard_ago: Duration,
+    /// The last change that it has applied.
+    pub applied: i64,
+    /// How many changes it has yet to apply.
+    pub lag: i64,
+    /// It did not answer in time, and is on the list only until nothing can rest on what it remembers.
+    pub is_dead: bool,
+}
+
+impl Fleet {
+    /// Takes a place. From now on `listener` hears of every change to `store`, whoever makes it; it hears of the forms
+    /// of imported secrets before this answers. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn join(
+        store: Arc<dyn Store>,
+        listener: Arc<dyn Listener>,
+        clock: Arc<dyn Clock>,
+        lease: Duration,
+        name: String,
+    ) -> Result<Self, StoreError> {
+        let metrics = Arc::new(Metrics::default());
+        let log: Arc<dyn ChangeLog> = match store.listen(listener.clone()) {
+            News::Logged(log) => log.into(),
+            News::Told => {
+                let forms = store.import_forms().await?.into_iter();
+                let forms: Vec<_> = forms.map(|(keyspace, form)| Change::Form(keyspace, form)).collect();
+                listener.changed(&forms);
+                let (lease, barrier) = (Arc::new(Lease::endless(clock)), Arc::new(Barrier::alone()));
+                return Ok(Self { lease, barrier, metrics, name, others: None });
+            }
+        };
+        let terms = Terms::of(lease);
+        let lease = Arc::new(Lease::none(clock.clone()));
+        let standing = Standing::new()?;
+        let progress = Arc::new(Progress::new(standing.incarnation()));
+        let (hint, seen, arrivals) = (Arc::new(Notify::new()), Arc::<Mutex<_>>::default(), Arc::<Arrivals>::default());
+        let mut tailer = Tailer {
+            log: log.clone(),
+            store,
+            listener,
+            clock: clock.clone(),
+            lease: lease.clone(),
+            progress: progress.clone(),
+            metrics: metrics.clone(),
+            terms,
+            name: name.clone(),
+            hint: hint.clone(),
+            standing,
+        };
+        tailer.begin(BEGIN_WITHIN).await?;
+        let warden = Warden {
+            log: log.clone(),
+            clock: clock.clone(),
+            arrivals: arrivals.clone(),
+            progress: progress.clone(),
+            metrics: metrics.clone(),
+            terms,
+            hint: hint.clone(),
+            seen: seen.clone(),
+        };
+        let tasks = vec![
+            AbortOnDropHandle::new(tokio::spawn(async move { tailer.run().await })),
+            AbortOnDropHandle::new(tokio::spawn(warden.run())),
+            AbortOnDropHandle::new(tokio::spawn(hear_hints(log.clone(), hint, metrics.clone()))),
+        ];
+        let barrier = Arc::new(Barrier::among_others(arrivals));
+        Ok(Self { lease, barrier, metrics, name, others: Some(Others { log, clock, progress, seen, tasks }) })
+    }
+
+    /// Whether memory may be answered from.
+    pub fn lease(&self) -> &Arc<Lease> {
+        &self.lease
+    }
+
+    /// What changes pass through before they are answered.
+    pub fn barrier(&self) -> &Arc<Barrier> {
+        &self.barrier
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Resolves when a task has died that must not.
+    pub async fn failed(&mut self) -> JoinError {
+        let Some(others) = &mut self.others else { return std::future::pending().await };
+        let (ended, _, _) = futures_util::future::select_all(&mut others.tasks).await;
+        match ended {
+            Err(died) => died,
+            Ok(()) => unreachable!("they run until they are dropped"),
+        }
+    }
+
+    /// Everybody who shares the store.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn replicas(&self) -> Result<Vec<ReplicaStatus>, StoreError> {
+        let Some(others) = &self.others else {
+            let alone = ReplicaStatus {
+                name: self.name.clone(),
+                is_self: true,
+                lease: None,
+                heard_ago: Duration::ZERO,
+                applied: 0,
+                lag: 0,
+                is_dead: false,
+            };
+            return Ok(vec![alone]);
+        };
+        let roll = others.log.roll().await?;
+        let seen = others.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (now, own) = (others.clock.elapsed(), others.progress.incarnation());
+        let status = |replica: crate::store::log::Replica| ReplicaStatus {
+            is_self: replica.incarnation == own,
+            lease: Some(replica.lease),
+            heard_ago: seen.get(&replica.incarnation).map_or(Duration::ZERO, |seen| seen.silent_for(now)),
+            applied: replica.acked,
+            lag: roll.head - replica.acked,
+            is_dead: replica.is_dead,
+            name: replica.name,
+        };
+        Ok(roll.replicas.into_iter().map(status).collect())
+    }
+
+    /// Gives the place up: nothing is answered from memory any more, and nobody need wait for this process.
+    pub async fn leave(mut self) {
+        let Some(others) = self.others.take() else { return };
+        for task in &others.tasks {
+            task.abort();
+        }
+        for task in others.tasks {
+            // It was told to end.
+            let _ = task.await;
+        }
+        // First of all: whoever finds this process off the list takes it that it answers no more.
+        self.lease.end();
+        if let Err(error) = others.log.leave(others.progress.incarnation()).await {
+            tracing::warn!(%error, "this replica could not be taken off the list: the next change waits until it is dead");
+        }
+    }
+}
+
+/// Passes hints on. They make things faster and prove nothing, so that one may be lost now and then.
+async fn hear_hints(log: Arc<dyn ChangeLog>, hint: Arc<Notify>, metrics: Arc<Metrics>) {
+    loop {
+        match log.hinted().await {
+            Ok(()) => {
+                metrics.hinted();
+                hint.notify_one();
+            }
+            Err(error) => {
+                tracing::debug!(%error, "no hints are heard; changes are seen a little later");
+                sleep(HINTS_AGAIN).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! SQL of the log of changes and of the replicas that read it.
+//!
+//! Reading it has a connection of its own, so that it never waits behind anything else. Triggers write it: see
+//! `0003_replicas.sql`.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions};
+use sqlx::types::Uuid;
+use sqlx::{AssertSqlSafe, ConnectOptions as _};
+use tokio::sync::Mutex;
+
+use super::{begin, in_time};
+use crate::store::StoreError;
+use crate::store::log::{ChangeLog, Incarnation, Poll, Position, Replica, Roll};
+use crate::store::row;
+
+/// Most entries that one look shows: some 100 KiB.
+const ENTRIES_MAX: i64 = 1_000;
+/// How long entries are kept: far longer than anybody who answers from memory goes without looking. Whoever comes later
+/// begins anew.
+const KEPT: &str = "15 minutes";
+/// The channel of hints. Whoever may connect may write to it, so nothing rests on what comes.
+const CHANNEL: &str = "portcullis";
+
+/// The log in a PostgreSQL database.
+pub struct PostgresLog {
+    /// For what changes the list of replicas, and looks at it.
+    pool: PgPool,
+    options: PgConnectOptions,
+    /// What the log is read with. `None`: the last one was lost, or its call was given up half-way.
+    tail: Mutex<Option<PgConnection>>,
+    /// Where hints are waited for; `None`: nowhere.
+    hints: Option<PgPool>,
+    listener: Mutex<Option<PgListener>>,
+}
+
+#[derive(sqlx::FromRow)]
+struct PollRow {
+    is_standby: bool,
+    state: Option<i16>,
+    acked: Option<i64>,
+    head_seq: i64,
+    head_nonce: i64,
+    previous: Option<i64>,
+    seq: Option<i64>,
+    nonce: Option<i64>,
+    kind: Option<i16>,
+    subject: Option<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct ReplicaRow {
+    head: i64,
+    incarnation: Option<Uuid>,
+    name: Option<String>,
+    lease_ms: Option<i64>,
+    acked: Option<i64>,
+    beat: Option<i64>,
+    state: Option<i16>,
+}
+
+const DEAD: i16 = 2;
+
+impl PostgresLog {
+    /// The log of the database behind `options`, with `pool` for what is not read all the time. Hints come by a session
+    /// of `hints`, if any.
+    pub fn new(pool: PgPool, options: PgConnectOptions, hints: Option<PgConnectOptions>) -> Self {
+        let hints = hints.map(|options| {
+            let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
+            pool.connect_lazy_with(options)
+        });
+        Self { pool, options, tail: Mutex::new(None), hints, listener: Mutex::new(None) }
+    }
+
+    async fn tail(&self) -> Result<PgConnection, StoreError> {
+        let kept = self.tail.lock().await.take();
+        match kept {
+            Some(conn) => Ok(conn),
+            None => Ok(self.options.connect().await?),
+        }
+    }
+
+    /// Only a connection whose last call has ended is of further use.
+    async fn keep_tail(&self, conn: PgConnection) {
+        *self.tail.lock().await = Some(conn);
+    }
+}
+
+/// A transaction of one statement that does not wait for the disk: what it does may be lost, and is done again.
+fn hurried(statement: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!("BEGIN; SET LOCAL synchronous_commit = off; {statement}; COMMIT"))
+}
+
+fn uuid(of: Incarnation) -> Uuid {
+    Uuid::from_u128(of.0)
+}
+
+fn uuids(of: &[Incarnation]) -> Vec<Uuid> {
+    of.iter().copied().map(uuid).collect()
+}
+
+#[async_trait]
+impl ChangeLog for PostgresLog {
+    async fn register(&self, incarnation: Incarnation, name: &str, lease: Duration) -> Result<(), StoreError> {
+        in_time(async {
+            let mut tx = begin(&self.pool).await?;
+            let insert = sqlx::query(
+                "INSERT INTO replica (incarnation, name, lease_ms) VALUES ($1, $2, $3)
+                 ON CONFLICT (incarnation) DO NOTHING",
+            );
+            let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
+            insert.bind(uuid(incarnation)).bind(name).bind(lease_ms).execute(&mut *tx).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    async fn poll(&self, by: Incarnation, after: Option<i64>) -> Result<Poll, StoreError> {
+        let mut conn = self.tail().await?;
+        let rows: Vec<PollRow> = sqlx::query_as(
+            "SELECT pg_is_in_recovery() AS is_standby, r.state, r.acked, h.seq AS head_seq, h.nonce AS head_nonce,
+                    (SELECT nonce FROM change_log WHERE seq = $2) AS previous, l.seq, l.nonce, l.kind, l.subject
+             FROM change_head h
+             LEFT JOIN replica r ON r.incarnation = $1
+             LEFT JOIN LATERAL (SELECT * FROM change_log WHERE seq > $2 ORDER BY seq LIMIT $3) l ON true
+             ORDER BY l.seq",
+        )
+        .bind(uuid(by))
+        .bind(after.unwrap_or(i64::MAX))
+        .bind(ENTRIES_MAX)
+        .fetch_all(&mut conn)
+        .await?;
+        self.keep_tail(conn).await;
+
+        let first = rows.first().ok_or_else(|| StoreError::fault("the log of changes has no head"))?;
+        if first.is_standby {
+            // What it shows may be old.
+            drop(self.tail.lock().await.take());
+            return Err(StoreError::unavailable("the server is a standby"));
+        }
+        let mut poll = Poll {
+            is_registered: first.state.is_some_and(|state| state != DEAD),
+            acked: first.acked.unwrap_or_default(),
+            head: Position { seq: first.head_seq, nonce: first.head_nonce },
+            previous: first.previous,
+            entries: Vec::new(),
+        };
+        for row in rows {
+            if let (Some(seq), Some(nonce), Some(kind), Some(subject)) = (row.seq, row.nonce, row.kind, row.subject) {
+                poll.entries.push((Position { seq, nonce }, row::change(kind.into(), subject)));
+            }
+        }
+        Ok(poll)
+    }
+
+    async fn acknowledge(&self, by: &[Incarnation], seq: i64) -> Result<(), StoreError> {
+        let mut conn = self.tail().await?;
+        // Nothing that would have to be quoted is in a number.
+        let by: Vec<_> = by.iter().map(|by| format!("'{}'", uuid(*by))).collect();
+        let statement = format!(
+            "UPDATE replica SET acked = greatest(acked, {seq}), beat = beat + 1 WHERE incarnation IN ({})",
+            by.join(", ")
+        );
+        sqlx::raw_sql(hurried(&statement)).execute(&mut conn).await?;
+        self.keep_tail(conn).await;
+        Ok(())
+    }
+
+    async fn roll(&self) -> Result<Roll, StoreError> {
+        let rows: Vec<ReplicaRow> = in_time(async {
+            let query = sqlx::query_as(
+                "SELECT h.seq AS head, r.incarnation, r.name, r.lease_ms, r.acked, r.beat, r.state
+                 FROM change_head h LEFT JOIN replica r ON true ORDER BY r.name, r.incarnation",
+            );
+            Ok(query.fetch_all(&self.pool).await?)
+        })
+        .await?;
+        let head = rows.first().ok_or_else(|| StoreError::fault("the log of changes has no head"))?.head;
+        let replica = |row: ReplicaRow| {
+            Some(Replica {
+                incarnation: Incarnation(row.incarnation?.as_u128()),
+                name: row.name?,
+                lease: Duration::from_millis(u64::try_from(row.lease_ms?).unwrap_or(u64::MAX)),
+                acked: row.acked?,
+                beat: row.beat?,
+                is_dead: row.state? == DEAD,
+            })
+        };
+        Ok(Roll { head, replicas: rows.into_iter().filter_map(replica).collect() })
+    }
+
+    async fn mark_dead(&self, replicas: &[Incarnation], seq: i64) -> Result<(), StoreError> {
+        in_time(async {
+            let mut tx = begin(&self.pool).await?;
+            // In their order, for others may be marking the same ones.
+            let mark = sqlx::query(
+                "WITH late AS (
+                     SELECT incarnation FROM replica WHERE incarnation = ANY ($1) AND acked < $2 AND state <> $3
+                     ORDER BY incarnation FOR UPDATE)
+                 UPDATE replica r SET state = $3 FROM late WHERE r.incarnation = late.incarnation",
+            );
+            mark.bind(uuids(replicas)).bind(seq).bind(DEAD).execute(&mut *tx).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    async fn remove(&self, dead: &[Incarnation]) -> Result<(), StoreError> {
+        let remove = sqlx::query("DELETE FROM replica WHERE incarnation = ANY ($1) AND state = $2");
+        in_time(async { Ok(remove.bind(uuids(dead)).bind(DEAD).execute(&self.pool).await.map(drop)?) }).await
+    }
+
+    async fn leave(&self, incarnation: Incarnation) -> Result<(), StoreError> {
+        let remove = sqlx::query("DELETE FROM replica WHERE incarnation = $1").bind(uuid(incarnation));
+        in_time(async { Ok(remove.execute(&self.pool).await.map(drop)?) }).await
+    }
+
+    async fn prune(&self) -> Result<(), StoreError> {
+        let old = sqlx::query(
+            "DELETE FROM change_log
+             WHERE at < clock_timestamp() - $1::interval AND seq < (SELECT seq FROM change_head)",
+        );
+        in_time(async { Ok(old.bind(KEPT).execute(&self.pool).await.map(drop)?) }).await
+    }
+
+    async fn hint(&self) -> Result<(), StoreError> {
+        // In a transaction of its own: one that hints holds up all others that do, in the whole server, until it is
+        // committed.
+        let mut conn = self.pool.acquire().await?;
+        let hinted = in_time(async {
+            let hint = sqlx::raw_sql(hurried(&format!("NOTIFY {CHANNEL}")));
+            Ok(hint.execute(&mut *conn).await.map(drop)?)
+        });
+        let hinted = hinted.await;
+        if hinted.is_err() {
+            // It may be stuck in the transaction.
+            PoolConnection::close_on_drop(&mut conn);
+        }
+        hinted
+    }
+
+    async fn hinted(&self) -> Result<(), StoreError> {
+        let Some(hints) = &self.hints else { return std::future::pending().await };
+        let mut kept = self.listener.lock().await;
+        let Some(listener) = kept.as_mut() else {
+            let mut listener = PgListener::connect_with(hints).await?;
+            listener.listen(CHANNEL).await?;
+            *kept = Some(listener);
+            return Ok(());
+        };
+        // `None`: the session was lost, and with it perhaps a hint.
+        if listener.try_recv().await?.is_none() {
+            *kept = None;
+        }
+        Ok(())
+    }
+}
