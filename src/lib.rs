@@ -13,6 +13,7 @@
 //! - [`transport`]: connections, and the threads that serve them
 //! - [`grpc`]: the wire
 //! - [`config`], [`telemetry`], [`lifecycle`]: settings, logs, signals
+//! - [`metrics`]: what can be measured
 //! - [`server`]: the only wiring
 //! - [`cli`]: the program
 //!
@@ -28,6 +29,7 @@ pub mod hashing;
 pub mod key;
 pub mod lifecycle;
 pub mod manage;
+pub mod metrics;
 pub mod seeded;
 pub mod server;
 pub mod store;

@@ -11,9 +11,10 @@ use tokio::runtime::Handle;
 use tokio::task::JoinError;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::fleet::{Fleet, Lease};
 use crate::grpc::api_keys::ApiKeys;
@@ -26,10 +27,13 @@ use crate::grpc::pb;
 use crate::grpc::pb::api_key_service_server::ApiKeyServiceServer;
 use crate::grpc::pb::audit_service_server::AuditServiceServer;
 use crate::grpc::pb::keyspace_service_server::KeyspaceServiceServer;
+use crate::grpc::pb::replica_service_server::ReplicaServiceServer;
+use crate::grpc::replicas::Replicas;
 use crate::grpc::verification::{self, Verification};
 use crate::hashing::Hashing;
 use crate::key::secret::Secret;
 use crate::manage::{self, Bootstrap, Management};
+use crate::metrics::Metrics;
 use crate::store::{self, ConnectError, Store};
 use crate::transport::{self, Cores, StartError, TlsError};
 use crate::verify::{Memory, Uses, Verifier};
@@ -57,6 +61,7 @@ pub struct Server {
     uses: Arc<Uses>,
     clock: Arc<dyn Clock>,
     bootstrap: Bootstrap,
+    metrics: Option<TcpListener>,
 }
 
 /// Why the server did not start, or ended.
@@ -71,6 +76,9 @@ pub enum ServerError {
     /// The listener cannot be used.
     #[error("cannot listen")]
     Listen(#[source] io::Error),
+    /// Metrics cannot be served where they should be.
+    #[error("cannot listen for metrics")]
+    Metrics(#[source] io::Error),
     /// It was told to end before its store was open.
     #[error("ended before the store was open")]
     Ended,
@@ -99,6 +107,10 @@ impl Server {
     ) -> Result<Self, ServerError> {
         let tls = config.tls.as_ref().map(|files| transport::acceptor(&files.cert, &files.key)).transpose()?;
         let addr = listener.local_addr().map_err(ServerError::Listen)?;
+        let metrics = match config.metrics_listen {
+            Some(addr) => Some(TcpListener::bind(addr).await.map_err(ServerError::Metrics)?),
+            None => None,
+        };
         let store = tokio::select! {
             store = store::connect(&config.database_url, config.schema, &config.hints) => store?,
             () = ended => return Err(ServerError::Ended),
@@ -107,6 +119,11 @@ impl Server {
         let name = config.replica_name.unwrap_or_else(|| replica_name(addr));
         let fleet = Fleet::join(store.clone(), memory.clone(), clock.clone(), config.lease, name);
         let fleet = fleet.await.map_err(|e| ServerError::Prepare(e.into()))?;
+        if fleet.is_shared()
+            && let Some(why) = clock::shortcoming()
+        {
+            tracing::warn!(why, "a replica that was suspended may answer from memory for too long after it resumes");
+        }
         let hashing = Arc::new(Hashing::default());
         let uses = Arc::new(Uses::default());
         let verifier = Verifier::new(
@@ -138,6 +155,7 @@ impl Server {
             uses,
             clock,
             bootstrap,
+            metrics,
         })
     }
 
@@ -149,6 +167,11 @@ impl Server {
     /// What verifies keys: its counters tell what memory saved the store.
     pub fn verifier(&self) -> &Arc<Verifier> {
         &self.verifier
+    }
+
+    /// Where it serves metrics, if it does.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
     /// What became of the first root key.
@@ -179,7 +202,13 @@ impl Server {
         let mut background = std::pin::pin!(background);
 
         let callers = Callers::new(self.verifier.clone());
-        let others = routes(&callers, &self.management, &self.verifier, &self.clock)
+        let metrics = Metrics::of(&self.fleet, self.verifier.clone());
+        let _metrics = self.metrics.take().map(|listener| {
+            let text = Arc::new(move || metrics.text());
+            AbortOnDropHandle::new(tokio::spawn(transport::serve_text(listener, "/metrics", text)))
+        });
+        let replicas = Replicas { roster: self.fleet.roster().clone() };
+        let others = routes(&callers, &self.management, &self.verifier, &self.clock, replicas)
             .add_service(health_service.max_decoding_message_size(OPEN_REQUEST_SIZE_MAX));
         let close = CancellationToken::new();
         let verification = Verification::new(self.verifier.clone(), REQUEST_SIZE_MAX, close.clone());
@@ -245,7 +274,13 @@ async fn warm(verifier: &Verifier, supplied: &Secret) {
     }
 }
 
-fn routes(callers: &Callers, management: &Arc<Management>, verifier: &Arc<Verifier>, clock: &Arc<dyn Clock>) -> Routes {
+fn routes(
+    callers: &Callers,
+    management: &Arc<Management>,
+    verifier: &Arc<Verifier>,
+    clock: &Arc<dyn Clock>,
+    replicas: Replicas,
+) -> Routes {
     let api_keys = ApiKeys { management: management.clone(), verifier: verifier.clone(), clock: clock.clone() };
     let keyspaces = Keyspaces { management: management.clone() };
     let audit = Audit { management: management.clone() };
@@ -262,6 +297,9 @@ fn routes(callers: &Callers, management: &Arc<Management>, verifier: &Arc<Verifi
         .add_service(callers.guard(ApiKeyServiceServer::new(api_keys).max_decoding_message_size(REQUEST_SIZE_MAX)))
         .add_service(callers.guard(KeyspaceServiceServer::new(keyspaces).max_decoding_message_size(REQUEST_SIZE_MAX)))
         .add_service(callers.guard(AuditServiceServer::new(audit).max_decoding_message_size(REQUEST_SIZE_MAX)))
+        .add_service(
+            callers.guard(ReplicaServiceServer::new(replicas).max_decoding_message_size(OPEN_REQUEST_SIZE_MAX)),
+        )
         .add_service(reflection().build_v1().expect(built).max_decoding_message_size(OPEN_REQUEST_SIZE_MAX))
         .add_service(reflection().build_v1alpha().expect(built).max_decoding_message_size(OPEN_REQUEST_SIZE_MAX));
     routes.routes()

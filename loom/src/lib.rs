@@ -1,4 +1,5 @@
-//! The cache of `src/verify/cache`, run by loom through every order in which its threads can come to its locks.
+//! The cache of `src/verify/cache`, run by loom through every order in which its threads can come to its locks; and the
+//! lease of `src/fleet`, which another thread extends meanwhile.
 //!
 //! A revoker changes the store, then tells the cache, then says OK. Verifiers fill the cache meanwhile. What must hold:
 //! nobody who asks after the OK gets what was read before the change, from memory or from a fill that is under way.
@@ -8,6 +9,12 @@
 #[path = "../../src/verify/cache/mod.rs"]
 #[allow(dead_code, missing_docs)]
 mod cache;
+#[path = "../../src/fleet/until.rs"]
+#[allow(dead_code)]
+mod until;
+
+#[cfg(test)]
+mod lease;
 
 #[cfg(test)]
 mod tests {

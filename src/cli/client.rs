@@ -19,6 +19,7 @@ use super::output::{Format, Out};
 use crate::grpc::pb::api_key_service_client::ApiKeyServiceClient;
 use crate::grpc::pb::audit_service_client::AuditServiceClient;
 use crate::grpc::pb::keyspace_service_client::KeyspaceServiceClient;
+use crate::grpc::pb::replica_service_client::ReplicaServiceClient;
 use crate::grpc::pb::verification_service_client::VerificationServiceClient;
 use crate::key::secret::Secret;
 
@@ -233,6 +234,11 @@ impl Client {
     /// AuditService.
     pub fn audit(&self) -> AuditServiceClient<Calls> {
         AuditServiceClient::new(self.calls()).max_decoding_message_size(ANSWER_SIZE_MAX)
+    }
+
+    /// ReplicaService.
+    pub fn replicas(&self) -> ReplicaServiceClient<Calls> {
+        ReplicaServiceClient::new(self.calls())
     }
 
     /// grpc.health.v1.Health.

@@ -21,6 +21,7 @@ mod offline;
 mod output;
 mod page;
 mod parse;
+mod replicas;
 mod root_keys;
 mod serve;
 mod show;
@@ -65,6 +66,8 @@ enum Command {
     RootKey(root_keys::RootKeyArgs),
     /// See who changed what
     Audit(audit::AuditArgs),
+    /// See which replicas share the database, and how far each of them is
+    Replicas(replicas::ReplicasArgs),
     /// Ask a server whether it is fit to serve; exits 0 if so, 1 if not, 69 if it cannot be reached
     Healthcheck(healthcheck::HealthcheckArgs),
 }
@@ -96,6 +99,7 @@ async fn dispatch(command: Command) -> Result<Exit, Error> {
         Command::Keyspaces(args) => keyspaces::run(args).await,
         Command::RootKey(args) => root_keys::run(args).await,
         Command::Audit(args) => audit::run(args).await,
+        Command::Replicas(args) => replicas::run(args).await,
         Command::Healthcheck(args) => healthcheck::run(args).await,
     }
 }

@@ -80,6 +80,9 @@ fn greet(server: &Server, database: &str, scheme: &str) {
         }
         Bootstrap::Done => {}
     }
+    if let Some(metrics) = server.metrics_addr() {
+        text += &format!("metrics on http://{metrics}/metrics\n");
+    }
     text += &format!("listening on {addr}\n");
     let text = Zeroizing::new(text);
     // Serving matters more than saying so: a closed stderr is no reason to end.

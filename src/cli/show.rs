@@ -3,6 +3,7 @@
 mod audit;
 mod keys;
 mod keyspaces;
+mod replicas;
 mod verdicts;
 
 use std::collections::BTreeMap;

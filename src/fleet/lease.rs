@@ -1,19 +1,20 @@
 //! The lease: how long what is remembered may be answered from, unless the log is looked at again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::until::{ENDLESS, NONE, Until};
 use crate::clock::Clock;
 
 /// A lease that this process holds, or not.
 #[derive(Debug)]
 pub struct Lease {
     clock: Arc<dyn Clock>,
-    /// In nanoseconds of the clock. 0: there is none.
-    until: AtomicU64,
+    length: Duration,
+    /// In nanoseconds of the clock.
+    until: Until,
     /// How many looks at the log have ended.
     looks: watch::Sender<u64>,
     /// Somebody waits for a lease.
@@ -29,26 +30,24 @@ pub struct Deadline(u64);
 #[error("the lease is over: the store has not been heard from for too long")]
 pub struct LeaseOver;
 
-const ENDLESS: u64 = u64::MAX;
-
 /// How many looks at the log whoever wants a lease waits for: the one under way may have begun too early.
 const LOOKS_WAITED_FOR: u32 = 2;
 
 impl Lease {
     /// One that never ends: for a process that hears of every change before anybody does.
     pub fn endless(clock: Arc<dyn Clock>) -> Self {
-        Self { until: AtomicU64::new(ENDLESS), ..Self::none(clock) }
+        Self { until: Until::new(ENDLESS), ..Self::none(clock, Duration::MAX) }
     }
 
-    /// None yet.
-    pub fn none(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, until: AtomicU64::new(0), looks: watch::Sender::new(0), wanted: Notify::new() }
+    /// None yet. Each will be of this length.
+    pub fn none(clock: Arc<dyn Clock>, length: Duration) -> Self {
+        Self { clock, length, until: Until::new(NONE), looks: watch::Sender::new(0), wanted: Notify::new() }
     }
 
     /// Until when the lease lasts. To be asked **before** anything is looked up: what is found rests on a look at the log
     /// that is no older than this.
     pub fn deadline(&self) -> Deadline {
-        Deadline(self.until.load(Ordering::Acquire))
+        Deadline(self.until.get())
     }
 
     /// Whether that is still to come. To be asked **last**, when the answer is ready.
@@ -79,20 +78,22 @@ impl Lease {
         if self.holds(deadline) { Ok(deadline) } else { Err(LeaseOver) }
     }
 
-    /// How much of it is left; `None`: it never ends.
-    pub fn left(&self) -> Option<Duration> {
+    /// How old it is: how long ago the look began that it rests on, be it over by now. `None`: there was none, or it never
+    /// ends.
+    pub fn age(&self) -> Option<Duration> {
         let Deadline(until) = self.deadline();
-        (until != ENDLESS).then(|| Duration::from_nanos(until.saturating_sub(nanos(self.clock.elapsed()))))
+        let began = Duration::from_nanos(until).checked_sub(self.length)?;
+        (until != ENDLESS && until != NONE).then(|| self.clock.elapsed().saturating_sub(began))
     }
 
-    /// Lets it last until then, on the clock. All that was heard of before must have been applied.
-    pub(super) fn extend(&self, until: Duration) {
-        self.until.store(nanos(until).min(ENDLESS - 1), Ordering::Release);
+    /// Takes one that counts from then, on the clock. All that a look which began then has shown must have been applied.
+    pub(super) fn take(&self, began: Duration) {
+        self.until.set(nanos(began + self.length).min(ENDLESS - 1));
     }
 
     /// Gives it back.
     pub(super) fn end(&self) {
-        self.until.store(0, Ordering::Release);
+        self.until.set(NONE);
     }
 
     /// A look at the log has ended, well or not.

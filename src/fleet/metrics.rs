@@ -1,13 +1,12 @@
 //! What can be counted about how replicas agree.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 /// Upper bounds of the waits that are told apart, in seconds: around what is usual, and around what a replica costs that
 /// does not answer.
@@ -23,7 +22,6 @@ pub struct Metrics {
     registrations: Counter,
     waits: Histogram,
     lag: Gauge<i64, AtomicI64>,
-    lease_left: Gauge<f64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -36,14 +34,13 @@ impl Default for Metrics {
             registrations: Counter::default(),
             waits: Histogram::new(WAITS),
             lag: Gauge::default(),
-            lease_left: Gauge::default(),
         }
     }
 }
 
 impl Metrics {
     /// Makes the counters readable, under `portcullis_…`.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+    pub fn register(&self, registry: &mut Registry) {
         registry.register("log_polls", "Looks at the log of changes", self.polls.clone());
         registry.register("log_polls_failed", "Looks at the log of changes that failed", self.polls_failed.clone());
         registry.register("log_hints", "Hints that there is something new in the log", self.hints.clone());
@@ -54,29 +51,12 @@ impl Metrics {
             self.registrations.clone(),
         );
         let help = "How long changes waited until they held on every replica";
-        registry.register_with_unit(
-            "change_wait",
-            help,
-            prometheus_client::registry::Unit::Seconds,
-            self.waits.clone(),
-        );
+        registry.register_with_unit("change_wait", help, Unit::Seconds, self.waits.clone());
         registry.register(
             "log_lag",
             "Entries of the log that this replica had yet to apply after its last look",
             self.lag.clone(),
         );
-        let help = "How much is left of the lease; -1 where it never ends, 0 where there is none";
-        registry.register_with_unit(
-            "lease_left",
-            help,
-            prometheus_client::registry::Unit::Seconds,
-            self.lease_left.clone(),
-        );
-    }
-
-    /// Notes what is left of the lease: just before it is read.
-    pub fn lease_left(&self, left: Option<Duration>) {
-        self.lease_left.set(left.map_or(-1.0, |left| left.as_secs_f64()));
     }
 
     pub(super) fn looked(&self, well: bool) {

@@ -8,11 +8,12 @@
 mod barrier;
 mod lease;
 mod metrics;
+mod roster;
 mod tailer;
 mod terms;
+mod until;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -23,11 +24,12 @@ use tokio_util::task::AbortOnDropHandle;
 pub use barrier::{Barrier, Unconfirmed};
 pub use lease::{Deadline, Lease, LeaseOver};
 pub use metrics::Metrics;
+pub use roster::{Replica, Roster};
 
 use crate::clock::Clock;
-use crate::store::log::{Change, ChangeLog, Incarnation, Listener, News};
+use crate::store::log::{Change, ChangeLog, Listener, News};
 use crate::store::{Store, StoreError};
-use barrier::{Arrivals, Seen, Warden};
+use barrier::{Arrivals, Warden};
 use tailer::{Progress, Standing, Tailer};
 use terms::Terms;
 
@@ -41,36 +43,15 @@ pub struct Fleet {
     lease: Arc<Lease>,
     barrier: Arc<Barrier>,
     metrics: Arc<Metrics>,
-    name: String,
+    roster: Arc<Roster>,
     /// `None`: nobody else can change the store.
     others: Option<Others>,
 }
 
 struct Others {
     log: Arc<dyn ChangeLog>,
-    clock: Arc<dyn Clock>,
     progress: Arc<Progress>,
-    seen: Arc<Mutex<HashMap<Incarnation, Seen>>>,
     tasks: Vec<AbortOnDropHandle<()>>,
-}
-
-/// What is known of a replica.
-#[derive(Clone, Debug)]
-pub struct ReplicaStatus {
-    /// What people call it.
-    pub name: String,
-    /// Whether it is the one that was asked.
-    pub is_self: bool,
-    /// The longest that it answers from memory without looking at the log; `None`: it need not.
-    pub lease: Option<Duration>,
-    /// How long ago it was last heard of, as far as the one that was asked has seen; to about a second.
-    pub heard_ago: Duration,
-    /// The last change that it has applied.
-    pub applied: i64,
-    /// How many changes it has yet to apply.
-    pub lag: i64,
-    /// It did not answer in time, and is on the list only until nothing can rest on what it remembers.
-    pub is_dead: bool,
 }
 
 impl Fleet {
@@ -94,11 +75,11 @@ impl Fleet {
                 let forms: Vec<_> = forms.map(|(keyspace, form)| Change::Form(keyspace, form)).collect();
                 listener.changed(&forms);
                 let (lease, barrier) = (Arc::new(Lease::endless(clock)), Arc::new(Barrier::alone()));
-                return Ok(Self { lease, barrier, metrics, name, others: None });
+                return Ok(Self { lease, barrier, metrics, roster: Arc::new(Roster::alone(name)), others: None });
             }
         };
         let terms = Terms::of(lease);
-        let lease = Arc::new(Lease::none(clock.clone()));
+        let lease = Arc::new(Lease::none(clock.clone(), lease));
         let standing = Standing::new()?;
         let progress = Arc::new(Progress::new(standing.incarnation()));
         let (hint, seen, arrivals) = (Arc::new(Notify::new()), Arc::<Mutex<_>>::default(), Arc::<Arrivals>::default());
@@ -111,7 +92,7 @@ impl Fleet {
             progress: progress.clone(),
             metrics: metrics.clone(),
             terms,
-            name: name.clone(),
+            name,
             hint: hint.clone(),
             standing,
         };
@@ -132,7 +113,13 @@ impl Fleet {
             AbortOnDropHandle::new(tokio::spawn(hear_hints(log.clone(), hint, metrics.clone()))),
         ];
         let barrier = Arc::new(Barrier::among_others(arrivals));
-        Ok(Self { lease, barrier, metrics, name, others: Some(Others { log, clock, progress, seen, tasks }) })
+        let roster = Roster::among_others(log.clone(), lease.clone(), clock, progress.clone(), seen);
+        Ok(Self { lease, barrier, metrics, roster: Arc::new(roster), others: Some(Others { log, progress, tasks }) })
+    }
+
+    /// Whether others can change the store.
+    pub fn is_shared(&self) -> bool {
+        self.others.is_some()
     }
 
     /// Whether memory may be answered from.
@@ -143,6 +130,11 @@ impl Fleet {
     /// What changes pass through before they are answered.
     pub fn barrier(&self) -> &Arc<Barrier> {
         &self.barrier
+    }
+
+    /// Who there is.
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.roster
     }
 
     /// What is counted.
@@ -158,38 +150,6 @@ impl Fleet {
             Err(died) => died,
             Ok(()) => unreachable!("they run until they are dropped"),
         }
-    }
-
-    /// Everybody who shares the store.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn replicas(&self) -> Result<Vec<ReplicaStatus>, StoreError> {
-        let Some(others) = &self.others else {
-            let alone = ReplicaStatus {
-                name: self.name.clone(),
-                is_self: true,
-                lease: None,
-                heard_ago: Duration::ZERO,
-                applied: 0,
-                lag: 0,
-                is_dead: false,
-            };
-            return Ok(vec![alone]);
-        };
-        let roll = others.log.roll().await?;
-        let seen = others.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (now, own) = (others.clock.elapsed(), others.progress.incarnation());
-        let status = |replica: crate::store::log::Replica| ReplicaStatus {
-            is_self: replica.incarnation == own,
-            lease: Some(replica.lease),
-            heard_ago: seen.get(&replica.incarnation).map_or(Duration::ZERO, |seen| seen.silent_for(now)),
-            applied: replica.acked,
-            lag: roll.head - replica.acked,
-            is_dead: replica.is_dead,
-            name: replica.name,
-        };
-        Ok(roll.replicas.into_iter().map(status).collect())
     }
 
     /// Gives the place up: nothing is answered from memory any more, and nobody need wait for this process.

@@ -165,7 +165,7 @@ impl Tailer {
             () = self.lease.wanted() => {}
             () = self.hint.notified() => {
                 if seeded::has(Fault::HintTrusted) {
-                    self.lease.extend(self.clock.elapsed() + self.terms.lease);
+                    self.lease.take(self.clock.elapsed());
                 }
             }
         }
@@ -196,7 +196,7 @@ impl Tailer {
         let is_at_head = at.seq == poll.head.seq;
         if is_at_head || seeded::has(Fault::TruncatedLookExtends) {
             // From before the look: what is changed after that is not in what it showed.
-            self.lease.extend(began + self.terms.lease);
+            self.lease.take(began);
             // Whoever waits for a lease need not wait for the acknowledgement.
             self.lease.looked();
         }

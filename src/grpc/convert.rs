@@ -10,6 +10,7 @@ use serde_json::Value as JsonValue;
 use super::pb::api_key_import::{Expiration as ImportExpiration, Material as WireMaterial};
 use super::pb::{self, create_api_key_request::Expiration as WireExpiration};
 use crate::clock::Timestamp;
+use crate::fleet::Replica;
 use crate::key::imported::DigestAlgorithm;
 use crate::key::keyspace::Keyspace;
 use crate::key::record::{ApiKey, Json, State};
@@ -184,6 +185,19 @@ pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
 }
 
 /// A length of time on the wire.
+/// A replica as it is listed.
+pub fn replica(replica: Replica) -> pb::Replica {
+    pb::Replica {
+        name: replica.name,
+        is_self: replica.is_self,
+        lease: replica.lease.map(duration),
+        lease_age: replica.lease_age.map(duration),
+        applied_seq: replica.applied,
+        lag: replica.lag,
+        dead: replica.is_dead,
+    }
+}
+
 fn duration(length: Duration) -> prost_types::Duration {
     prost_types::Duration {
         seconds: i64::try_from(length.as_secs()).unwrap_or(i64::MAX),

@@ -17,12 +17,13 @@ pub const LIVENESS: &str = "liveness";
 pub const READINESS: &str = "readiness";
 
 /// The names that follow the store's health and the shutdown.
-const FOLLOWING: [&str; 6] = [
+const FOLLOWING: [&str; 7] = [
     "",
     READINESS,
     pb::api_key_service_server::SERVICE_NAME,
     pb::audit_service_server::SERVICE_NAME,
     pb::keyspace_service_server::SERVICE_NAME,
+    pb::replica_service_server::SERVICE_NAME,
     pb::verification_service_server::SERVICE_NAME,
 ];
 

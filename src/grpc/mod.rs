@@ -9,5 +9,6 @@ pub mod door;
 pub mod health;
 pub mod keyspaces;
 pub mod pb;
+pub mod replicas;
 pub mod status;
 pub mod verification;

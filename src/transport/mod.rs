@@ -9,6 +9,7 @@ mod connection;
 mod cores;
 mod files;
 mod rewound;
+mod text;
 mod tls;
 
 use tokio_rustls::TlsAcceptor;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub use accept::serve;
 pub use connection::{Door, Peer};
 pub use cores::{Cores, StartError};
+pub use text::serve_text;
 pub use tls::{TlsError, acceptor};
 
 /// How connections are served.

@@ -9,7 +9,7 @@ use portcullis::grpc::pb;
 use prost_reflect::{DescriptorPool, Kind};
 
 /// Who may import whom: each module, and what it may name with `crate::`. Nothing imports from its right.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("clock", &[]),
     ("key", &["clock"]),
     ("seeded", &[]),
@@ -19,11 +19,15 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("verify", &["clock", "fleet", "hashing", "key", "seeded", "store"]),
     ("manage", &["clock", "fleet", "hashing", "key", "seeded", "store"]),
     ("transport", &[]),
-    ("grpc", &["clock", "hashing", "key", "manage", "store", "transport", "verify"]),
+    ("grpc", &["clock", "fleet", "hashing", "key", "manage", "store", "transport", "verify"]),
+    ("metrics", &["fleet", "verify"]),
     ("telemetry", &[]),
     ("lifecycle", &[]),
     ("config", &["key", "store", "telemetry"]),
-    ("server", &["clock", "config", "fleet", "grpc", "hashing", "key", "manage", "store", "transport", "verify"]),
+    (
+        "server",
+        &["clock", "config", "fleet", "grpc", "hashing", "key", "manage", "metrics", "store", "transport", "verify"],
+    ),
     (
         "cli",
         &[

@@ -3,6 +3,7 @@
 mod crash;
 mod disk;
 mod load;
+mod metrics;
 mod migration;
 mod outage;
 mod refusals;

@@ -88,6 +88,7 @@ async fn denied(caller: &mut Caller) -> Vec<&'static str> {
     call!(keyspaces.update_keyspace(pb::UpdateKeyspaceRequest::default()));
     call!(keyspaces.delete_keyspace(pb::DeleteKeyspaceRequest::default()));
     call!(audit.list_audit_events(pb::ListAuditEventsRequest::default()));
+    call!(replicas.list_replicas(pb::ListReplicasRequest {}));
     denied
 }
 
@@ -109,6 +110,7 @@ async fn a_permission_opens_its_own_methods_only(backend: Backend) {
         ("keyspaces:write", "update_keyspace"),
         ("keyspaces:write", "delete_keyspace"),
         ("audit:read", "list_audit_events"),
+        ("admin", "list_replicas"),
     ];
     let permissions =
         ["keys:read", "keys:write", "keys:revoke", "keys:verify", "keyspaces:read", "keyspaces:write", "audit:read"];

@@ -21,6 +21,7 @@ async fn every_name_is_healthy() {
         "portcullis.v1.ApiKeyService",
         "portcullis.v1.AuditService",
         "portcullis.v1.KeyspaceService",
+        "portcullis.v1.ReplicaService",
         "portcullis.v1.VerificationService",
     ] {
         let status = health.check(HealthCheckRequest { service: name.into() }).await.expect(name).into_inner().status();

@@ -9,6 +9,7 @@ use portcullis::config::{Flags, StoreFlags};
 use portcullis::grpc::pb::api_key_service_client::ApiKeyServiceClient;
 use portcullis::grpc::pb::audit_service_client::AuditServiceClient;
 use portcullis::grpc::pb::keyspace_service_client::KeyspaceServiceClient;
+use portcullis::grpc::pb::replica_service_client::ReplicaServiceClient;
 use portcullis::grpc::pb::verification_service_client::VerificationServiceClient;
 use portcullis::grpc::pb::{self, CreateApiKeyRequest, Verdict, VerifyRequest, VerifyResponse};
 use portcullis::manage::Bootstrap;
@@ -167,6 +168,7 @@ pub struct Caller {
     pub keyspaces: KeyspaceServiceClient<Authorized>,
     pub verification: VerificationServiceClient<Authorized>,
     pub audit: AuditServiceClient<Authorized>,
+    pub replicas: ReplicaServiceClient<Authorized>,
 }
 
 type Authorized = InterceptedService<Channel, Bearer>;
@@ -184,6 +186,7 @@ impl Caller {
             keyspaces: KeyspaceServiceClient::with_interceptor(channel(), bearer()),
             verification: VerificationServiceClient::with_interceptor(channel(), bearer()),
             audit: AuditServiceClient::with_interceptor(channel(), bearer()),
+            replicas: ReplicaServiceClient::with_interceptor(channel(), bearer()),
         }
     }
 

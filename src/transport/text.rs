@@ -1,0 +1,62 @@
+//! A page of text over HTTP/1.1, for machines that collect it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+/// Most connections at once: those that collect are few.
+const CONNECTIONS_MAX: usize = 16;
+/// How long one may stay open: long enough for whoever asks every minute.
+const CONNECTION_AGE_MAX: Duration = Duration::from_mins(5);
+/// How long the head of a request may take.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait when the system refuses connections.
+const REFUSED_WAIT: Duration = Duration::from_millis(100);
+
+/// Serves what `text` says at `path` to whoever connects to `listener`, for as long as it runs.
+pub async fn serve_text(listener: TcpListener, path: &'static str, text: Arc<dyn Fn() -> String + Send + Sync>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let place = places.clone().acquire_owned().await.expect("never closed");
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(REFUSED_WAIT).await;
+            continue;
+        };
+        let text = text.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request: Request<Incoming>| {
+                let response = answer(&request, path, text.as_ref());
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let mut builder = http1::Builder::new();
+            let serving = builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            // However it ends, there is nobody to tell.
+            let _ = timeout(CONNECTION_AGE_MAX, serving.serve_connection(TokioIo::new(stream), service)).await;
+            drop(place);
+        });
+    }
+}
+
+fn answer(request: &Request<Incoming>, path: &str, text: &dyn Fn() -> String) -> Response<Full<Bytes>> {
+    let status = match () {
+        () if request.uri().path() != path => StatusCode::NOT_FOUND,
+        () if request.method() != Method::GET && request.method() != Method::HEAD => StatusCode::METHOD_NOT_ALLOWED,
+        () => StatusCode::OK,
+    };
+    let body = if status == StatusCode::OK { text() } else { String::new() };
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    response
+}

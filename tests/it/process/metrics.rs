@@ -1,0 +1,88 @@
+//! What the server tells those who watch it.
+
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::rt::TokioIo;
+use portcullis::grpc::pb::ListReplicasRequest;
+use tokio::net::TcpStream;
+
+use crate::support::backend::{Backend, Fixture};
+use crate::support::process::{Process, ROOT_KEY, Server, client, serve};
+use crate::support::service::{eventually, new_key};
+
+/// A page over HTTP/1.1: its status and its text.
+async fn get(addr: &str, path: &str) -> (u16, String) {
+    let stream = TcpStream::connect(addr).await.expect("it listens");
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
+    tokio::spawn(connection);
+    let request = http::Request::get(path).header("host", addr).body(Empty::<bytes::Bytes>::new()).expect("a request");
+    let response = sender.send_request(request).await.expect("a response");
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    (status, String::from_utf8(body.into()).expect("text"))
+}
+
+/// The value of a line without labels.
+fn value(page: &str, name: &str) -> f64 {
+    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in\n{page}")).parse().expect("a number")
+}
+
+#[tokio::test]
+async fn metrics_tell_how_replicas_agree() {
+    let fixture = Fixture::new(Backend::Postgres).await;
+    let mut command = serve(&fixture.url);
+    command.arg("--metrics-listen=127.0.0.1:0").arg("--replica-name=first");
+    let server = Server::start(command).await;
+    let said = server.process.stderr();
+    let addr = said.split_once("metrics on http://").expect("where").1.split_once('/').expect("a path").0;
+    let (key, secret) = server.admin().create(new_key("k")).await;
+    server.admin().verdict(&secret).await;
+    server.admin().revoke(&key.id).await;
+
+    let (status, page) = get(addr, "/metrics").await;
+    assert_eq!(status, 200);
+    assert!(page.contains("\nportcullis_lease_held 1\n"), "{page}");
+    assert!(value(&page, "portcullis_lease_age_seconds") < 60.0);
+    assert!(value(&page, "portcullis_log_polls_total") >= 1.0);
+    for line in ["log_forks_total 0", "registrations_total 1", "change_wait_seconds_count 1", "log_lag 0"] {
+        assert!(page.contains(&format!("\nportcullis_{line}\n")), "no {line} in\n{page}");
+    }
+    assert!(value(&page, "portcullis_secrets_remembered") >= 1.0);
+    assert!(page.ends_with("# EOF\n") && !page.contains(&secret[..12]), "{page}");
+    assert_eq!(get(addr, "/").await.0, 404);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn replicas_are_listed_while_they_are_there() {
+    let fixture = Fixture::new(Backend::Postgres).await;
+    let named = |name: &str| {
+        let mut command = serve(&fixture.url);
+        command.arg(format!("--replica-name={name}"));
+        command
+    };
+    let (first, second) = (Server::start(named("first")).await, Server::start(named("second")).await);
+    let listed = async || -> Vec<(String, bool)> {
+        let answer = first.admin().replicas.list_replicas(ListReplicasRequest {}).await.expect("a list").into_inner();
+        answer.replicas.into_iter().map(|replica| (replica.name, replica.is_self)).collect()
+    };
+    assert_eq!(listed().await, [("first".to_owned(), true), ("second".to_owned(), false)]);
+    let shown = Process::run(client(&format!("http://{}", first.address), ROOT_KEY, ["replicas"])).await.with_code(0);
+    let table: Vec<_> = shown.stdout.lines().collect();
+    assert!(table[0].starts_with("NAME") && table[1].contains("answering") && table[2].contains("alive"), "{table:#?}");
+
+    second.stop().await;
+    // It has left in order: nobody had to wait for it.
+    eventually("it is off the list", async || (listed().await.len() == 1).then_some(())).await;
+    first.stop().await;
+}
+
+#[tokio::test]
+async fn over_sqlite_there_is_one_replica() {
+    let fixture = Fixture::new(Backend::Sqlite).await;
+    let server = Server::start(serve(&fixture.url)).await;
+    let listed = server.admin().replicas.list_replicas(ListReplicasRequest {}).await.expect("a list").into_inner();
+    let [only] = listed.replicas.as_slice() else { panic!("{listed:?}") };
+    assert!(only.is_self && only.lease.is_none() && !only.dead, "{only:?}");
+    server.stop().await;
+}
