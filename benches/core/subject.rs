@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use portcullis::clock::{SystemClock, Timestamp};
+use portcullis::fleet::Lease;
 use portcullis::grpc::verification::write_claims;
 use portcullis::hashing::Hashing;
 use portcullis::key::id::KeyId;
@@ -16,12 +17,13 @@ use portcullis::key::record::{ApiKey, NewSecret, Patch, Revocation, RevocationRe
 use portcullis::key::scope::Demand;
 use portcullis::key::token::PublicPrefix;
 use portcullis::key::verifier::{Verifier as Stored, sha256};
+use portcullis::store::log::{Listener, News};
 use portcullis::store::{
-    Actor, Event, EventQuery, Found, Holder, Installation, KeyPage, KeyQuery, Listener, NewImport, NewKey, Outcome,
-    Refusal, Store, StoreError,
+    Actor, Event, EventQuery, Found, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey, Outcome, Refusal,
+    Store, StoreError,
 };
 use portcullis::verify::verdict::Verdict;
-use portcullis::verify::{Question, Uses, Verifier};
+use portcullis::verify::{Memory, Question, Uses, Verifier};
 use tokio::runtime::Runtime;
 
 use crate::keys::{self, Keys};
@@ -57,7 +59,9 @@ impl Subject {
         let entered = runtime.enter();
         let store = Arc::new(Numbered(keys));
         let (hashing, clock, uses) = (Arc::new(Hashing::default()), Arc::new(SystemClock), Arc::new(Uses::default()));
-        let verifier = Arc::new(Verifier::new(store, hashing, clock, uses, MEMORY_SIZE_MAX, write_claims));
+        let memory = Arc::new(Memory::new(MEMORY_SIZE_MAX));
+        let lease = Arc::new(Lease::endless(clock.clone()));
+        let verifier = Arc::new(Verifier::new(store, memory, lease, hashing, clock, uses, write_claims));
         drop(entered);
         Self { verifier, runtime }
     }
@@ -112,8 +116,8 @@ impl Store for Numbered {
         Ok(Some(Found { verifier, secret_expire_time: None, key, wildcards: false }))
     }
 
-    fn listen(&self, _: Arc<dyn Listener>) -> bool {
-        true
+    fn listen(&self, _: Arc<dyn Listener>) -> News {
+        News::Told
     }
 
     async fn import_keys(&self, _: &str, _: &[NewImport], _: &Actor) -> Outcome<Vec<Result<ApiKey, Refusal>>> {

@@ -14,6 +14,7 @@
 //! - [`pairs`]: one target beside another, in turn
 //! - [`made`], [`store`], [`sweep`], [`bystander`]: many keys, each verified once, and who suffers from it
 //! - [`cold`], [`flood`], [`connections`], [`memory`]: bad days
+//! - [`revoke`]: how long it takes until a key is refused everywhere
 //! - [`report`]: the table and the JSON
 
 mod batch;
@@ -34,6 +35,7 @@ mod postgres;
 mod process;
 mod redis;
 mod report;
+mod revoke;
 mod store;
 mod stream;
 mod sweep;
@@ -115,6 +117,7 @@ fn measurement(mode: Mode) -> Measurement {
         Mode::Flood => Measurement::BadDay(flood::measure),
         Mode::Connections => Measurement::BadDay(connections::measure),
         Mode::Memory => Measurement::BadDay(memory::measure),
+        Mode::Revoke => Measurement::BadDay(revoke::measure),
     }
 }
 

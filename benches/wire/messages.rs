@@ -74,6 +74,29 @@ pub struct VerifyStreamResponse {
     pub response: Bytes,
 }
 
+/// `portcullis.v1.CreateApiKeyResponse`, where the key is looked at.
+#[derive(Clone, PartialEq, Message)]
+pub struct MadeApiKey {
+    #[prost(message, optional, tag = "1")]
+    pub api_key: Option<ApiKey>,
+    #[prost(string, tag = "2")]
+    pub secret: String,
+}
+
+/// `portcullis.v1.ApiKey`.
+#[derive(Clone, PartialEq, Message)]
+pub struct ApiKey {
+    #[prost(string, tag = "1")]
+    pub id: String,
+}
+
+/// `portcullis.v1.RevokeApiKeyRequest`.
+#[derive(Clone, PartialEq, Message)]
+pub struct RevokeApiKeyRequest {
+    #[prost(string, tag = "1")]
+    pub id: String,
+}
+
 /// `portcullis.v1.CreateApiKeyRequest`.
 #[derive(Clone, PartialEq, Message)]
 pub struct CreateApiKeyRequest {

@@ -54,6 +54,18 @@ pub struct Options {
     /// Keys in the store whose memory is measured
     #[arg(long, env = "BENCH_MEMORY_KEYS", default_value_t = 1_000_000)]
     pub memory_keys: u64,
+    /// Revocations in a second, while they are compared with a commit
+    #[arg(long, env = "BENCH_REVOCATIONS", default_value_t = 50)]
+    pub revocations: u32,
+    /// How long each part of the revocations takes
+    #[arg(long, env = "BENCH_REVOKE_SECONDS", default_value_t = 20)]
+    pub revoke_seconds: u32,
+    /// Replicas that share a PostgreSQL
+    #[arg(long, env = "BENCH_REPLICAS", default_value_t = 3)]
+    pub replicas: usize,
+    /// What the program keeps its keys in, where it is compared; a PostgreSQL is started for it
+    #[arg(long, env = "BENCH_OVER", value_enum, default_value_t = Over::Sqlite)]
+    pub over: Over,
     /// The program; default: the one beside this
     #[arg(long, env = "BENCH_PROGRAM")]
     pub program: Option<PathBuf>,
@@ -75,6 +87,13 @@ impl Options {
     }
 }
 
+/// A store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Over {
+    Sqlite,
+    Postgres,
+}
+
 /// A comparison, or a bad day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
@@ -94,6 +113,8 @@ pub enum Mode {
     Flood,
     /// A bad day: thousands of connections that stay, and a thousand that say nothing
     Connections,
+    /// Revocations that hold on every replica, beside a bare commit; and what one replica costs that is stopped
+    Revoke,
     /// A bad day: a restart with a million keys, and the memory they take
     Memory,
 }
@@ -113,6 +134,7 @@ impl Mode {
             Self::Flood => "flood",
             Self::Connections => "connections",
             Self::Memory => "memory",
+            Self::Revoke => "revoke",
         }
     }
 }

@@ -9,13 +9,15 @@ use prost::Message as _;
 use crate::Error;
 use crate::grpc::{CallError, Connection, Head, framed};
 use crate::messages::{CreateApiKeyRequest, CreateApiKeyResponse, VerifyRequest, VerifyResponse};
-use crate::options::Options;
+use crate::options::{Options, Over};
+use crate::postgres::cluster::Cluster;
 use crate::process::Process;
 use crate::store::{self, Store};
 
 /// Where its hot path is.
 pub const VERIFY: &str = "/portcullis.v1.VerificationService/Verify";
-const CREATE: &str = "/portcullis.v1.ApiKeyService/CreateApiKey";
+/// Where keys are made.
+pub const CREATE: &str = "/portcullis.v1.ApiKeyService/CreateApiKey";
 /// The status, as a number.
 const UNIMPLEMENTED: &str = "12";
 /// The first root key, as an operator would choose one.
@@ -23,7 +25,7 @@ const BOOTSTRAP_ROOT_KEY: &str = "the-benchmarks-chose-this-root-key-it-is-long-
 /// The rights of every key; the last one is what is asked for.
 pub const SCOPES: [&str; 3] = ["customers:read", "invoices:read", "orders:read"];
 
-/// A server over an SQLite store of its own.
+/// A server over a store.
 pub struct Portcullis {
     pub process: Process,
     /// A root key that may verify, and nothing else.
@@ -32,7 +34,13 @@ pub struct Portcullis {
     /// How long the answers to Verify are.
     pub response_len: usize,
     /// Kept as long as the server runs; `None`: somebody else keeps it.
-    _dir: Option<tempfile::TempDir>,
+    place: Option<Place>,
+}
+
+/// Where a store is.
+enum Place {
+    File(#[expect(dead_code, reason = "it goes when this is dropped")] tempfile::TempDir),
+    Database(#[expect(dead_code, reason = "it goes when this is dropped")] Box<Cluster>),
 }
 
 /// A key to verify.
@@ -54,15 +62,21 @@ impl Key {
 impl Portcullis {
     /// Starts one and makes the keys.
     pub fn start(options: &Options) -> Result<Self, Error> {
-        let dir = tempfile::tempdir()?;
-        let mut command = Command::new(options.program()?);
-        command.env_clear().args(["serve", "--listen", "127.0.0.1:0", "--log", "error"]);
-        command.env("PORTCULLIS_DATABASE_URL", format!("sqlite://{}", dir.path().join("portcullis.db").display()));
-        command.env("PORTCULLIS_BOOTSTRAP_ROOT_KEY", BOOTSTRAP_ROOT_KEY);
-        let process = Process::start(command)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut portcullis =
-            Self { process, root_key: String::new(), keys: Arc::default(), response_len: 0, _dir: Some(dir) };
+        let (place, url) = match options.over {
+            Over::Sqlite => {
+                let dir = tempfile::tempdir()?;
+                let url = format!("sqlite://{}", dir.path().join("portcullis.db").display());
+                (Place::File(dir), url)
+            }
+            Over::Postgres => {
+                let cluster = Cluster::start();
+                let url = runtime.block_on(cluster.fresh_database());
+                (Place::Database(Box::new(cluster)), url)
+            }
+        };
+        let mut portcullis = Self::start_replica(options, &url, "measured")?;
+        portcullis.place = Some(place);
         runtime.block_on(portcullis.fill(options.keys))?;
         Ok(portcullis)
     }
@@ -73,7 +87,18 @@ impl Portcullis {
         command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error"]).args(options);
         let process = Process::start(command)?;
         let keys = (0..named).map(store::known).collect();
-        Ok(Self { process, root_key: store::root_key(), keys, response_len: 0, _dir: None })
+        Ok(Self { process, root_key: store::root_key(), keys, response_len: 0, place: None })
+    }
+
+    /// Starts one over a store that others may share.
+    pub fn start_replica(options: &Options, url: &str, name: &str) -> Result<Self, Error> {
+        let mut command = Command::new(options.program()?);
+        command.env_clear().args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--auto-migrate"]);
+        command.args(["--replica-name", name]).env("PORTCULLIS_DATABASE_URL", url);
+        command.env("PORTCULLIS_BOOTSTRAP_ROOT_KEY", BOOTSTRAP_ROOT_KEY);
+        let process = Process::start(command)?;
+        let root_key = BOOTSTRAP_ROOT_KEY.to_owned();
+        Ok(Self { process, root_key, keys: Arc::default(), response_len: 0, place: None })
     }
 
     /// Whether it has this method. One without gives the status UNIMPLEMENTED.

@@ -18,7 +18,7 @@ use crate::usage::Usage;
 
 #[expect(dead_code, reason = "nothing crashes here")]
 #[path = "../../tests/it/support/postgres.rs"]
-mod cluster;
+pub mod cluster;
 
 const TABLE: &str = "CREATE TABLE keys (
     digest bytea PRIMARY KEY, id text NOT NULL, subject text NOT NULL, scopes text[] NOT NULL, expire_time timestamptz,

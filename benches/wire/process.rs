@@ -43,6 +43,11 @@ impl Process {
         Ok(Self { child: command.spawn()?, address })
     }
 
+    /// Stops it where it is, or lets it go on.
+    pub fn signal(&self, signal: rustix::process::Signal) -> Result<(), Error> {
+        Ok(rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal)?)
+    }
+
     /// The most memory it ever had.
     pub fn peak_rss_bytes(&self) -> Result<u64, Error> {
         Usage::peak_rss_bytes(self.child.id())
