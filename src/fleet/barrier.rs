@@ -19,9 +19,10 @@ use crate::seeded::{self, Fault};
 use crate::store::StoreError;
 use crate::store::log::{ChangeLog, Incarnation, Replica, Roll};
 
-/// The pause before the list is read again while somebody waits: it doubles from the one to the other.
+/// The pause before the list is read again while somebody waits: a part of how long he has waited, within these.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(20);
+const PAUSE_PART: u32 = 4;
 /// How often old entries of the log are cleared away.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
 
@@ -126,12 +127,12 @@ impl Warden {
     pub async fn run(self) {
         let mut rounds: Vec<Round> = Vec::new();
         let mut arrived: Vec<Waiter> = Vec::new();
-        let mut pause = PAUSE_MIN;
+        let mut came_at = Duration::ZERO;
         let mut pruned_at = self.clock.elapsed();
         loop {
             let new = self.arrivals.take();
             if !new.is_empty() {
-                pause = PAUSE_MIN;
+                came_at = self.clock.elapsed();
                 // The log's reader of this process need not wait for the hint that goes to all.
                 self.hint.notify_one();
             }
@@ -164,8 +165,9 @@ impl Warden {
                 }
             }
             let is_idle = rounds.is_empty() && arrived.is_empty();
+            let waited = self.clock.elapsed().saturating_sub(came_at);
+            let pause = (waited / PAUSE_PART).clamp(PAUSE_MIN, PAUSE_MAX);
             let next = if is_idle { self.terms.beat_every } else { pause };
-            pause = (pause * 2).min(PAUSE_MAX);
             tokio::select! {
                 () = sleep(next) => {}
                 () = self.arrivals.came.notified() => {}

@@ -133,7 +133,13 @@ impl Management {
     }
 
     fn actor(&self, by: Principal<'_>, at: Timestamp) -> Actor {
-        Actor { event_id: self.ids.event(at), at, name: by.name.to_owned(), peer: by.peer.to_owned() }
+        self.actor_within(&Reach::Everywhere, by, at)
+    }
+
+    /// One that changes keys of these keyspaces only.
+    fn actor_within(&self, reach: &Reach, by: Principal<'_>, at: Timestamp) -> Actor {
+        let (name, peer) = (by.name.to_owned(), by.peer.to_owned());
+        Actor { event_id: self.ids.event(at), at, name, peer, within: reach.clone() }
     }
 
     /// The key of this id.

@@ -1,6 +1,6 @@
 //! Ending a key: for good, or without a trace but in the audit trail.
 
-use super::{Error, Management, Principal, Violations};
+use super::{Error, Management, Principal, Violations, check_id};
 use crate::key::field;
 use crate::key::id::KeyId;
 use crate::key::permission::Reach;
@@ -46,8 +46,8 @@ impl Management {
         let at = self.clock.now();
         let revocation = Revocation { at, reason: grounds.reason, comment: grounds.comment };
         let revoked = async {
-            self.get(id, reach).await?;
-            let by = self.actor(by, at);
+            check_named(id)?;
+            let by = self.actor_within(reach, by, at);
             let revoked = match self.store.revoke_key(id, &revocation, &by).await {
                 // Whether it was made is unknown: to make it again tells.
                 Err(StoreError::Unavailable(_)) => self.store.revoke_key(id, &revocation, &by).await,
@@ -68,8 +68,8 @@ impl Management {
     /// Removes a key and its history of use.
     pub async fn delete(&self, id: &KeyId, reach: &Reach, by: Principal<'_>) -> Result<(), Error> {
         let deleted = async {
-            self.get(id, reach).await?;
-            let by = self.actor(by, self.clock.now());
+            check_named(id)?;
+            let by = self.actor_within(reach, by, self.clock.now());
             match self.store.delete_key(id, &by).await {
                 Err(StoreError::Unavailable(_)) => match self.store.delete_key(id, &by).await? {
                     // By us just now, or by somebody else.
@@ -81,4 +81,10 @@ impl Management {
         };
         self.confirmed(deleted.await).await
     }
+}
+
+fn check_named(id: &KeyId) -> Result<(), Error> {
+    let mut bad = Violations::default();
+    check_id("id", id, &mut bad);
+    bad.check()
 }

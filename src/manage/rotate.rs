@@ -31,7 +31,7 @@ impl Management {
         let keyspace = self.keyspace(&key.keyspace).await?;
         let (newest, secret) = self.issue(&keyspace.key_prefix, keyspace.hash_policy).await?;
         let now = self.clock.now();
-        let rotated = self.store.rotate_key(id, &newest, overlap, &self.actor(by, now)).await?;
+        let rotated = self.store.rotate_key(id, &newest, overlap, &self.actor_within(reach, by, now)).await?;
         let key = self.confirmed(rotated.map_err(Error::Refused)).await?;
         Ok(Rotated { key, secret, previous_expire_time: now.saturating_add(overlap) })
     }

@@ -62,7 +62,7 @@ impl Management {
         let patch = check_fields(&asked.fields, &paths, &key, &keyspace, now, &mut bad);
         bad.check()?;
         let revision = expected_revision(&asked.etag)?;
-        let updated = self.store.update_key(&asked.id, &patch, revision, &self.actor(by, now)).await?;
+        let updated = self.store.update_key(&asked.id, &patch, revision, &self.actor_within(reach, by, now)).await?;
         self.confirmed(updated.map_err(Error::Refused)).await
     }
 }

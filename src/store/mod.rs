@@ -215,7 +215,7 @@ pub struct Installation {
     pub bootstrapped: bool,
 }
 
-/// Who makes a change, when and from where: for the audit trail.
+/// Who makes a change, when and from where, for the audit trail; and how far that goes.
 #[derive(Clone, Debug)]
 pub struct Actor {
     /// The id for the event.
@@ -226,6 +226,15 @@ pub struct Actor {
     pub name: String,
     /// The network address; may be empty.
     pub peer: String,
+    /// Whose keys it may change. Those of other keyspaces are not there.
+    pub within: Reach,
+}
+
+impl Actor {
+    /// `key`, if it may be changed.
+    fn reached(&self, key: Option<ApiKey>) -> Result<ApiKey, Refusal> {
+        key.filter(|key| self.within.includes(&key.keyspace)).ok_or(Refusal::KeyNotFound)
+    }
 }
 
 /// A key to be stored, with its one secret.

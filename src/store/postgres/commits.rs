@@ -119,10 +119,10 @@ fn single(outcomes: Vec<Result<ApiKey, Refusal>>) -> Outcome<ApiKey> {
 async fn make(pool: &PgPool, batch: &[Job]) -> Result<Vec<Result<ApiKey, Refusal>>, StoreError> {
     let mut tx = begin(pool).await?;
     let ids: Vec<_> = batch.iter().map(|job| job.id.as_str()).collect();
-    keys::lock(&mut tx, &ids).await?;
+    let mut keys = keys::lock(&mut tx, &ids).await?;
     let mut outcomes = Vec::with_capacity(batch.len());
     for job in batch {
-        match keys::change(&mut tx, &job.id, &job.change, &job.by).await {
+        match keys::change(&mut tx, &mut keys, &job.id, &job.change, &job.by).await {
             Err(Stop::Failed(error)) => return Err(error),
             done => outcomes.push(outcome(done)?),
         }

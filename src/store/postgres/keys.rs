@@ -154,11 +154,21 @@ pub async fn insert(conn: &mut PgConnection, key: &ApiKey) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Writes what can change about a key, its secrets and its last use apart.
-async fn save(conn: &mut PgConnection, key: &ApiKey) -> Result<(), StoreError> {
+/// Writes what can change about a key, its secrets and its last use apart, and the event of it: with one statement, for
+/// whoever waits for the key waits for each.
+async fn save(
+    conn: &mut PgConnection,
+    key: &ApiKey,
+    by: &Actor,
+    action: &'static str,
+    changes: &Json,
+) -> Result<(), StoreError> {
     let revocation = key.revocation.as_ref();
     let saved = sqlx::query(
-        "UPDATE api_key SET name = $2, name_folded = $3, description = $4, scopes = $5, claims = $6, metadata = $7::jsonb,
+        "WITH event AS (
+             INSERT INTO audit_event (id, create_time_us, actor, action, keyspace, key_id, peer, changes)
+             VALUES ($15, $16, $17, $18, $19, $1, $20, $21))
+         UPDATE api_key SET name = $2, name_folded = $3, description = $4, scopes = $5, claims = $6, metadata = $7::jsonb,
              enabled = $8, update_time_us = $9, expire_time_us = $10, revoke_time_us = $11, revocation_reason = $12,
              revocation_comment = $13, revision = $14
          WHERE id = $1",
@@ -177,6 +187,13 @@ async fn save(conn: &mut PgConnection, key: &ApiKey) -> Result<(), StoreError> {
     .bind(revocation.map(|r| r.reason as i16))
     .bind(revocation.map(|r| &r.comment))
     .bind(key.revision)
+    .bind(&by.event_id)
+    .bind(by.at.as_micros())
+    .bind(&by.name)
+    .bind(action)
+    .bind(&key.keyspace)
+    .bind(&by.peer)
+    .bind(to_json(changes)?)
     .execute(conn)
     .await?;
     one_row(saved.rows_affected())
@@ -233,20 +250,52 @@ pub enum Change {
     Delete,
 }
 
-/// Keeps everybody else from changing these keys until the transaction ends.
-pub async fn lock(conn: &mut PgConnection, ids: &[&str]) -> Result<(), StoreError> {
-    let ids: Vec<_> = ids.iter().filter_map(|id| term(id)).collect();
-    // In the order of their ids, as everybody does: two who lock at once must not wait for each other.
-    sqlx::query("SELECT FROM api_key WHERE id = ANY ($1) ORDER BY id FOR UPDATE").bind(ids).execute(conn).await?;
-    Ok(())
+#[derive(sqlx::FromRow)]
+struct LockedRow {
+    /// As it is; what is in `key` is as it was when the statement began.
+    locked_revision: i64,
+    #[sqlx(flatten)]
+    key: KeyRow,
 }
 
-/// Changes a key that is locked. The key as it is then or, if it is deleted, as it was.
-///
-/// Looks at it only now: a statement that has to wait for a lock sees the key's row as it is then, and its secrets as
-/// they were when the statement began. Nothing is written if it is refused.
-pub async fn change(conn: &mut PgConnection, id: &KeyId, change: &Change, by: &Actor) -> Result<ApiKey, Stop> {
-    let mut key = find(conn, id).await?.ok_or(Refusal::KeyNotFound)?;
+/// These keys, which nobody else changes until the transaction ends.
+pub async fn lock(conn: &mut PgConnection, ids: &[&str]) -> Result<Keys, StoreError> {
+    let ids: Vec<_> = ids.iter().filter_map(|id| term(id)).collect();
+    // In the order of their ids, as everybody does: two who lock at once must not wait for each other.
+    let query = sqlx::query_as(concat!(
+        "WITH locked AS MATERIALIZED (
+             SELECT id, revision FROM api_key WHERE id = ANY ($1) ORDER BY id FOR UPDATE)
+         SELECT locked.revision AS locked_revision, ",
+        columns!(),
+        " FROM locked JOIN api_key k ON k.id = locked.id"
+    ));
+    let rows: Vec<LockedRow> = query.bind(ids).fetch_all(&mut *conn).await?;
+    let mut keys = Keys::new();
+    for LockedRow { locked_revision, key } in rows {
+        let key: ApiKey = key.try_into()?;
+        if key.revision == locked_revision {
+            keys.insert(key.id.clone(), key);
+        } else if let Some(key) = find(conn, &key.id).await? {
+            // Its lock had to be waited for.
+            keys.insert(key.id.clone(), key);
+        }
+    }
+    Ok(keys)
+}
+
+/// Keys that are locked, as they are by now.
+pub type Keys = BTreeMap<KeyId, ApiKey>;
+
+/// Changes a key that is locked. The key as it is then or, if it is deleted, as it was. Nothing is written if it is
+/// refused.
+pub async fn change(
+    conn: &mut PgConnection,
+    keys: &mut Keys,
+    id: &KeyId,
+    change: &Change,
+    by: &Actor,
+) -> Result<ApiKey, Stop> {
+    let mut key = by.reached(keys.get(id).cloned())?;
     match change {
         Change::Update { patch, revision } => {
             if revision.is_some_and(|revision| revision != key.revision) {
@@ -254,8 +303,7 @@ pub async fn change(conn: &mut PgConnection, id: &KeyId, change: &Change, by: &A
             }
             let changes = key.update(patch, by.at);
             if !changes.is_empty() {
-                save(conn, &key).await?;
-                record(conn, by, "UpdateApiKey", &key, &changes).await?;
+                save(conn, &key, by, "UpdateApiKey", &changes).await?;
             }
         }
         Change::Rotate { newest, overlap } => {
@@ -264,16 +312,14 @@ pub async fn change(conn: &mut PgConnection, id: &KeyId, change: &Change, by: &A
                 Ended::Revoked => Refusal::KeyRevoked,
                 Ended::Expired => Refusal::KeyExpired,
             })?;
-            save(conn, &key).await?;
+            save(conn, &key, by, "RotateApiKey", &changes).await?;
             keep_secrets(conn, &before, &key).await?;
             insert_secret(conn, &key, newest).await?;
-            record(conn, by, "RotateApiKey", &key, &changes).await?;
         }
         Change::Revoke(revocation) => {
             let changes = key.revoke(revocation);
             if !changes.is_empty() {
-                save(conn, &key).await?;
-                record(conn, by, "RevokeApiKey", &key, &changes).await?;
+                save(conn, &key, by, "RevokeApiKey", &changes).await?;
             }
         }
         Change::Delete => {
@@ -281,8 +327,11 @@ pub async fn change(conn: &mut PgConnection, id: &KeyId, change: &Change, by: &A
                 sqlx::query("DELETE FROM api_key WHERE id = $1").bind(id.as_str()).execute(&mut *conn).await?;
             one_row(deleted.rows_affected())?;
             record(conn, by, "DeleteApiKey", &key, &key.audited()).await?;
+            keys.remove(id);
+            return Ok(key);
         }
     }
+    keys.insert(id.clone(), key.clone());
     Ok(key)
 }
 

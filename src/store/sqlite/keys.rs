@@ -237,7 +237,7 @@ pub async fn update(
     revision: Option<i64>,
     by: &Actor,
 ) -> Result<ApiKey, Stop> {
-    let mut key = find(conn, id).await?.ok_or(Refusal::KeyNotFound)?;
+    let mut key = by.reached(find(conn, id).await?)?;
     if revision.is_some_and(|revision| revision != key.revision) {
         return Err(Refusal::EtagMismatch.into());
     }
@@ -263,7 +263,7 @@ pub async fn rotate(
     overlap: Duration,
     by: &Actor,
 ) -> Result<ApiKey, Stop> {
-    let mut key = find(conn, id).await?.ok_or(Refusal::KeyNotFound)?;
+    let mut key = by.reached(find(conn, id).await?)?;
     let before = key.secrets.clone();
     let changes = key.rotate(newest.public_prefix.clone(), overlap, by.at).map_err(|ended| match ended {
         Ended::Revoked => Refusal::KeyRevoked,
@@ -283,7 +283,7 @@ pub async fn revoke(
     revocation: &Revocation,
     by: &Actor,
 ) -> Result<ApiKey, Stop> {
-    let mut key = find(conn, id).await?.ok_or(Refusal::KeyNotFound)?;
+    let mut key = by.reached(find(conn, id).await?)?;
     let changes = key.revoke(revocation);
     if !changes.is_empty() {
         save(conn, &key).await?;
@@ -294,7 +294,7 @@ pub async fn revoke(
 
 /// See [`crate::store::Store::delete_key`].
 pub async fn delete(conn: &mut SqliteConnection, id: &KeyId, by: &Actor) -> Result<(), Stop> {
-    let key = find(conn, id).await?.ok_or(Refusal::KeyNotFound)?;
+    let key = by.reached(find(conn, id).await?)?;
     let deleted = sqlx::query("DELETE FROM api_key WHERE id = $1").bind(id.as_str()).execute(&mut *conn).await?;
     one_row(deleted.rows_affected())?;
     record(conn, by, "DeleteApiKey", &key, &key.audited()).await

@@ -142,7 +142,13 @@ pub const fn at(seconds: i64) -> Timestamp {
 
 /// Somebody who changes something at `at`.
 pub fn by(at: Timestamp) -> Actor {
-    Actor { event_id: IDS.event(at), at, name: "key_root".into(), peer: "192.0.2.1:4711".into() }
+    Actor {
+        event_id: IDS.event(at),
+        at,
+        name: "key_root".into(),
+        peer: "192.0.2.1:4711".into(),
+        within: Reach::Everywhere,
+    }
 }
 
 pub fn new_id() -> KeyId {
