@@ -1,10 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint fmt proto loom fuzz ci clean
+.PHONY: help run test bench demo-fleet lint fmt proto loom fuzz ci clean
 
 FUZZ_SECONDS ?= 60
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Start the server on 127.0.0.1:50051, over portcullis.db
 	cargo run --release
@@ -14,6 +14,9 @@ test: ## Run every test; installs PostgreSQL and tools where they are missing
 
 bench: ## Measure what a verification costs on the wire
 	scripts/bench
+
+demo-fleet: ## See three replicas refuse a key that was revoked on one of them
+	scripts/demo-fleet
 
 lint: ## Check Rust, protobuf, Dockerfile, manifests, scripts and licences
 	scripts/lint

@@ -214,8 +214,8 @@ impl Tailer {
     /// Applies what a look showed: where that leads to.
     async fn apply(&self, poll: &Poll) -> Result<Position, StoreError> {
         let Some(at) = self.standing.at else { return self.begin_anew(poll).await };
-        let follows = poll.previous.is_some_and(|nonce| nonce == at.nonce || seeded::has(Fault::ForkUnnoticed));
-        if !follows {
+        let is_there = poll.previous.is_some_and(|nonce| nonce == at.nonce || seeded::has(Fault::ForkUnnoticed));
+        if !is_there || !follow(at, poll) {
             self.metrics.forked();
             tracing::warn!(
                 at.seq,
@@ -278,8 +278,49 @@ impl Tailer {
     }
 }
 
+/// Whether entries follow each other from `at` on: whoever clears the log away, or edits it, may leave gaps.
+fn follow(at: Position, poll: &Poll) -> bool {
+    let mut last = at.seq;
+    for (position, _) in &poll.entries {
+        if position.seq != last + 1 {
+            return false;
+        }
+        last = position.seq;
+    }
+    // Nothing to show means that there is nothing.
+    !poll.entries.is_empty() || last == poll.head.seq
+}
+
 fn cause(error: &StoreError) -> String {
     match error {
         StoreError::Unavailable(cause) | StoreError::Fault(cause) => cause.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_is_no_continuation() {
+        let position = |seq| Position { seq, nonce: seq * 7 };
+        let poll = |head, entries: &[i64]| Poll {
+            is_registered: true,
+            acked: 0,
+            head: position(head),
+            previous: None,
+            entries: entries.iter().map(|seq| (position(*seq), Change::All)).collect(),
+        };
+        for (head, entries, follows) in [
+            (5, [].as_slice(), true),
+            (7, &[6, 7], true),
+            (9, &[6, 7], true),
+            (7, &[], false),
+            (7, &[7], false),
+            (8, &[6, 8], false),
+            (4, &[], false),
+        ] {
+            assert_eq!(follow(position(5), &poll(head, entries)), follows, "{head} {entries:?}");
+        }
     }
 }

@@ -48,6 +48,16 @@ async fn metrics_tell_how_replicas_agree() {
         assert!(page.contains(&format!("\nportcullis_{line}\n")), "no {line} in\n{page}");
     }
     assert!(value(&page, "portcullis_secrets_remembered") >= 1.0);
+    // All that is told is there, and nothing else.
+    let told = include_str!("../../../docs/metrics.md");
+    let mut there = 0;
+    for line in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').expect("a name and a type");
+        let suffix = if kind == "counter" { "_total" } else { "" };
+        assert!(told.contains(&format!("| `{name}{suffix}` | {kind} |")), "{line}");
+        there += 1;
+    }
+    assert_eq!(told.matches("| `portcullis_").count(), there);
     assert!(page.ends_with("# EOF\n") && !page.contains(&secret[..12]), "{page}");
     assert_eq!(get(addr, "/").await.0, 404);
     server.stop().await;

@@ -3,8 +3,9 @@
 use portcullis::clock::Timestamp;
 use portcullis::key::field;
 use portcullis::key::id::KeyId;
+use portcullis::key::permission::Reach;
 use portcullis::key::record::Patch;
-use portcullis::store::{NewKey, Refusal};
+use portcullis::store::{Actor, NewKey, Refusal};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -189,4 +190,15 @@ pub async fn nothing_can_be_done_to_a_key_that_is_not_there(rig: Rig) {
         assert_eq!(refused(store.revoke_key(&id, &revocation(at(2)), &actor).await), Refusal::KeyNotFound);
         assert_eq!(refused(store.delete_key(&id, &actor).await), Refusal::KeyNotFound);
     }
+}
+
+pub async fn nothing_can_be_done_to_a_key_beyond_the_callers_reach(rig: Rig) {
+    let key = rig.create(|_| ()).await;
+    let by = Actor { within: Reach::Only(vec!["elsewhere".into()]), ..by(at(1)) };
+    let not_there = Refusal::KeyNotFound;
+    assert_eq!(refused(rig.store.update_key(&key.id, &Patch::default(), None, &by).await), not_there);
+    assert_eq!(refused(rig.store.rotate_key(&key.id, &new_secret(), Duration::ZERO, &by).await), not_there);
+    assert_eq!(refused(rig.store.revoke_key(&key.id, &revocation(at(1)), &by).await), not_there);
+    assert_eq!(refused(rig.store.delete_key(&key.id, &by).await), not_there);
+    assert_eq!(rig.get(&key.id).await, key);
 }

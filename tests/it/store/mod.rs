@@ -4,6 +4,7 @@
 //! store alone can be asked is listed at the end, with the reason.
 
 mod bootstrap;
+mod changes;
 mod concurrency;
 mod events;
 mod filters;
@@ -67,7 +68,13 @@ for_both! {
         an_id_is_taken_once
         a_public_prefix_is_taken_once
         a_deleted_key_is_gone_with_its_secrets
-        nothing_can_be_done_to_a_key_that_is_not_there;
+        nothing_can_be_done_to_a_key_that_is_not_there
+        nothing_can_be_done_to_a_key_beyond_the_callers_reach;
+    changes:
+        each_change_of_a_key_is_told
+        what_changes_no_verdict_is_not_told
+        what_was_asked_for_in_vain_is_told
+        a_rule_of_a_keyspace_is_told;
     secrets:
         a_secret_is_found_with_its_key
         an_argon2id_verifier_survives
@@ -204,6 +211,22 @@ for_both! {
 #[tokio::test]
 async fn sqlite_refuses_a_second_process() {
     schema::sqlite_refuses_a_second_process(Rig::new(Backend::Sqlite).await).await;
+}
+
+// What follows is about those who share it.
+#[tokio::test]
+async fn what_is_edited_by_hand_is_told() {
+    changes::what_is_edited_by_hand_is_told(Rig::new(Backend::Postgres).await).await;
+}
+
+#[tokio::test]
+async fn replicas_come_and_go() {
+    changes::replicas_come_and_go(Rig::new(Backend::Postgres).await).await;
+}
+
+#[tokio::test]
+async fn the_end_of_the_log_is_never_cleared_away() {
+    changes::the_end_of_the_log_is_never_cleared_away(Rig::new(Backend::Postgres).await).await;
 }
 
 // For the same reason only PostgreSQL can be migrated by several at once.
