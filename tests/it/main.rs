@@ -2,6 +2,7 @@
 
 mod cli;
 mod clients;
+mod fleet;
 mod house_rules;
 mod key_format;
 mod process;

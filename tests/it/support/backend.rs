@@ -35,6 +35,12 @@ impl Fixture {
         }
     }
 
+    /// The same place, for somebody else: of PostgreSQL, as that goes with its cluster.
+    pub fn beside(&self) -> Self {
+        assert_eq!(self.backend, Backend::Postgres);
+        Self { backend: self.backend, url: self.url.clone(), _dir: None }
+    }
+
     /// Opens the store, and makes its schema if need be.
     pub async fn open(&self) -> Arc<dyn Store> {
         self.try_open(Schema::Migrate).await.expect("a store")

@@ -4,6 +4,7 @@ pub mod backend;
 pub mod disk;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod raw;
 pub mod reflection;
 pub mod service;

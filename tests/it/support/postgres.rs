@@ -19,6 +19,10 @@ const VERSION_MIN: u32 = 15;
 const NOBODY: u32 = 65534;
 /// Every test has a pool or two, and they run side by side.
 const MAX_CONNECTIONS: u32 = 400;
+/// What is not durable, and the faster for it.
+const HURRIED: &str = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nautovacuum = off";
+/// The name of a server's socket in its directory.
+pub const SOCKET: &str = ".s.PGSQL.5432";
 
 /// A PostgreSQL cluster with a server.
 pub struct Cluster {
@@ -35,7 +39,35 @@ impl Cluster {
         Self::with_settings("")
     }
 
+    /// One that is stopped and started in no time, and may lose what it acknowledged if the machine fails.
+    pub fn start_hurried() -> Self {
+        Self::with_settings(HURRIED)
+    }
+
+    /// A cluster, and another that follows it: a commit is not answered until both have it on disk.
+    pub fn start_with_standby() -> (Self, Self) {
+        let mut primary = Self::empty("synchronous_standby_names = 'standby'");
+        let from = primary.dir.display();
+        let mut standby = Self::empty(&format!(
+            "primary_conninfo = 'host={from} port=5432 user=portcullis application_name=standby'
+             synchronous_standby_names = ''"
+        ));
+        primary.tell("init");
+        standby.tell(&format!("follow {}", primary.dir.display()));
+        primary.tell("start");
+        standby.tell("start");
+        (primary, standby)
+    }
+
     fn with_settings(settings: &str) -> Self {
+        let mut cluster = Self::empty(settings);
+        cluster.tell("init");
+        cluster.tell("start");
+        cluster
+    }
+
+    /// A place for a cluster, and who runs it.
+    fn empty(settings: &str) -> Self {
         let bin = programs();
         let dir = tempfile::Builder::new().prefix("portcullis-pg-").tempdir().expect("a temporary directory").keep();
         let settings = format!(
@@ -54,15 +86,22 @@ impl Cluster {
         let mut supervisor = command.spawn().expect("sh");
         let commands = supervisor.stdin.take();
         let answers = BufReader::new(supervisor.stdout.take().expect("it is piped"));
-        let mut cluster = Self { dir, supervisor, commands, answers };
-        cluster.tell("init");
-        cluster.tell("start");
-        cluster
+        Self { dir, supervisor, commands, answers }
     }
 
     /// Stops the server as a crash would: nothing is flushed, nobody is waited for.
     pub fn stop_immediate(&mut self) {
         self.tell("stop");
+    }
+
+    /// Kills the server, every process of it.
+    pub fn kill(&mut self) {
+        self.tell("kill");
+    }
+
+    /// Makes a standby the primary.
+    pub fn promote(&mut self) {
+        self.tell("promote");
     }
 
     /// Starts the server again where it was.
@@ -72,11 +111,21 @@ impl Cluster {
 
     /// The URL of a database.
     pub fn url(&self, database: &str) -> String {
-        format!("postgresql:///{database}?host={}&port=5432&user=portcullis", self.dir.display())
+        url_by(&self.dir, database)
+    }
+
+    /// Where the server listens.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join(SOCKET)
     }
 
     /// Makes an empty database; its URL.
     pub async fn fresh_database(&self) -> String {
+        self.url(&self.fresh_name().await)
+    }
+
+    /// Makes an empty database; its name.
+    pub async fn fresh_name(&self) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("fresh_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let mut admin = PgConnection::connect(&self.url("postgres")).await.expect("the server is up");
@@ -89,7 +138,7 @@ impl Cluster {
         let create = format!("CREATE DATABASE {name} TEMPLATE template0 {collation}");
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut admin).await.expect("a new database");
         admin.close().await.expect("a quiet end");
-        self.url(&name)
+        name
     }
 
     fn tell(&mut self, word: &str) {
@@ -110,12 +159,15 @@ impl Drop for Cluster {
     }
 }
 
-/// The cluster that the tests of this process share; not durable, and the faster for it.
+/// The URL of a database whose server listens in `dir`.
+pub fn url_by(dir: &Path, database: &str) -> String {
+    format!("postgresql:///{database}?host={}&port=5432&user=portcullis", dir.display())
+}
+
+/// The cluster that the tests of this process share.
 pub fn shared() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
-    SHARED.get_or_init(|| {
-        Cluster::with_settings("fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nautovacuum = off")
-    })
+    SHARED.get_or_init(Cluster::start_hurried)
 }
 
 /// Where PostgreSQL's programs are.
@@ -161,6 +213,15 @@ fn version(dir: &Path) -> Option<u32> {
 /// The crash tests are worth what this is worth.
 #[tokio::test]
 async fn a_cluster_comes_back_with_what_was_committed() {
+    comes_back(Cluster::stop_immediate).await;
+}
+
+#[tokio::test]
+async fn a_killed_cluster_comes_back_with_what_was_committed() {
+    comes_back(Cluster::kill).await;
+}
+
+async fn comes_back(after: fn(&mut Cluster)) {
     let mut cluster = Cluster::start();
     let url = cluster.fresh_database().await;
     let mut connection = PgConnection::connect(&url).await.expect("the server is up");
@@ -168,7 +229,7 @@ async fn a_cluster_comes_back_with_what_was_committed() {
         .execute(&mut connection)
         .await
         .expect("SQL");
-    cluster.stop_immediate();
+    after(&mut cluster);
     connection.ping().await.expect_err("the server is down");
     PgConnection::connect(&url).await.map(drop).expect_err("the server is down");
     cluster.start_again();
@@ -178,4 +239,22 @@ async fn a_cluster_comes_back_with_what_was_committed() {
     let dir = cluster.dir.clone();
     drop(cluster);
     assert!(!dir.exists(), "nothing is left behind");
+}
+
+#[tokio::test]
+async fn a_standby_takes_over_with_what_was_committed() {
+    let (mut primary, mut standby) = Cluster::start_with_standby();
+    let name = primary.fresh_name().await;
+    let mut connection = PgConnection::connect(&primary.url(&name)).await.expect("the server is up");
+    sqlx::raw_sql("CREATE TABLE kept (n INT); INSERT INTO kept VALUES (7)")
+        .execute(&mut connection)
+        .await
+        .expect("SQL");
+    primary.kill();
+    let mut connection = PgConnection::connect(&standby.url(&name)).await.expect("it may be read");
+    sqlx::raw_sql("DELETE FROM kept").execute(&mut connection).await.expect_err("it is a standby");
+    standby.promote();
+    let kept: i32 = sqlx::query_scalar("SELECT n FROM kept").fetch_one(&mut connection).await.expect("a row");
+    assert_eq!(kept, 7);
+    sqlx::raw_sql("DELETE FROM kept").execute(&mut connection).await.expect("it is the primary, and waits for nobody");
 }

@@ -81,9 +81,23 @@ impl Service {
         Self::start_on(Fixture::new(backend).await, clock, Some(root_key.to_owned())).await
     }
 
+    /// With settings, of which the store's and the address are ours.
+    pub async fn start_set(backend: Backend, flags: Flags) -> Self {
+        Self::start_as(Fixture::new(backend).await, Arc::new(SystemClock), None, flags).await
+    }
+
+    /// Another over the same store.
+    pub async fn start_beside(&self, flags: Flags) -> Self {
+        Self::start_as(self.fixture.beside(), Arc::new(SystemClock), Some(self.root_key.clone()), flags).await
+    }
+
     async fn start_on(fixture: Fixture, clock: Arc<dyn Clock>, supplied: Option<String>) -> Self {
+        Self::start_as(fixture, clock, supplied, Flags::default()).await
+    }
+
+    async fn start_as(fixture: Fixture, clock: Arc<dyn Clock>, supplied: Option<String>, flags: Flags) -> Self {
         let store = StoreFlags { database_url: Some(fixture.url.clone()), auto_migrate: Some("true".into()) };
-        let flags = Flags { listen: Some("127.0.0.1:0".into()), store, ..Flags::default() };
+        let flags = Flags { listen: Some("127.0.0.1:0".into()), store, ..flags };
         let config = flags.resolve(supplied.clone()).expect("good settings");
         let listener = TcpListener::bind(config.listen).await.expect("a free port");
         let server = Server::open(config, listener, clock, std::future::pending()).await.expect("a server");
