@@ -75,7 +75,15 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
         let passes = match &error {
-            E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::BeginFailed => true,
+            // Of what is not as it should be on the wire, the likeliest is that a connection broke off: the driver takes
+            // the silence of a server that goes away for an answer.
+            E::Io(_)
+            | E::Tls(_)
+            | E::Protocol(_)
+            | E::PoolTimedOut
+            | E::PoolClosed
+            | E::WorkerCrashed
+            | E::BeginFailed => true,
             E::Database(e) => {
                 let code = e.code().unwrap_or_default();
                 e.try_downcast_ref::<PgDatabaseError>().is_some() && is_passing_sqlstate(&code)

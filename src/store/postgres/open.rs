@@ -173,7 +173,11 @@ async fn applied(conn: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::UnixListener;
+
     use super::*;
+    use crate::store::StoreError;
 
     #[tokio::test]
     async fn a_start_that_fails_says_where_and_why_and_no_password() {
@@ -183,5 +187,20 @@ mod tests {
         }
         let refused = migrate("postgres://127.0.0.1:1/keys").await.unwrap_err().to_string();
         assert!(refused.contains("postgres://127.0.0.1:1/keys") && refused.contains("refused"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_goes_away_at_the_greeting_is_unavailable() {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(dir.path().join(".s.PGSQL.5432")).unwrap();
+        let going = tokio::spawn(async move {
+            let (mut client, _) = listener.accept().await.unwrap();
+            client.read_exact(&mut [0; 8]).await.unwrap();
+        });
+        let url = format!("postgres:///keys?host={}&port=5432&user=someone", dir.path().display());
+        let error = options(&url).unwrap().connect().await.unwrap_err();
+        going.await.unwrap();
+        let error = StoreError::from(error);
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     }
 }
