@@ -58,7 +58,7 @@ struct Round {
     began: Duration,
     /// What the log's head was then.
     head: i64,
-    /// Those who had not applied that, as far as is known.
+    /// The others who had not applied that, as far as is known.
     owing: Vec<(Incarnation, Duration)>,
     waiting: Vec<Waiter>,
 }
@@ -131,6 +131,8 @@ impl Warden {
         let mut pruned_at = self.clock.elapsed();
         loop {
             let new = self.arrivals.take();
+            // Before the hint: the look that it leads to is one that began after the commits.
+            let began = self.clock.elapsed();
             if !new.is_empty() {
                 came_at = self.clock.elapsed();
                 // The log's reader of this process need not wait for the hint that goes to all.
@@ -140,7 +142,6 @@ impl Warden {
             arrived.extend(new);
 
             let own = self.progress.incarnation();
-            let began = self.clock.elapsed();
             let (roll, ()) = tokio::join!(self.read(), self.hint_others(is_hint_due));
             match roll {
                 Ok(roll) => {
@@ -148,13 +149,13 @@ impl Warden {
                         rounds.push(Round::new(began, &roll, own, mem::take(&mut arrived)));
                     }
                     let mut seen = self.observe(&roll);
-                    self.settle(&mut rounds, Some(&roll), &seen, own);
+                    self.settle(&mut rounds, Some(&roll), &seen);
                     self.clear_away(&rounds, &roll, &mut seen, own).await;
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the list of replicas cannot be read");
                     let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    self.settle(&mut rounds, None, &seen, own);
+                    self.settle(&mut rounds, None, &seen);
                     self.give_up(&mut arrived);
                 }
             }
@@ -208,13 +209,7 @@ impl Warden {
     }
 
     /// Answers the rounds that nobody owes anything any more. `roll`: the list as it was read just now, if it was.
-    fn settle(
-        &self,
-        rounds: &mut Vec<Round>,
-        roll: Option<&Roll>,
-        seen: &HashMap<Incarnation, Seen>,
-        own: Incarnation,
-    ) {
+    fn settle(&self, rounds: &mut Vec<Round>, roll: Option<&Roll>, seen: &HashMap<Incarnation, Seen>) {
         let now = self.clock.elapsed();
         let on_list = roll.map(|roll| roll.replicas.iter().map(|r| (r.incarnation, r)).collect::<HashMap<_, _>>());
         for round in rounds.iter_mut() {
@@ -223,9 +218,6 @@ impl Warden {
                 let wait = Terms::wait(*lease);
                 if now >= began + wait {
                     return false;
-                }
-                if *replica == own {
-                    return self.progress.applied() < head;
                 }
                 let Some(on_list) = &on_list else { return true };
                 // Whoever is off the list answers no more: it said so, or was seen to be dead for long enough.
@@ -238,7 +230,10 @@ impl Warden {
             };
             round.owing.retain(is_owing);
         }
-        for round in rounds.extract_if(.., |round| round.owing.is_empty()) {
+        let is_known_here = |round: &Round| {
+            now >= round.began + Terms::wait(self.terms.lease) || self.progress.has_applied_all_of(round.began)
+        };
+        for round in rounds.extract_if(.., |round| round.owing.is_empty() && is_known_here(round)) {
             for waiter in round.waiting {
                 self.metrics.waited(now.saturating_sub(waiter.since));
                 // Whoever has gone does not mind.
@@ -297,7 +292,7 @@ impl Warden {
 
 impl Round {
     fn new(began: Duration, roll: &Roll, own: Incarnation, waiting: Vec<Waiter>) -> Self {
-        let owing = roll.replicas.iter().filter(|replica| replica.incarnation == own || replica.acked < roll.head);
+        let owing = roll.replicas.iter().filter(|replica| replica.incarnation != own && replica.acked < roll.head);
         let owing = owing.map(|replica| (replica.incarnation, replica.lease)).collect();
         Self { began, head: roll.head, owing, waiting }
     }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,8 +22,9 @@ use crate::store::{Store, StoreError};
 #[derive(Debug)]
 pub struct Progress {
     incarnation: Mutex<Incarnation>,
-    applied: AtomicI64,
-    /// Something was applied.
+    /// When the last look began after which everything was applied.
+    looked_at: Mutex<Option<Duration>>,
+    /// There was another.
     moved: Notify,
 }
 
@@ -74,7 +74,7 @@ const FORMER_MAX: usize = 4;
 impl Progress {
     /// Of one that has not begun.
     pub fn new(incarnation: Incarnation) -> Self {
-        Self { incarnation: Mutex::new(incarnation), applied: AtomicI64::new(-1), moved: Notify::new() }
+        Self { incarnation: Mutex::new(incarnation), looked_at: Mutex::new(None), moved: Notify::new() }
     }
 
     /// Who this process is on the list.
@@ -82,20 +82,20 @@ impl Progress {
         *self.incarnation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last entry that was applied.
-    pub fn applied(&self) -> i64 {
-        self.applied.load(Ordering::Acquire)
+    /// Whether everything is applied that was committed before `at`. A number of the log's would not tell: after a
+    /// failover that lost changes, it may have been another change's before.
+    pub fn has_applied_all_of(&self, at: Duration) -> bool {
+        self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|began| began >= at)
     }
 
-    /// Waits until something is applied.
+    /// Waits for the next look after which everything is applied.
     pub async fn moved(&self) {
         self.moved.notified().await;
     }
 
-    fn set(&self, seq: i64) {
-        if self.applied.swap(seq, Ordering::AcqRel) != seq {
-            self.moved.notify_one();
-        }
+    fn looked(&self, began: Duration) {
+        *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
+        self.moved.notify_one();
     }
 }
 
@@ -191,7 +191,6 @@ impl Tailer {
         }
         let at = self.apply(&poll).await?;
         self.standing.at = Some(at);
-        self.progress.set(at.seq);
         self.metrics.applied(at.seq, poll.head.seq);
         let is_at_head = at.seq == poll.head.seq;
         if is_at_head || seeded::has(Fault::TruncatedLookExtends) {
@@ -199,6 +198,7 @@ impl Tailer {
             self.lease.take(began);
             // Whoever waits for a lease need not wait for the acknowledgement.
             self.lease.looked();
+            self.progress.looked(began);
         }
         if !self.standing.is_registered {
             self.register().await?;

@@ -333,19 +333,20 @@ async fn another_history_is_noticed() {
 async fn what_is_revoked_in_another_history_is_revoked() {
     let service = Service::start_set(Backend::Postgres, Flags::default()).await;
     let mut admin = service.admin();
-    for round in 0..20 {
+    for round in 0..10 {
         let (lost, _) = admin.create(new_key("its revocation is lost")).await;
         let (key, secret) = admin.create(new_key("k")).await;
         service.execute("CREATE TABLE kept AS SELECT * FROM change_head").await;
         admin.revoke(&lost.id).await;
         assert_eq!(admin.verdict(&secret).await, Verdict::Valid);
+        // The log's reader finds its connection broken, and comes a little later than the revocation.
         let back = "BEGIN; DELETE FROM change_log WHERE seq > (SELECT seq FROM kept);
                     UPDATE replica SET acked = least(acked, (SELECT seq FROM kept));
                     UPDATE change_head SET seq = kept.seq, nonce = kept.nonce FROM kept;
                     DROP TABLE kept; COMMIT;
                     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                    WHERE datname = current_database() AND (query LIKE '%is_standby%' OR query LIKE '%UPDATE replica SET acked = greatest%')
-                      AND pid <> pg_backend_pid()";
+                    WHERE datname = current_database() AND pid <> pg_backend_pid()
+                        AND query ~ 'is_standby|SET acked = greatest'";
         service.execute(back).await;
         admin.revoke(&key.id).await;
         assert_eq!(admin.verdict(&secret).await, Verdict::Revoked, "round {round}");
