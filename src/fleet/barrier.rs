@@ -170,9 +170,11 @@ impl Warden {
             let pause = (waited / PAUSE_PART).clamp(PAUSE_MIN, PAUSE_MAX);
             let next = if is_idle { self.terms.beat_every } else { pause };
             tokio::select! {
-                () = sleep(next) => {}
+                // In this order, so that a simulation can be replayed. All of them lead to the next reading.
+                biased;
                 () = self.arrivals.came.notified() => {}
                 () = self.progress.moved(), if !is_idle => {}
+                () = sleep(next) => {}
             }
         }
     }

@@ -27,6 +27,7 @@ pub use metrics::Metrics;
 pub use roster::{Replica, Roster};
 
 use crate::clock::Clock;
+use crate::seeded::stoppable;
 use crate::store::log::{Change, ChangeLog, Listener, News};
 use crate::store::{Store, StoreError};
 use barrier::{Arrivals, Warden};
@@ -108,9 +109,9 @@ impl Fleet {
             seen: seen.clone(),
         };
         let tasks = vec![
-            AbortOnDropHandle::new(tokio::spawn(async move { tailer.run().await })),
-            AbortOnDropHandle::new(tokio::spawn(warden.run())),
-            AbortOnDropHandle::new(tokio::spawn(hear_hints(log.clone(), hint, metrics.clone()))),
+            AbortOnDropHandle::new(tokio::spawn(stoppable(async move { tailer.run().await }))),
+            AbortOnDropHandle::new(tokio::spawn(stoppable(warden.run()))),
+            AbortOnDropHandle::new(tokio::spawn(stoppable(hear_hints(log.clone(), hint, metrics.clone())))),
         ];
         let barrier = Arc::new(Barrier::among_others(arrivals));
         let roster = Roster::among_others(log.clone(), lease.clone(), clock, progress.clone(), seen);

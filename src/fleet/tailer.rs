@@ -161,13 +161,15 @@ impl Tailer {
     /// Waits until it is time for the next look.
     async fn pause(&self) {
         tokio::select! {
-            () = sleep(self.terms.poll_every) => {}
-            () = self.lease.wanted() => {}
+            // In this order, so that a simulation can be replayed. All of them lead to a look.
+            biased;
             () = self.hint.notified() => {
                 if seeded::has(Fault::HintTrusted) {
                     self.lease.take(self.clock.elapsed());
                 }
             }
+            () = self.lease.wanted() => {}
+            () = sleep(self.terms.poll_every) => {}
         }
     }
 

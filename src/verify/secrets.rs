@@ -12,6 +12,7 @@ use super::cache::{Begun, Known};
 use super::cached::{CachedKey, WriteClaims};
 use super::memory::{Fill, Memory, Outcome};
 use super::slow::SlowSecrets;
+use crate::seeded::stoppable;
 use crate::store::{Found, Store, StoreError};
 
 /// Most look-ups that the store has at once: about what its connections can take.
@@ -94,10 +95,10 @@ impl Secrets {
                 };
                 let shared = self.shared.clone();
                 // A task of its own: whoever asked first may go away while others wait.
-                self.runtime.spawn(async move {
+                self.runtime.spawn(stoppable(async move {
                     ending.outcome = Some(shared.look_up(&ending.lookup, &reading).await);
                     drop((ending, place));
-                });
+                }));
                 outcome
             }
         };
@@ -112,11 +113,11 @@ impl Secrets {
     pub async fn read(&self, lookup: &str, queue: Queue) -> Result<Option<Found>, VerifyError> {
         let place = self.place(queue)?;
         let (shared, lookup) = (self.shared.clone(), lookup.to_owned());
-        let reading = self.runtime.spawn(async move {
+        let reading = self.runtime.spawn(stoppable(async move {
             let found = shared.read(&lookup).await;
             drop(place);
             found
-        });
+        }));
         AbortOnDropHandle::new(reading).await.unwrap_or_else(|_| Err(unfinished()))
     }
 
