@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test bench demo-fleet lint fmt proto loom simulate fuzz ci clean
+.PHONY: help run test bench demo-fleet lint fmt proto loom model simulate fuzz ci clean
 
 FUZZ_SECONDS ?= 60
 
@@ -35,6 +35,9 @@ loom: ## Run the cache of the verifier through every order of events
 simulate: ## Run SEEDS simulations of replicas (2,000), or show all that happens in the one of SEED
 	cargo test --locked --manifest-path simulation/Cargo.toml --target-dir target --test seeds -- \
 	  --nocapture --test-threads=1 $(if $(SEED),every_seed)
+
+model: ## Search the models of revocation for a broken promise; installs Spin where it is missing
+	scripts/model
 
 fuzz: ## Fuzz the key parser for FUZZ_SECONDS (needs nightly Rust and cargo-fuzz)
 	cargo +nightly fuzz run parse_token -- -max_total_time=$(FUZZ_SECONDS)
