@@ -135,10 +135,21 @@ impl Server {
             uses.clone(),
             verification::write_claims,
         );
-        let management = Management::new(store.clone(), hashing, clock.clone(), fleet.barrier().clone());
-        let management = management.await.map_err(|e| ServerError::Prepare(e.into()))?;
         let supplied = config.bootstrap_root_key.as_ref();
-        let bootstrap = management.bootstrap(supplied).await.map_err(ServerError::Prepare)?;
+        let prepared = async {
+            let management = Management::new(store.clone(), hashing, clock.clone(), fleet.barrier().clone());
+            let management = management.await.map_err(|e| ServerError::Prepare(e.into()))?;
+            let bootstrap = management.bootstrap(supplied).await.map_err(ServerError::Prepare)?;
+            Ok((management, bootstrap))
+        };
+        let (management, bootstrap) = match prepared.await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                // Nobody shall wait for a replica that never was.
+                fleet.leave().await;
+                return Err(error);
+            }
+        };
         if let Some(supplied) = supplied {
             warm(&verifier, supplied).await;
         }

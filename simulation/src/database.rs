@@ -264,9 +264,12 @@ impl Database {
     }
 
     /// See `ChangeLog::acknowledge`.
-    pub fn acknowledge(&mut self, by: &[Incarnation], seq: i64) {
+    pub fn acknowledge(&mut self, by: &[Incarnation], at: Position) {
+        if !self.tables.log.iter().any(|(position, _)| *position == at) {
+            return;
+        }
         self.each_of(by, |replica| {
-            replica.acked = replica.acked.max(seq);
+            replica.acked = replica.acked.max(at.seq);
             replica.beat += 1;
         });
     }

@@ -12,7 +12,7 @@ use portcullis::key::keyspace::{Keyspace, KeyspacePatch};
 use portcullis::key::permission::Reach;
 use portcullis::key::record::{ApiKey, NewSecret, Patch, Revocation};
 use portcullis::key::token::PublicPrefix;
-use portcullis::store::log::{ChangeLog, Incarnation, Listener, News, Poll, Roll};
+use portcullis::store::log::{ChangeLog, Incarnation, Listener, News, Poll, Position, Roll};
 use portcullis::store::{
     Actor, Event, EventQuery, Found, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey, Outcome, Refusal,
     Store, StoreError,
@@ -182,10 +182,10 @@ impl ChangeLog for SimulatedLog {
         Ok(poll)
     }
 
-    async fn acknowledge(&self, by: &[Incarnation], seq: i64) -> Result<(), StoreError> {
+    async fn acknowledge(&self, by: &[Incarnation], at: Position) -> Result<(), StoreError> {
         let (by, epoch) = (by.to_vec(), self.looked.load(Ordering::Relaxed));
         let of = Call { process: self.store.process, kind: Kind::Hurried, epoch, what: "acknowledge", which: 0 };
-        call(&self.store.world, of, move |database| database.acknowledge(&by, seq)).await
+        call(&self.store.world, of, move |database| database.acknowledge(&by, at)).await
     }
 
     async fn roll(&self) -> Result<Roll, StoreError> {

@@ -19,10 +19,19 @@ use crate::seeded::{self, Fault};
 use crate::store::StoreError;
 use crate::store::log::{ChangeLog, Incarnation, Replica, Roll};
 
-/// The pause before the list is read again while somebody waits: a part of how long he has waited, within these.
+/// The pause before the list is read again while somebody waits: the first of these, and then a part of how long he has
+/// waited, within these.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(20);
 const PAUSE_PART: u32 = 4;
+/// Most that wait at once, at some 100 bytes each; more are not confirmed. Calls in flight are bounded, but those that
+/// were given up are only noticed when the list is read.
+const WAITING_MAX: usize = 65_536;
+/// Most rounds at once: with one replica that does not answer, some 80 a second for as long as it is waited for. Whoever
+/// comes while there are as many waits for one of them to end.
+const ROUNDS_MAX: usize = 256;
+/// The shortest limit to how long the list may take to be read, with what has to be done about it.
+const READ_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 /// How often old entries of the log are cleared away.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
 
@@ -43,6 +52,8 @@ pub struct Unconfirmed;
 pub struct Arrivals {
     waiting: Mutex<Vec<Waiter>>,
     came: Notify,
+    /// The others are to be hinted at something new.
+    pub(super) hint_due: Notify,
 }
 
 #[derive(Debug)]
@@ -103,13 +114,22 @@ impl Barrier {
     pub async fn pass(&self, clock: &dyn Clock) -> Result<(), Unconfirmed> {
         let Some(arrivals) = &self.arrivals else { return Ok(()) };
         let (answer, answered) = oneshot::channel();
-        arrivals.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Waiter { since: clock.elapsed(), answer });
-        arrivals.came.notify_one();
+        arrivals.add(Waiter { since: clock.elapsed(), answer })?;
         answered.await.unwrap_or(Err(Unconfirmed))
     }
 }
 
 impl Arrivals {
+    fn add(&self, waiter: Waiter) -> Result<(), Unconfirmed> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() >= WAITING_MAX {
+            return Err(Unconfirmed);
+        }
+        waiting.push(waiter);
+        self.came.notify_one();
+        Ok(())
+    }
+
     fn take(&self) -> Vec<Waiter> {
         mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -137,15 +157,15 @@ impl Warden {
                 came_at = self.clock.elapsed();
                 // The log's reader of this process need not wait for the hint that goes to all.
                 self.hint.notify_one();
+                self.arrivals.hint_due.notify_one();
             }
-            let is_hint_due = !new.is_empty();
             arrived.extend(new);
+            arrived.retain(|waiter| !waiter.answer.is_closed());
 
             let own = self.progress.incarnation();
-            let (roll, ()) = tokio::join!(self.read(), self.hint_others(is_hint_due));
-            match roll {
+            match self.in_time(self.log.roll()).await {
                 Ok(roll) => {
-                    if !arrived.is_empty() {
+                    if !arrived.is_empty() && rounds.len() < ROUNDS_MAX {
                         rounds.push(Round::new(began, &roll, own, mem::take(&mut arrived)));
                     }
                     let mut seen = self.observe(&roll);
@@ -161,7 +181,7 @@ impl Warden {
             }
             if self.clock.elapsed() >= pruned_at + PRUNE_EVERY {
                 pruned_at = self.clock.elapsed();
-                if let Err(error) = self.log.prune().await {
+                if let Err(error) = self.in_time(self.log.prune()).await {
                     tracing::debug!(%error, "old entries of the log of changes could not be cleared away");
                 }
             }
@@ -169,6 +189,10 @@ impl Warden {
             let waited = self.clock.elapsed().saturating_sub(came_at);
             let pause = (waited / PAUSE_PART).clamp(PAUSE_MIN, PAUSE_MAX);
             let next = if is_idle { self.terms.beat_every } else { pause };
+            if !is_idle {
+                // However many come meanwhile: each reading costs the others a look, too.
+                sleep(PAUSE_MIN).await;
+            }
             tokio::select! {
                 // In this order, so that a simulation can be replayed. All of them lead to the next reading.
                 biased;
@@ -179,15 +203,10 @@ impl Warden {
         }
     }
 
-    async fn read(&self) -> Result<Roll, StoreError> {
-        let read = timeout(self.terms.poll_timeout, self.log.roll()).await;
-        read.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer".into())))
-    }
-
-    async fn hint_others(&self, is_due: bool) {
-        if is_due && let Err(error) = timeout(self.terms.poll_timeout, self.log.hint()).await.unwrap_or(Ok(())) {
-            tracing::debug!(%error, "no hint could be given; the others will see by themselves");
-        }
+    /// Nobody who waits for the time to pass may wait for long for a store that does not answer.
+    async fn in_time<T>(&self, asking: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let asked = timeout(self.terms.poll_timeout.max(READ_TIMEOUT_MIN), asking).await;
+        asked.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer".into())))
     }
 
     /// Notes what the list says of the others: all that is known of them.
@@ -266,7 +285,8 @@ impl Warden {
                 continue;
             }
             let owed = rounds.iter().find(|round| {
-                now >= round.began + self.terms.marked_after
+                // One with a longer lease looks less often.
+                now >= round.began + self.terms.marked_after.max(Terms::of(replica.lease).marked_after)
                     && round.owing.iter().any(|(owing, _)| *owing == replica.incarnation)
             });
             if let Some(round) = owed {
@@ -275,19 +295,20 @@ impl Warden {
                 late.push((replica, i64::MAX));
             }
         }
-        for (replica, head) in late {
-            let name = &replica.name;
-            match self.log.mark_dead(&[replica.incarnation], head).await {
-                Ok(()) => tracing::warn!(name, "a replica has not answered in time and is marked as dead"),
-                Err(error) => tracing::debug!(name, %error, "a replica could not be marked as dead"),
+        let all = async {
+            for (replica, head) in late {
+                self.log.mark_dead(&[replica.incarnation], head).await?;
+                let name = &replica.name;
+                tracing::warn!(name, "a replica has not answered in time and is marked as dead");
             }
-        }
-        if over.is_empty() {
-            return;
-        }
-        match self.log.remove(&over).await {
-            Ok(()) => tracing::info!(count = over.len(), "dead replicas were taken off the list"),
-            Err(error) => tracing::debug!(%error, "dead replicas could not be taken off the list"),
+            if !over.is_empty() {
+                self.log.remove(&over).await?;
+                tracing::info!(count = over.len(), "dead replicas were taken off the list");
+            }
+            Ok(())
+        };
+        if let Err(error) = self.in_time(all).await {
+            tracing::debug!(%error, "the list of replicas could not be brought up to date");
         }
     }
 }

@@ -112,6 +112,7 @@ impl Fleet {
             AbortOnDropHandle::new(tokio::spawn(stoppable(async move { tailer.run().await }))),
             AbortOnDropHandle::new(tokio::spawn(stoppable(warden.run()))),
             AbortOnDropHandle::new(tokio::spawn(stoppable(hear_hints(log.clone(), hint, metrics.clone())))),
+            AbortOnDropHandle::new(tokio::spawn(stoppable(give_hints(log.clone(), arrivals.clone())))),
         ];
         let barrier = Arc::new(Barrier::among_others(arrivals));
         let roster = Roster::among_others(log.clone(), lease.clone(), clock, progress.clone(), seen);
@@ -167,6 +168,16 @@ impl Fleet {
         self.lease.end();
         if let Err(error) = others.log.leave(others.progress.incarnation()).await {
             tracing::warn!(%error, "this replica could not be taken off the list: the next change waits until it is dead");
+        }
+    }
+}
+
+/// Hints to all that there is something new. Nobody waits for that: it may take long, and they would see it anyway.
+async fn give_hints(log: Arc<dyn ChangeLog>, arrivals: Arc<Arrivals>) {
+    loop {
+        arrivals.hint_due.notified().await;
+        if let Err(error) = log.hint().await {
+            tracing::debug!(%error, "no hint could be given");
         }
     }
 }

@@ -144,12 +144,14 @@ impl Tailer {
             let looked = timeout(self.terms.poll_timeout, self.look()).await;
             let failed = match &looked {
                 Ok(Ok(_)) => None,
-                Ok(Err(error)) => Some(cause(error)),
+                Ok(Err(error)) => Some(error.cause()),
                 Err(_) => Some(format!("no answer within {:?}", self.terms.poll_timeout)),
             };
             self.metrics.looked(failed.is_none());
             self.tell(failed.as_deref());
-            self.lease.looked();
+            if !matches!(looked, Ok(Ok(Looked::Again))) {
+                self.lease.looked();
+            }
             match looked {
                 Ok(Ok(Looked::Again)) => {}
                 Ok(Ok(Looked::AtHead)) => self.pause().await,
@@ -189,7 +191,7 @@ impl Tailer {
             return self.renew_incarnation();
         }
         if seeded::has(Fault::AckBeforeApply) {
-            self.acknowledge(poll.head.seq).await?;
+            self.acknowledge(poll.head).await?;
         }
         let at = self.apply(&poll).await?;
         self.standing.at = Some(at);
@@ -198,8 +200,10 @@ impl Tailer {
         if is_at_head || seeded::has(Fault::TruncatedLookExtends) {
             // From before the look: what is changed after that is not in what it showed.
             self.lease.take(began);
-            // Whoever waits for a lease need not wait for the acknowledgement.
-            self.lease.looked();
+            if self.lease.is_held() {
+                // Whoever waits for one need not wait for the acknowledgement.
+                self.lease.looked();
+            }
             self.progress.looked(began);
         }
         if !self.standing.is_registered {
@@ -207,7 +211,7 @@ impl Tailer {
         }
         let beat_due = self.standing.beat_at.is_none_or(|at| began >= at + self.terms.beat_every);
         if poll.acked < at.seq || beat_due {
-            self.acknowledge(at.seq).await?;
+            self.acknowledge(at).await?;
             self.standing.beat_at = Some(began);
         }
         Ok(if is_at_head { Looked::AtHead } else { Looked::Again })
@@ -241,9 +245,9 @@ impl Tailer {
         Ok(poll.head)
     }
 
-    async fn acknowledge(&self, seq: i64) -> Result<(), StoreError> {
+    async fn acknowledge(&self, at: Position) -> Result<(), StoreError> {
         let all: Vec<_> = [self.standing.incarnation].into_iter().chain(self.standing.former.iter().copied()).collect();
-        self.log.acknowledge(&all, seq).await
+        self.log.acknowledge(&all, at).await
     }
 
     async fn register(&mut self) -> Result<(), StoreError> {
@@ -291,12 +295,6 @@ fn follow(at: Position, poll: &Poll) -> bool {
     }
     // Nothing to show means that there is nothing.
     !poll.entries.is_empty() || last == poll.head.seq
-}
-
-fn cause(error: &StoreError) -> String {
-    match error {
-        StoreError::Unavailable(cause) | StoreError::Fault(cause) => cause.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::CreateApiKeyRequest>,
     ) -> Result<Response<pb::CreateApiKeyResponse>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         caller.may(Permission::KeysWrite, or_default(&request.get_ref().keyspace))?;
         let asked = request.into_inner();
         let asked = convert::create_key(asked);
@@ -58,7 +58,7 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::ImportApiKeysRequest>,
     ) -> Result<Response<pb::ImportApiKeysResponse>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         caller.may(Permission::KeysWrite, or_default(&request.get_ref().keyspace))?;
         let asked = request.into_inner();
         let entries = asked.entries.into_iter().map(convert::import_entry).collect();
@@ -76,7 +76,7 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::GetApiKeyRequest>,
     ) -> Result<Response<pb::GetApiKeyResponse>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         let reach = caller.reach(Permission::KeysRead)?;
         let id = KeyId::from_text(request.into_inner().id);
         let key = self.management.get(&id, &reach).await.map_err(status::from_manage)?;
@@ -87,7 +87,7 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::ListApiKeysRequest>,
     ) -> Result<Response<pb::ListApiKeysResponse>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         caller.may(Permission::KeysRead, or_default(&request.get_ref().keyspace))?;
         let asked = request.into_inner();
         let asked = ListKeys {
@@ -115,7 +115,7 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::UpdateApiKeyRequest>,
     ) -> Result<Response<pb::UpdateApiKeyResponse>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         let reach = caller.reach(Permission::KeysWrite)?;
         let asked = request.into_inner();
         let key = asked.api_key.unwrap_or_default();
@@ -141,7 +141,7 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::RotateApiKeyRequest>,
     ) -> Result<Response<pb::RotateApiKeyResponse>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         let reach = caller.reach(Permission::KeysWrite)?;
         let asked = request.into_inner();
         let id = KeyId::from_text(asked.id);
@@ -159,7 +159,7 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::RevokeApiKeyRequest>,
     ) -> Result<Response<pb::RevokeApiKeyResponse>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         let reach = caller.reach(Permission::KeysRevoke)?;
         let asked = request.into_inner();
         let absent = match &asked.target {
@@ -186,7 +186,7 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::DeleteApiKeyRequest>,
     ) -> Result<Response<pb::DeleteApiKeyResponse>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         let reach = caller.reach(Permission::KeysRevoke)?;
         let id = KeyId::from_text(request.into_inner().id);
         self.management.delete(&id, &reach, caller.principal()).await.map_err(status::from_manage)?;
@@ -197,7 +197,7 @@ impl ApiKeyService for ApiKeys {
         &self,
         request: Request<pb::VerifyApiKeyRequest>,
     ) -> Result<Response<pb::VerifyApiKeyResponse>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         let reach = caller.verification_reach(&request.get_ref().keyspace)?;
         let asked = request.into_inner();
         let (all_of, any_of) = (texts(&asked.required_scopes), texts(&asked.any_of_scopes));

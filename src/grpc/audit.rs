@@ -21,7 +21,7 @@ impl AuditService for Audit {
         &self,
         request: Request<pb::ListAuditEventsRequest>,
     ) -> Result<Response<pb::ListAuditEventsResponse>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         let reach = caller.reach(Permission::AuditRead)?;
         let asked = request.into_inner();
         if !asked.keyspace.is_empty() {

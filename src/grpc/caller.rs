@@ -96,7 +96,7 @@ where
             let peer = peer(request.extensions());
             match callers.authenticate(request.headers(), peer).await {
                 Ok(caller) => {
-                    request.extensions_mut().insert(Arc::new(caller));
+                    request.extensions_mut().insert((Arc::new(caller), callers.verifier.clone()));
                     service.call(request).await
                 }
                 Err(status) => Ok(status.into_http()),
@@ -105,12 +105,25 @@ where
     }
 }
 
-/// The caller of a request to a guarded service.
+/// The caller of a request to a guarded service, as he was when it began, and who knows him: for calls that look again.
 ///
 /// # Errors
 /// UNAUTHENTICATED if there is none: a service that somebody forgot to guard is closed.
-pub fn of<T>(request: &Request<T>) -> Result<Arc<Caller>, Status> {
-    request.extensions().get::<Arc<Caller>>().cloned().ok_or_else(status::credential_missing)
+pub fn at_first<T>(request: &Request<T>) -> Result<(Arc<Caller>, Arc<Verifier>), Status> {
+    request.extensions().get::<(Arc<Caller>, Arc<Verifier>)>().cloned().ok_or_else(status::credential_missing)
+}
+
+/// The caller of a request to a guarded service, as he is now that the request is here: he may have taken hours to send
+/// it, and his root key may have been revoked since he began.
+///
+/// # Errors
+/// As of [`at_first`] and [`Caller::renewed`].
+pub fn of<T>(request: &Request<T>) -> impl Future<Output = Result<Arc<Caller>, Status>> + Send + use<T> {
+    let found = at_first(request);
+    async move {
+        let (caller, verifier) = found?;
+        if caller.is_current(&verifier) { Ok(caller) } else { Ok(Arc::new(caller.renewed(&verifier).await?)) }
+    }
 }
 
 /// Where a connection comes from; empty if that is not known.

@@ -184,7 +184,6 @@ pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
     }
 }
 
-/// A length of time on the wire.
 /// A replica as it is listed.
 pub fn replica(replica: Replica) -> pb::Replica {
     pb::Replica {

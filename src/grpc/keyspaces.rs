@@ -21,7 +21,7 @@ impl KeyspaceService for Keyspaces {
         &self,
         request: Request<pb::CreateKeyspaceRequest>,
     ) -> Result<Response<pb::CreateKeyspaceResponse>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         let id = request.get_ref().keyspace.as_ref().map(|keyspace| keyspace.id.clone()).unwrap_or_default();
         caller.may(Permission::KeyspacesWrite, &id)?;
         let fields = convert::keyspace_fields(request.into_inner().keyspace.unwrap_or_default());
@@ -34,7 +34,7 @@ impl KeyspaceService for Keyspaces {
         &self,
         request: Request<pb::GetKeyspaceRequest>,
     ) -> Result<Response<pb::GetKeyspaceResponse>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         let reach = caller.reach(Permission::KeyspacesRead)?;
         let id = request.into_inner().id;
         let keyspace = self.management.get_keyspace(&id, &reach).await.map_err(status::from_manage)?;
@@ -45,7 +45,7 @@ impl KeyspaceService for Keyspaces {
         &self,
         request: Request<pb::ListKeyspacesRequest>,
     ) -> Result<Response<pb::ListKeyspacesResponse>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         let reach = caller.reach(Permission::KeyspacesRead)?;
         let asked = request.into_inner();
         let page = self
@@ -63,7 +63,7 @@ impl KeyspaceService for Keyspaces {
         &self,
         request: Request<pb::UpdateKeyspaceRequest>,
     ) -> Result<Response<pb::UpdateKeyspaceResponse>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         let reach = caller.reach(Permission::KeyspacesWrite)?;
         let asked = request.into_inner();
         let keyspace = asked.keyspace.unwrap_or_default();
@@ -82,7 +82,7 @@ impl KeyspaceService for Keyspaces {
         &self,
         request: Request<pb::DeleteKeyspaceRequest>,
     ) -> Result<Response<pb::DeleteKeyspaceResponse>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         let reach = caller.reach(Permission::KeyspacesWrite)?;
         let id = request.into_inner().id;
         self.management.delete_keyspace(&id, &reach, caller.principal()).await.map_err(status::from_manage)?;

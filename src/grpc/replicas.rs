@@ -22,7 +22,7 @@ impl ReplicaService for Replicas {
         &self,
         request: Request<pb::ListReplicasRequest>,
     ) -> Result<Response<pb::ListReplicasResponse>, Status> {
-        caller::of(&request)?.may(Permission::Admin, SYSTEM)?;
+        caller::of(&request).await?.may(Permission::Admin, SYSTEM)?;
         let replicas = self.roster.replicas().await.map_err(|error| status::from_manage(error.into()))?;
         Ok(Response::new(pb::ListReplicasResponse { replicas: replicas.into_iter().map(convert::replica).collect() }))
     }

@@ -46,7 +46,7 @@ pub fn from_manage(error: manage::Error) -> Status {
         manage::Error::Store(error) => store(&error),
         manage::Error::Unconfirmed => {
             let message = "the outcome is unknown: the change may be made or not, and may not hold everywhere yet. It is \
-                           safe to repeat it, until it is answered with OK";
+                           safe to repeat, but look at the key before you rotate it again";
             plain(Code::DeadlineExceeded, ErrorReason::ChangeUnconfirmed, message)
         }
         error @ manage::Error::Random(_) => internal(&error),

@@ -71,9 +71,9 @@ impl Management {
             check_named(id)?;
             let by = self.actor_within(reach, by, self.clock.now());
             match self.store.delete_key(id, &by).await {
-                Err(StoreError::Unavailable(_)) => match self.store.delete_key(id, &by).await? {
-                    // By us just now, or by somebody else.
-                    Err(Refusal::KeyNotFound) => Ok(()),
+                Err(unknown @ StoreError::Unavailable(_)) => match self.store.delete_key(id, &by).await? {
+                    // Deleted the first time perhaps, or never there: it stays unknown.
+                    Err(Refusal::KeyNotFound) => Err(unknown.into()),
                     done => Ok(done?),
                 },
                 done => Ok(done??),

@@ -60,6 +60,21 @@ pub enum StoreError {
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl StoreError {
+    /// What is behind it.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Unavailable(cause) | Self::Fault(cause) => cause.to_string(),
+        }
+    }
+
+    /// Another of its kind, for another who has to be told.
+    pub(super) fn alike(&self, why: &str) -> Self {
+        match self {
+            Self::Unavailable(_) => Self::unavailable(why),
+            Self::Fault(_) => Self::fault(why),
+        }
+    }
+
     /// The store cannot do it now.
     pub(super) fn unavailable(why: impl Into<BoxError>) -> Self {
         Self::Unavailable(why.into())

@@ -100,8 +100,9 @@ pub trait ChangeLog: Send + Sync + 'static {
     /// Looks for what follows entry `after`; `None`: for the last entry alone.
     async fn poll(&self, by: Incarnation, after: Option<i64>) -> Result<Poll, StoreError>;
 
-    /// Says that these, which are one process, have applied everything up to entry `seq`, and live. May be lost.
-    async fn acknowledge(&self, by: &[Incarnation], seq: i64) -> Result<(), StoreError>;
+    /// Says that these, which are one process, have applied everything up to `at`, and live. Says nothing if the log has
+    /// no such entry: this may reach another history than that was of. May be lost.
+    async fn acknowledge(&self, by: &[Incarnation], at: Position) -> Result<(), StoreError>;
 
     /// Who is on the list.
     async fn roll(&self) -> Result<Roll, StoreError>;

@@ -168,8 +168,9 @@ impl Verifier {
         if seeded::has(Fault::DeadlineLate) {
             deadline = self.lease.deadline();
         }
-        // What is of no form is so whatever anybody changes.
-        let is_sure = matches!(judged, Judged::Unfound(Verdict::Malformed)) || self.lease.holds(deadline);
+        // Nothing is imported into `system`, so that what is of no form there stays so.
+        let is_malformed = asked.keyspace == SYSTEM && matches!(judged, Judged::Unfound(Verdict::Malformed));
+        let is_sure = is_malformed || self.lease.holds(deadline);
         is_sure.then(|| self.noted(judged))
     }
 
@@ -287,6 +288,8 @@ impl Verifier {
 
     /// The secrets that a presented key proves, as the store has them; `None`: it is of no known form.
     async fn locate(&self, asked: &Question<'_>, reach: &Reach) -> Result<Option<Vec<Located>>, VerifyError> {
+        // The store is asked for the secrets; the forms of imported ones are known by heart.
+        self.lease.current().await?;
         let candidates = self.candidates(asked, reach);
         let mut located = Vec::new();
         for candidate in &candidates {

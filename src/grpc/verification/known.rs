@@ -102,6 +102,10 @@ impl Calling {
         let (head, message) = body.split_at_checked(FRAME_HEAD_LEN)?;
         let is_whole = head[0] == 0 && head[1..] == u32::try_from(message.len()).ok()?.to_be_bytes();
         let asked = Asked::read(message).ok().filter(|_| is_whole)?;
+        // The message may have come long after its headers.
+        if !self.caller.is_current(&self.verifier) {
+            return None;
+        }
         match verify_known(&self.verifier, &self.caller, &asked, Place::Message) {
             Ok(verdict) => Some(Ok(verdict_response(response::framed(&verdict?)))),
             Err(status) => Some(Err(status)),

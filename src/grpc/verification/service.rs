@@ -44,19 +44,19 @@ impl Verification {
     }
 
     async fn verify(self, request: Request<Bytes>) -> Result<Response<Vec<u8>>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         let asked = Asked::read(request.get_ref()).map_err(status::from_malformed)?;
         let verdict = verify(&self.verifier, &caller, &asked).await?;
         Ok(Response::new(response::message(&verdict)))
     }
 
     async fn batch_verify(self, request: Request<Bytes>) -> Result<Response<Vec<u8>>, Status> {
-        let caller = caller::of(&request)?;
+        let caller = caller::of(&request).await?;
         Ok(Response::new(batch::answer(&self.verifier, &caller, request.get_ref()).await?))
     }
 
     fn verify_stream(self, request: Request<Streaming<Bytes>>) -> Result<Response<Answers>, Status> {
-        let caller = caller::of(&request)?;
+        let (caller, _) = caller::at_first(&request)?;
         Ok(Response::new(answers(self.verifier, caller, request.into_inner(), self.closing)))
     }
 

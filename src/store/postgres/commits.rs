@@ -4,15 +4,15 @@
 //! waits in this process keeps that short, however many keys are changed at once.
 
 use std::mem;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::keys::{self, Change};
+use super::keys::{self, Busy, Change};
 use super::{begin, in_time};
 use crate::key::id::KeyId;
 use crate::key::record::ApiKey;
@@ -25,6 +25,8 @@ const QUEUE_LEN_MAX: usize = 1_024;
 const BATCH_LEN_MAX: usize = 64;
 /// How long a change waits for a place in the queue.
 const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Most changes at once that wait for a key which somebody else has locked: each has a connection of the pool.
+const ALONE_MAX: usize = 4;
 /// How long a change waits for its turn and its commit.
 const COMMIT_WAIT_MAX: Duration = Duration::from_secs(15);
 
@@ -66,65 +68,87 @@ impl Commits {
         answered.map_err(|_| StoreError::unavailable("the commit was given up"))?
     }
 
-    /// Takes no more changes, and waits until those that wait are made.
+    /// Takes no more changes, and waits until those that wait are made, or given up.
     pub async fn close(&self) {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.task.wait().await;
+        // Whoever waits for one gives up after that as well.
+        let _ = timeout(COMMIT_WAIT_MAX, self.task.wait()).await;
     }
 }
 
 async fn run(pool: PgPool, mut jobs: mpsc::Receiver<Job>) {
+    let alone = Arc::new(Semaphore::new(ALONE_MAX));
+    let tasks = TaskTracker::new();
     let mut batch = Vec::new();
     while jobs.recv_many(&mut batch, BATCH_LEN_MAX).await > 0 {
-        let mut batch = mem::take(&mut batch);
-        match in_time(make(&pool, &batch)).await {
-            Ok(outcomes) => answer(batch, outcomes),
+        // What nobody waits for any more has failed for its caller, who may have decided otherwise since.
+        batch.retain(|job| !job.answer.is_closed());
+        let batch = mem::take(&mut batch);
+        match in_time(make(&pool, &batch, Busy::Skip)).await {
+            Ok(outcomes) => {
+                for (job, outcome) in batch.into_iter().zip(outcomes) {
+                    match outcome {
+                        Some(outcome) => answer(job, Ok(outcome)),
+                        None => drop(tasks.spawn(wait_alone(pool.clone(), alone.clone(), job))),
+                    }
+                }
+            }
             // What is at fault may concern one of them alone.
             Err(StoreError::Fault(_)) if batch.len() > 1 => {
-                for job in batch.drain(..) {
-                    let outcomes = in_time(make(&pool, std::slice::from_ref(&job))).await;
-                    answer_one(job, outcomes.and_then(single));
+                for job in batch {
+                    tasks.spawn(wait_alone(pool.clone(), alone.clone(), job));
                 }
             }
             Err(error) => {
-                let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-                let again = |error: &StoreError| match error {
-                    StoreError::Unavailable(_) => StoreError::unavailable(why.clone()),
-                    StoreError::Fault(_) => StoreError::fault(why.clone()),
-                };
+                let why = error.cause();
                 for job in batch {
-                    answer_one(job, Err(again(&error)));
+                    answer(job, Err(error.alike(&why)));
                 }
             }
         }
     }
+    tasks.close();
+    tasks.wait().await;
 }
 
-fn answer(batch: Vec<Job>, outcomes: Vec<Result<ApiKey, Refusal>>) {
-    for (job, outcome) in batch.into_iter().zip(outcomes) {
-        answer_one(job, Ok(outcome));
-    }
+/// Makes a change whose key somebody else has locked: the others need not wait for that.
+async fn wait_alone(pool: PgPool, alone: Arc<Semaphore>, job: Job) {
+    let _place = alone.acquire().await.expect("never closed");
+    let made = in_time(make(&pool, std::slice::from_ref(&job), Busy::Wait)).await;
+    let outcome = made.and_then(|outcomes| match outcomes.into_iter().next() {
+        Some(Some(outcome)) => Ok(outcome),
+        _ => Err(StoreError::fault("a change without an outcome")),
+    });
+    answer(job, outcome);
 }
 
-fn answer_one(job: Job, outcome: Outcome<ApiKey>) {
+fn answer(job: Job, outcome: Outcome<ApiKey>) {
     // Whoever is not there any more has given up.
     let _ = job.answer.send(outcome);
 }
 
-fn single(outcomes: Vec<Result<ApiKey, Refusal>>) -> Outcome<ApiKey> {
-    outcomes.into_iter().next().ok_or_else(|| StoreError::fault("a change without an outcome"))
-}
-
-/// Makes and commits these changes, in their order.
-async fn make(pool: &PgPool, batch: &[Job]) -> Result<Vec<Result<ApiKey, Refusal>>, StoreError> {
+/// Makes and commits these changes, in their order. `None`: somebody else has the key locked.
+///
+/// One that finds everything as it should be is committed as well: what it found may be in no standby yet, and to lock
+/// it is a write, whose commit waits for that.
+async fn make(pool: &PgPool, batch: &[Job], busy: Busy) -> Result<Vec<Option<Result<ApiKey, Refusal>>>, StoreError> {
     let mut tx = begin(pool).await?;
     let ids: Vec<_> = batch.iter().map(|job| job.id.as_str()).collect();
-    let mut keys = keys::lock(&mut tx, &ids).await?;
+    let mut keys = keys::lock(&mut tx, &ids, busy).await?;
+    let missing: Vec<_> = ids.into_iter().filter(|id| !keys.contains_key(&KeyId::from_text(*id))).collect();
+    let mut locked = Vec::new();
+    if busy == Busy::Skip && !missing.is_empty() {
+        locked = keys::existing(&mut tx, &missing).await?;
+    }
     let mut outcomes = Vec::with_capacity(batch.len());
     for job in batch {
+        if locked.iter().any(|id| id == job.id.as_str()) {
+            outcomes.push(None);
+            continue;
+        }
         match keys::change(&mut tx, &mut keys, &job.id, &job.change, &job.by).await {
             Err(Stop::Failed(error)) => return Err(error),
-            done => outcomes.push(outcome(done)?),
+            done => outcomes.push(Some(outcome(done)?)),
         }
     }
     tx.commit().await?;

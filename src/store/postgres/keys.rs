@@ -252,31 +252,54 @@ pub enum Change {
 
 #[derive(sqlx::FromRow)]
 struct LockedRow {
-    /// As it is; what is in `key` is as it was when the statement began.
-    locked_revision: i64,
+    /// As it was when the statement began; what is in `key` is as it is, its secrets apart.
+    seen_revision: i64,
     #[sqlx(flatten)]
     key: KeyRow,
 }
 
+/// What to do about keys that somebody else has locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Busy {
+    /// Leave them out.
+    Skip,
+    /// Wait for them.
+    Wait,
+}
+
+/// Which of these keys there are.
+pub async fn existing(conn: &mut PgConnection, ids: &[&str]) -> Result<Vec<String>, StoreError> {
+    let ids: Vec<_> = ids.iter().filter_map(|id| term(id)).collect();
+    Ok(sqlx::query_scalar("SELECT id FROM api_key WHERE id = ANY ($1)").bind(ids).fetch_all(conn).await?)
+}
+
 /// These keys, which nobody else changes until the transaction ends.
-pub async fn lock(conn: &mut PgConnection, ids: &[&str]) -> Result<Keys, StoreError> {
+pub async fn lock(conn: &mut PgConnection, ids: &[&str], busy: Busy) -> Result<Keys, StoreError> {
     let ids: Vec<_> = ids.iter().filter_map(|id| term(id)).collect();
     // In the order of their ids, as everybody does: two who lock at once must not wait for each other.
     let query = sqlx::query_as(concat!(
-        "WITH locked AS MATERIALIZED (
-             SELECT id, revision FROM api_key WHERE id = ANY ($1) ORDER BY id FOR UPDATE)
-         SELECT locked.revision AS locked_revision, ",
+        "WITH k AS MATERIALIZED (SELECT * FROM api_key WHERE id = ANY ($1) ORDER BY id FOR UPDATE SKIP LOCKED)
+         SELECT (SELECT seen.revision FROM api_key seen WHERE seen.id = k.id) AS seen_revision, ",
         columns!(),
-        " FROM locked JOIN api_key k ON k.id = locked.id"
+        " FROM k"
     ));
+    let query = match busy {
+        Busy::Skip => query,
+        Busy::Wait => sqlx::query_as(concat!(
+            "WITH k AS MATERIALIZED (SELECT * FROM api_key WHERE id = ANY ($1) ORDER BY id FOR UPDATE)
+             SELECT (SELECT seen.revision FROM api_key seen WHERE seen.id = k.id) AS seen_revision, ",
+            columns!(),
+            " FROM k"
+        )),
+    };
     let rows: Vec<LockedRow> = query.bind(ids).fetch_all(&mut *conn).await?;
     let mut keys = Keys::new();
-    for LockedRow { locked_revision, key } in rows {
+    for LockedRow { seen_revision, key } in rows {
         let key: ApiKey = key.try_into()?;
-        if key.revision == locked_revision {
+        if key.revision == seen_revision {
             keys.insert(key.id.clone(), key);
         } else if let Some(key) = find(conn, &key.id).await? {
-            // Its lock had to be waited for.
+            // Its lock had to be waited for, and it may have other secrets by now.
             keys.insert(key.id.clone(), key);
         }
     }

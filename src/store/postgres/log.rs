@@ -3,15 +3,20 @@
 //! Reading it has a connection of its own, so that it never waits behind anything else. Triggers write it: see
 //! `0003_replicas.sql`.
 
+use std::mem;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions};
+use sqlx::query::Query;
 use sqlx::types::Uuid;
-use sqlx::{AssertSqlSafe, ConnectOptions as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Postgres};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
+use super::open::pool;
 use super::{begin, in_time};
 use crate::store::StoreError;
 use crate::store::log::{ChangeLog, Incarnation, Poll, Position, Replica, Roll};
@@ -22,19 +27,33 @@ const ENTRIES_MAX: i64 = 1_000;
 /// How long entries are kept: far longer than anybody who answers from memory goes without looking. Whoever comes later
 /// begins anew.
 const KEPT: &str = "15 minutes";
+/// Connections for all but reading the log: one for whoever waits for the others, one for hints.
+const CONNECTIONS_MAX: u32 = 2;
+/// How long a session may have no hint to pass on until another takes its place.
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// The channel of hints. Whoever may connect may write to it, so nothing rests on what comes.
 const CHANNEL: &str = "portcullis";
 
 /// The log in a PostgreSQL database.
 pub struct PostgresLog {
-    /// For what changes the list of replicas, and looks at it.
+    /// For what changes the list of replicas, and looks at it: apart from all other work, which may be slow.
     pool: PgPool,
     options: PgConnectOptions,
-    /// What the log is read with. `None`: the last one was lost, or its call was given up half-way.
-    tail: Mutex<Option<PgConnection>>,
+    /// What the log is read with.
+    tail: Mutex<Tail>,
     /// Where hints are waited for; `None`: nowhere.
     hints: Option<PgPool>,
     listener: Mutex<Option<PgListener>>,
+}
+
+/// A connection for one after the other.
+enum Tail {
+    /// It was lost, or its last call was given up half-way.
+    None,
+    /// It is on its way, be it that whoever asked for it has given up: on a slow way it would never come else.
+    Coming(AbortOnDropHandle<Result<PgConnection, StoreError>>),
+    /// It is there, and nobody uses it.
+    There(Box<PgConnection>),
 }
 
 #[derive(sqlx::FromRow)]
@@ -53,6 +72,7 @@ struct PollRow {
 
 #[derive(sqlx::FromRow)]
 struct ReplicaRow {
+    is_standby: bool,
     head: i64,
     incarnation: Option<Uuid>,
     name: Option<String>,
@@ -65,27 +85,47 @@ struct ReplicaRow {
 const DEAD: i16 = 2;
 
 impl PostgresLog {
-    /// The log of the database behind `options`, with `pool` for what is not read all the time. Hints come by a session
-    /// of `hints`, if any.
-    pub fn new(pool: PgPool, options: PgConnectOptions, hints: Option<PgConnectOptions>) -> Self {
+    /// The log of the database behind `options`. Hints come by a session of `hints`, if any.
+    pub fn new(options: PgConnectOptions, hints: Option<PgConnectOptions>) -> Self {
+        let pool = pool(options.clone(), CONNECTIONS_MAX);
         let hints = hints.map(|options| {
             let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
             pool.connect_lazy_with(options)
         });
-        Self { pool, options, tail: Mutex::new(None), hints, listener: Mutex::new(None) }
+        Self { pool, options, tail: Mutex::new(Tail::None), hints, listener: Mutex::new(None) }
     }
 
-    async fn tail(&self) -> Result<PgConnection, StoreError> {
-        let kept = self.tail.lock().await.take();
-        match kept {
-            Some(conn) => Ok(conn),
-            None => Ok(self.options.connect().await?),
+    async fn tail(&self) -> Result<Box<PgConnection>, StoreError> {
+        let mut tail = self.tail.lock().await;
+        if let Tail::There(_) = &*tail
+            && let Tail::There(conn) = mem::replace(&mut *tail, Tail::None)
+        {
+            return Ok(conn);
         }
+        if let Tail::None = &*tail {
+            let options = self.options.clone();
+            let connecting = tokio::spawn(async move { in_time(async { Ok(options.connect().await?) }).await });
+            *tail = Tail::Coming(AbortOnDropHandle::new(connecting));
+        }
+        let Tail::Coming(coming) = &mut *tail else { unreachable!("the others were dealt with") };
+        let came = coming.await;
+        *tail = Tail::None;
+        Ok(Box::new(came.map_err(StoreError::fault)??))
     }
 
     /// Only a connection whose last call has ended is of further use.
-    async fn keep_tail(&self, conn: PgConnection) {
-        *self.tail.lock().await = Some(conn);
+    async fn keep_tail(&self, conn: Box<PgConnection>) {
+        *self.tail.lock().await = Tail::There(conn);
+    }
+
+    /// Makes a change that is kept. Never on its own: a connection that was given up half-way may be in a transaction.
+    async fn change(&self, change: Query<'_, Postgres, PgArguments>) -> Result<(), StoreError> {
+        in_time(async {
+            let mut tx = begin(&self.pool).await?;
+            change.execute(&mut *tx).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
     }
 }
 
@@ -105,17 +145,13 @@ fn uuids(of: &[Incarnation]) -> Vec<Uuid> {
 #[async_trait]
 impl ChangeLog for PostgresLog {
     async fn register(&self, incarnation: Incarnation, name: &str, lease: Duration) -> Result<(), StoreError> {
-        in_time(async {
-            let mut tx = begin(&self.pool).await?;
-            let insert = sqlx::query(
-                "INSERT INTO replica (incarnation, name, lease_ms) VALUES ($1, $2, $3)
-                 ON CONFLICT (incarnation) DO NOTHING",
-            );
-            let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
-            insert.bind(uuid(incarnation)).bind(name).bind(lease_ms).execute(&mut *tx).await?;
-            Ok(tx.commit().await?)
-        })
-        .await
+        let insert = sqlx::query(
+            "INSERT INTO replica (incarnation, name, lease_ms) VALUES ($1, $2, $3)
+             ON CONFLICT (incarnation) DO NOTHING",
+        );
+        let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
+        let insert = insert.bind(uuid(incarnation)).bind(name).bind(lease_ms);
+        self.change(insert).await
     }
 
     async fn poll(&self, by: Incarnation, after: Option<i64>) -> Result<Poll, StoreError> {
@@ -131,16 +167,15 @@ impl ChangeLog for PostgresLog {
         .bind(uuid(by))
         .bind(after.unwrap_or(i64::MAX))
         .bind(ENTRIES_MAX)
-        .fetch_all(&mut conn)
+        .fetch_all(&mut *conn)
         .await?;
-        self.keep_tail(conn).await;
 
         let first = rows.first().ok_or_else(|| StoreError::fault("the log of changes has no head"))?;
         if first.is_standby {
-            // What it shows may be old.
-            drop(self.tail.lock().await.take());
+            // What it shows may be old, and so may all that it shows later.
             return Err(StoreError::unavailable("the server is a standby"));
         }
+        self.keep_tail(conn).await;
         let mut poll = Poll {
             is_registered: first.state.is_some_and(|state| state != DEAD),
             acked: first.acked.unwrap_or_default(),
@@ -156,15 +191,18 @@ impl ChangeLog for PostgresLog {
         Ok(poll)
     }
 
-    async fn acknowledge(&self, by: &[Incarnation], seq: i64) -> Result<(), StoreError> {
+    async fn acknowledge(&self, by: &[Incarnation], at: Position) -> Result<(), StoreError> {
         let mut conn = self.tail().await?;
         // Nothing that would have to be quoted is in a number.
         let by: Vec<_> = by.iter().map(|by| format!("'{}'", uuid(*by))).collect();
         let statement = format!(
-            "UPDATE replica SET acked = greatest(acked, {seq}), beat = beat + 1 WHERE incarnation IN ({})",
-            by.join(", ")
+            "UPDATE replica SET acked = greatest(acked, {seq}), beat = beat + 1 WHERE incarnation IN ({})
+                 AND EXISTS (SELECT FROM change_log WHERE seq = {seq} AND nonce = {nonce})",
+            by.join(", "),
+            seq = at.seq,
+            nonce = at.nonce
         );
-        sqlx::raw_sql(hurried(&statement)).execute(&mut conn).await?;
+        sqlx::raw_sql(hurried(&statement)).execute(&mut *conn).await?;
         self.keep_tail(conn).await;
         Ok(())
     }
@@ -172,13 +210,17 @@ impl ChangeLog for PostgresLog {
     async fn roll(&self) -> Result<Roll, StoreError> {
         let rows: Vec<ReplicaRow> = in_time(async {
             let query = sqlx::query_as(
-                "SELECT h.seq AS head, r.incarnation, r.name, r.lease_ms, r.acked, r.beat, r.state
+                "SELECT pg_is_in_recovery() AS is_standby, h.seq AS head, r.incarnation, r.name, r.lease_ms, r.acked, r.beat, r.state
                  FROM change_head h LEFT JOIN replica r ON true ORDER BY r.name, r.incarnation",
             );
             Ok(query.fetch_all(&self.pool).await?)
         })
         .await?;
-        let head = rows.first().ok_or_else(|| StoreError::fault("the log of changes has no head"))?.head;
+        let first = rows.first().ok_or_else(|| StoreError::fault("the log of changes has no head"))?;
+        if first.is_standby {
+            return Err(StoreError::unavailable("the server is a standby"));
+        }
+        let head = first.head;
         let replica = |row: ReplicaRow| {
             Some(Replica {
                 incarnation: Incarnation(row.incarnation?.as_u128()),
@@ -193,29 +235,26 @@ impl ChangeLog for PostgresLog {
     }
 
     async fn mark_dead(&self, replicas: &[Incarnation], seq: i64) -> Result<(), StoreError> {
-        in_time(async {
-            let mut tx = begin(&self.pool).await?;
-            // In their order, for others may be marking the same ones.
-            let mark = sqlx::query(
-                "WITH late AS (
-                     SELECT incarnation FROM replica WHERE incarnation = ANY ($1) AND acked < $2 AND state <> $3
-                     ORDER BY incarnation FOR UPDATE)
-                 UPDATE replica r SET state = $3 FROM late WHERE r.incarnation = late.incarnation",
-            );
-            mark.bind(uuids(replicas)).bind(seq).bind(DEAD).execute(&mut *tx).await?;
-            Ok(tx.commit().await?)
-        })
-        .await
+        // In their order, for others may be marking the same ones.
+        let mark = sqlx::query(
+            "WITH late AS (
+                 SELECT incarnation FROM replica WHERE incarnation = ANY ($1) AND acked < $2 AND state <> $3
+                 ORDER BY incarnation FOR UPDATE)
+             UPDATE replica r SET state = $3 FROM late WHERE r.incarnation = late.incarnation",
+        );
+        let mark = mark.bind(uuids(replicas)).bind(seq).bind(DEAD);
+        self.change(mark).await
     }
 
     async fn remove(&self, dead: &[Incarnation]) -> Result<(), StoreError> {
         let remove = sqlx::query("DELETE FROM replica WHERE incarnation = ANY ($1) AND state = $2");
-        in_time(async { Ok(remove.bind(uuids(dead)).bind(DEAD).execute(&self.pool).await.map(drop)?) }).await
+        let remove = remove.bind(uuids(dead)).bind(DEAD);
+        self.change(remove).await
     }
 
     async fn leave(&self, incarnation: Incarnation) -> Result<(), StoreError> {
         let remove = sqlx::query("DELETE FROM replica WHERE incarnation = $1").bind(uuid(incarnation));
-        in_time(async { Ok(remove.execute(&self.pool).await.map(drop)?) }).await
+        self.change(remove).await
     }
 
     async fn prune(&self) -> Result<(), StoreError> {
@@ -223,7 +262,8 @@ impl ChangeLog for PostgresLog {
             "DELETE FROM change_log
              WHERE at < clock_timestamp() - $1::interval AND seq < (SELECT seq FROM change_head)",
         );
-        in_time(async { Ok(old.bind(KEPT).execute(&self.pool).await.map(drop)?) }).await
+        let old = old.bind(KEPT);
+        self.change(old).await
     }
 
     async fn hint(&self) -> Result<(), StoreError> {
@@ -251,9 +291,14 @@ impl ChangeLog for PostgresLog {
             *kept = Some(listener);
             return Ok(());
         };
-        // `None`: the session was lost, and with it perhaps a hint.
-        if listener.try_recv().await?.is_none() {
-            *kept = None;
+        // A session that is lost may have lost a hint with it; one that says nothing may be lost without a word.
+        match timeout(SILENCE_MAX, listener.try_recv()).await {
+            Ok(Ok(Some(_))) => {}
+            Ok(Ok(None)) | Err(_) => *kept = None,
+            Ok(Err(error)) => {
+                *kept = None;
+                return Err(error.into());
+            }
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ impl Postgres {
             Hints::By(url) => Some(open::options(url)?),
             Hints::None => None,
         };
-        let pool = open::pool(options.clone());
+        let pool = open::pool(options.clone(), open::CONNECTIONS_MAX);
         Ok(Self { commits: Commits::start(pool.clone()), pool, options, hints, ailing: AtomicBool::new(false) })
     }
 
@@ -160,7 +160,7 @@ impl Store for Postgres {
 
     /// Other processes share the database.
     fn listen(&self, _: Arc<dyn Listener>) -> News {
-        News::Logged(Box::new(PostgresLog::new(self.pool.clone(), self.options.clone(), self.hints.clone())))
+        News::Logged(Box::new(PostgresLog::new(self.options.clone(), self.hints.clone())))
     }
 
     async fn create_keyspace(&self, keyspace: &Keyspace, by: &Actor) -> Outcome<()> {

@@ -29,13 +29,15 @@ const MIGRATION_PAUSE: Duration = Duration::from_millis(300);
 const SERVER_VERSION_MIN: i32 = 150_000;
 /// How long the first connection may take.
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
-/// Most connections of one process. Each is a process of the server, of some 10 MiB; a default server takes 100.
-const CONNECTIONS_MAX: u32 = 16;
+/// Most connections of one process for its work; those to keep up with others are four more. Each is a process of the server, of some 10 MiB; a default server takes 100.
+pub const CONNECTIONS_MAX: u32 = 16;
 /// How long a call waits for a connection.
 const ACQUIRE_WAIT_MAX: Duration = Duration::from_secs(3);
-/// How long the server works on one statement, and how long it waits for the next of a transaction: a process that
-/// was stopped in the middle must not lock rows for ever.
+/// How long the server works on one statement.
 const STATEMENT_TIMEOUT_MS: u32 = 5_000;
+/// How long it waits for the next one of a transaction: a process that was stopped in the middle must not lock rows for
+/// as long as others wait for them.
+const IDLE_TIMEOUT_MS: u32 = 2_000;
 /// How long a connection may have lain idle and still be taken without a test.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// How long such a test may take.
@@ -77,14 +79,14 @@ pub fn options(url: &str) -> Result<PgConnectOptions, ConnectError> {
 pub fn limited(options: PgConnectOptions) -> PgConnectOptions {
     options.options([
         ("statement_timeout", STATEMENT_TIMEOUT_MS),
-        ("idle_in_transaction_session_timeout", STATEMENT_TIMEOUT_MS),
+        ("idle_in_transaction_session_timeout", IDLE_TIMEOUT_MS),
     ])
 }
 
-/// Connections for everything but reading the log of changes.
-pub fn pool(options: PgConnectOptions) -> PgPool {
+/// So many connections.
+pub fn pool(options: PgConnectOptions, connections_max: u32) -> PgPool {
     PgPoolOptions::new()
-        .max_connections(CONNECTIONS_MAX)
+        .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_WAIT_MAX)
         // After a failover the way may lead to a standby, and what that shows may be old.
         .after_connect(|conn, _| Box::pin(refuse_standby(conn)))

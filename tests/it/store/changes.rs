@@ -11,7 +11,7 @@ use portcullis::key::record::Patch;
 use portcullis::key::token::PublicPrefix;
 use portcullis::key::verifier::{Verifier, argon2id, sha256};
 use portcullis::store::NewImport;
-use portcullis::store::log::{Change, ChangeLog, Incarnation, Listener, News};
+use portcullis::store::log::{Change, ChangeLog, Incarnation, Listener, News, Position};
 
 use super::rig::{Rig, at, by, done, new_key, new_secret, refused};
 use crate::support::backend::Backend;
@@ -172,8 +172,12 @@ pub async fn replicas_come_and_go(rig: Rig) {
     assert!(log.poll(one, None).await.expect("a look").is_registered);
     assert!(!log.poll(NOBODY, None).await.expect("a look").is_registered);
 
-    log.acknowledge(&[one], head).await.expect("noted");
-    log.acknowledge(&[one], head - 1).await.expect("noted");
+    let at_head = log.poll(one, None).await.expect("a look").head;
+    let before = Position { seq: 0, nonce: log.poll(one, Some(0)).await.expect("a look").previous.expect("the first") };
+    let elsewhere = Position { nonce: at_head.nonce ^ 1, ..at_head };
+    log.acknowledge(&[one, two], elsewhere).await.expect("not noted");
+    log.acknowledge(&[one], at_head).await.expect("noted");
+    log.acknowledge(&[one], before).await.expect("noted");
     log.mark_dead(&[one, two], head).await.expect("marked");
     let roll = log.roll().await.expect("the list");
     let listed: Vec<_> = roll.replicas.iter().map(|r| (r.name.as_str(), r.acked == head, r.is_dead)).collect();

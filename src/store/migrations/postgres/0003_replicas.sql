@@ -14,7 +14,7 @@ CREATE TABLE change_log (
     seq     bigint NOT NULL CONSTRAINT change_log_pkey PRIMARY KEY,
     -- Random: tells two histories apart.
     nonce   bigint NOT NULL,
-    -- 0: the beginning, 1: a secret, 2: a keyspace, 3: a form of imported secrets.
+    -- 0: the beginning, 1: a secret, 2: a keyspace, 3: a form of imported secrets, 99: anything.
     kind    smallint NOT NULL,
     -- A public prefix; the id of a keyspace; or that and the kind and length of a form, separated by blanks.
     subject text COLLATE "C" NOT NULL,
@@ -108,6 +108,16 @@ END $$;
 
 CREATE CONSTRAINT TRIGGER log_form AFTER INSERT ON import_form DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION log_form();
+
+CREATE FUNCTION log_all() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    PERFORM log_change(99, '');
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER log_all AFTER TRUNCATE ON api_key FOR EACH STATEMENT EXECUTE FUNCTION log_all();
+CREATE TRIGGER log_all AFTER TRUNCATE ON api_key_secret FOR EACH STATEMENT EXECUTE FUNCTION log_all();
+CREATE TRIGGER log_all AFTER TRUNCATE ON keyspace FOR EACH STATEMENT EXECUTE FUNCTION log_all();
 
 -- Whoever repeats a change waits until all that is in the log is known everywhere; no key needs a number of its own.
 ALTER TABLE api_key DROP COLUMN changed_seq;
