@@ -67,6 +67,8 @@ struct Waiter {
 struct Round {
     /// Before the reading, and after the commits.
     began: Duration,
+    /// How many looks at the log this process had begun then.
+    looks: u64,
     /// What the log's head was then.
     head: i64,
     /// The others who had not applied that, as far as is known.
@@ -152,7 +154,7 @@ impl Warden {
         loop {
             let new = self.arrivals.take();
             // Before the hint: the look that it leads to is one that began after the commits.
-            let began = self.clock.elapsed();
+            let (began, looks) = (self.clock.elapsed(), self.progress.begun());
             if !new.is_empty() {
                 came_at = self.clock.elapsed();
                 // The log's reader of this process need not wait for the hint that goes to all.
@@ -166,7 +168,7 @@ impl Warden {
             match self.in_time(self.log.roll()).await {
                 Ok(roll) => {
                     if !arrived.is_empty() && rounds.len() < ROUNDS_MAX {
-                        rounds.push(Round::new(began, &roll, own, mem::take(&mut arrived)));
+                        rounds.push(Round::new(began, looks, &roll, own, mem::take(&mut arrived)));
                     }
                     let mut seen = self.observe(&roll);
                     self.settle(&mut rounds, Some(&roll), &seen);
@@ -252,7 +254,7 @@ impl Warden {
             round.owing.retain(is_owing);
         }
         let is_known_here = |round: &Round| {
-            now >= round.began + Terms::wait(self.terms.lease) || self.progress.has_applied_all_of(round.began)
+            now >= round.began + Terms::wait(self.terms.lease) || self.progress.has_looked_since(round.looks)
         };
         for round in rounds.extract_if(.., |round| round.owing.is_empty() && is_known_here(round)) {
             for waiter in round.waiting {
@@ -314,9 +316,9 @@ impl Warden {
 }
 
 impl Round {
-    fn new(began: Duration, roll: &Roll, own: Incarnation, waiting: Vec<Waiter>) -> Self {
+    fn new(began: Duration, looks: u64, roll: &Roll, own: Incarnation, waiting: Vec<Waiter>) -> Self {
         let owing = roll.replicas.iter().filter(|replica| replica.incarnation != own && replica.acked < roll.head);
         let owing = owing.map(|replica| (replica.incarnation, replica.lease)).collect();
-        Self { began, head: roll.head, owing, waiting }
+        Self { began, looks, head: roll.head, owing, waiting }
     }
 }

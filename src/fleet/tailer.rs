@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,9 +23,11 @@ use crate::store::{Store, StoreError};
 #[derive(Debug)]
 pub struct Progress {
     incarnation: Mutex<Incarnation>,
-    /// When the last look began after which everything was applied.
-    looked_at: Mutex<Option<Duration>>,
-    /// There was another.
+    /// How many looks have begun.
+    begun: AtomicU64,
+    /// Which of them was the last after which everything was applied.
+    complete: AtomicU64,
+    /// There was another such.
     moved: Notify,
 }
 
@@ -74,7 +77,12 @@ const FORMER_MAX: usize = 4;
 impl Progress {
     /// Of one that has not begun.
     pub fn new(incarnation: Incarnation) -> Self {
-        Self { incarnation: Mutex::new(incarnation), looked_at: Mutex::new(None), moved: Notify::new() }
+        Self {
+            incarnation: Mutex::new(incarnation),
+            begun: AtomicU64::new(0),
+            complete: AtomicU64::new(0),
+            moved: Notify::new(),
+        }
     }
 
     /// Who this process is on the list.
@@ -82,10 +90,15 @@ impl Progress {
         *self.incarnation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether everything is applied that was committed before `at`. A number of the log's would not tell: after a
-    /// failover that lost changes, it may have been another change's before.
-    pub fn has_applied_all_of(&self, at: Duration) -> bool {
-        self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|began| began >= at)
+    /// How many looks have begun by now.
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    /// Whether everything is applied that was committed before so many looks had begun. A number of the log's would not
+    /// tell: after a failover that lost changes, it may have been another change's before.
+    pub fn has_looked_since(&self, begun: u64) -> bool {
+        self.complete.load(Ordering::SeqCst) > begun
     }
 
     /// Waits for the next look after which everything is applied.
@@ -93,8 +106,13 @@ impl Progress {
         self.moved.notified().await;
     }
 
-    fn looked(&self, began: Duration) {
-        *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
+    /// Which look this one is.
+    fn begin(&self) -> u64 {
+        self.begun.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    fn complete(&self, look: u64) {
+        self.complete.store(look, Ordering::SeqCst);
         self.moved.notify_one();
     }
 }
@@ -181,6 +199,7 @@ impl Tailer {
             // Before the look: whoever changes something after it must find this process on the list.
             self.register().await?;
         }
+        let nth = self.progress.begin();
         let mut began = self.clock.elapsed();
         let poll = self.log.poll(self.standing.incarnation, self.standing.at.map(|at| at.seq)).await?;
         if seeded::has(Fault::LeaseFromReply) {
@@ -204,7 +223,7 @@ impl Tailer {
                 // Whoever waits for one need not wait for the acknowledgement.
                 self.lease.looked();
             }
-            self.progress.looked(began);
+            self.progress.complete(nth);
         }
         if !self.standing.is_registered {
             self.register().await?;
