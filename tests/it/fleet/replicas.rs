@@ -52,7 +52,7 @@ async fn stop_and_go_on(what: &str, prepare: impl AsyncFn(&Rig)) {
         println!("round {round}: while it was stopped {meanwhile}; {asked} asked for when it went on");
         assert!(asked >= 40 && counts.after > asked);
         let queued = history.verifications.iter().filter(|seen| seen.on == 2 && seen.sent > stopped);
-        let queued = queued.filter(|seen| seen.sent < went_on && seen.answered > went_on && seen.heard.is_ok()).count();
+        let queued = queued.filter(|seen| seen.sent < went_on && seen.answered > went_on).count();
         println!("round {round}: {queued} were asked while it was stopped, and answered after");
         assert!(queued > 0);
     }

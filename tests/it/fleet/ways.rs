@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::load::Load;
 use super::rig::{LEASE, Rig, now, rounds, wait};
-use super::{Times, median, slowest};
+use super::{Times, median};
 use crate::support::postgres;
 use crate::support::proxy::{BLACK_HOLE, Way};
 
@@ -105,8 +105,8 @@ async fn only_the_first_waits_for_a_replica_that_is_cut_off() {
             Times::of(first.clone()),
             Times::of(others.clone())
         );
-        assert!(slowest(&first) >= lease / 2, "somebody had to wait");
-        assert!(median(&others) < slowest(&first) / 2, "nobody has to wait any more");
+        // That somebody waits at first is not certain: under load, the replica may have been marked as dead before.
+        assert!(median(&others) < wait(lease) / 2, "nobody has to wait any more");
     }
     rig.end().await;
 }
