@@ -105,7 +105,7 @@ async fn only_the_first_waits_for_a_replica_that_is_cut_off() {
             Times::of(first.clone()),
             Times::of(others.clone())
         );
-        // That somebody waits at first is not certain: under load, the replica may have been marked as dead before.
+        // How long the first waits is not certain: all may have been on their way when it was cut off, and count as before.
         assert!(median(&others) < wait(lease) / 2, "nobody has to wait any more");
     }
     rig.end().await;
