@@ -162,6 +162,7 @@ impl ChangeLog for PostgresLog {
              FROM change_head h
              LEFT JOIN replica r ON r.incarnation = $1
              LEFT JOIN LATERAL (SELECT * FROM change_log WHERE seq > $2 ORDER BY seq LIMIT $3) l ON true
+             WHERE h.id = 1
              ORDER BY l.seq",
         )
         .bind(uuid(by))
@@ -211,7 +212,7 @@ impl ChangeLog for PostgresLog {
         let rows: Vec<ReplicaRow> = in_time(async {
             let query = sqlx::query_as(
                 "SELECT pg_is_in_recovery() AS is_standby, h.seq AS head, r.incarnation, r.name, r.lease_ms, r.acked, r.beat, r.state
-                 FROM change_head h LEFT JOIN replica r ON true ORDER BY r.name, r.incarnation",
+                 FROM change_head h LEFT JOIN replica r ON true WHERE h.id = 1 ORDER BY r.name, r.incarnation",
             );
             Ok(query.fetch_all(&self.pool).await?)
         })

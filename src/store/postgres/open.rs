@@ -75,9 +75,10 @@ pub fn options(url: &str) -> Result<PgConnectOptions, ConnectError> {
     Ok(if options.get_application_name().is_none() { options.application_name("portcullis") } else { options })
 }
 
-/// The same with limits to how long the server works, and waits.
+/// The same with limits to how long the server works, and waits; and without compiling statements, which takes longer
+/// than any of ours does, and is begun by a wrong guess at how many rows a new table has.
 pub fn limited(options: PgConnectOptions) -> PgConnectOptions {
-    options.options([
+    options.options([("jit", "off")]).options([
         ("statement_timeout", STATEMENT_TIMEOUT_MS),
         ("idle_in_transaction_session_timeout", IDLE_TIMEOUT_MS),
     ])
