@@ -26,6 +26,8 @@ impl Waiting {
         let change = pb::ApiKey { id: key.id, name: "another".into(), ..Default::default() };
         let call = tokio::spawn(async move { caller.update(change, &["name"]).await });
         eventually("waiting for the lock", async || {
+            // Within a transaction PostgreSQL shows the connections that there were when it was first asked.
+            sqlx::raw_sql("SELECT pg_stat_clear_snapshot()").execute(&mut locker).await.expect("an answer");
             let waiting = "SELECT count(*) FROM pg_stat_activity
                            WHERE datname = current_database() AND wait_event_type = 'Lock'";
             let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&mut locker).await.expect("an answer");
