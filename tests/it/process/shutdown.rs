@@ -156,6 +156,8 @@ async fn what_a_stream_was_asked_it_answers_before_it_ends() {
     sqlx::raw_sql("BEGIN; LOCK TABLE api_key_secret").execute(&mut locker).await.expect("a lock");
     talk.ask("one", VerifyRequest { key: secret, ..Default::default() }).await;
     eventually("waiting for the lock", async || {
+        // Within a transaction PostgreSQL shows the connections that there were when it was first asked.
+        sqlx::raw_sql("SELECT pg_stat_clear_snapshot()").execute(&mut locker).await.expect("an answer");
         let waiting = "SELECT count(*) FROM pg_stat_activity
                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
         let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&mut locker).await.expect("an answer");
