@@ -251,9 +251,11 @@ async fn a_standby_takes_over_with_what_was_committed() {
         .await
         .expect("SQL");
     primary.kill();
-    let mut connection = PgConnection::connect(&standby.url(&name)).await.expect("it may be read");
-    sqlx::raw_sql("DELETE FROM kept").execute(&mut connection).await.expect_err("it is a standby");
+    // It has all of it on disk, and may have yet to read it.
+    let mut connection = PgConnection::connect(&standby.url("postgres")).await.expect("it may be read");
+    sqlx::raw_sql("CREATE TABLE kept (n INT)").execute(&mut connection).await.expect_err("it is a standby");
     standby.promote();
+    let mut connection = PgConnection::connect(&standby.url(&name)).await.expect("it has read all");
     let kept: i32 = sqlx::query_scalar("SELECT n FROM kept").fetch_one(&mut connection).await.expect("a row");
     assert_eq!(kept, 7);
     sqlx::raw_sql("DELETE FROM kept").execute(&mut connection).await.expect("it is the primary, and waits for nobody");
