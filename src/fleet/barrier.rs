@@ -156,7 +156,7 @@ impl Warden {
             // Before the hint: the look that it leads to is one that began after the commits.
             let (began, looks) = (self.clock.elapsed(), self.progress.begun());
             if !new.is_empty() {
-                came_at = self.clock.elapsed();
+                came_at = began;
                 // The log's reader of this process need not wait for the hint that goes to all.
                 self.hint.notify_one();
                 self.arrivals.hint_due.notify_one();
@@ -170,9 +170,9 @@ impl Warden {
                     if !arrived.is_empty() && rounds.len() < ROUNDS_MAX {
                         rounds.push(Round::new(began, looks, &roll, own, mem::take(&mut arrived)));
                     }
-                    let mut seen = self.observe(&roll);
+                    let seen = self.observe(&roll);
                     self.settle(&mut rounds, Some(&roll), &seen);
-                    self.clear_away(&rounds, &roll, &mut seen, own).await;
+                    self.clear_away(&rounds, &roll, &seen, own).await;
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the list of replicas cannot be read");
@@ -274,7 +274,7 @@ impl Warden {
     }
 
     /// Marks those as dead who are late or silent, and takes off the list those who have been dead for long enough.
-    async fn clear_away(&self, rounds: &[Round], roll: &Roll, seen: &mut HashMap<Incarnation, Seen>, own: Incarnation) {
+    async fn clear_away(&self, rounds: &[Round], roll: &Roll, seen: &HashMap<Incarnation, Seen>, own: Incarnation) {
         let now = self.clock.elapsed();
         let mut late: Vec<(&Replica, i64)> = Vec::new();
         let mut over = Vec::new();

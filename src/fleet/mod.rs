@@ -72,9 +72,7 @@ impl Fleet {
         let log: Arc<dyn ChangeLog> = match store.listen(listener.clone()) {
             News::Logged(log) => log.into(),
             News::Told => {
-                let forms = store.import_forms().await?.into_iter();
-                let forms: Vec<_> = forms.map(|(keyspace, form)| Change::Form(keyspace, form)).collect();
-                listener.changed(&forms);
+                tell_forms(store.as_ref(), listener.as_ref()).await?;
                 let (lease, barrier) = (Arc::new(Lease::endless(clock)), Arc::new(Barrier::alone()));
                 return Ok(Self { lease, barrier, metrics, roster: Arc::new(Roster::alone(name)), others: None });
             }
@@ -170,6 +168,14 @@ impl Fleet {
             tracing::warn!(%error, "this replica could not be taken off the list: the next change waits until it is dead");
         }
     }
+}
+
+/// Tells `listener` of every form of imported secrets that there is.
+async fn tell_forms(store: &dyn Store, listener: &dyn Listener) -> Result<(), StoreError> {
+    let forms = store.import_forms().await?.into_iter();
+    let forms: Vec<_> = forms.map(|(keyspace, form)| Change::Form(keyspace, form)).collect();
+    listener.changed(&forms);
+    Ok(())
 }
 
 /// Hints to all that there is something new. Nobody waits for that: it may take long, and they would see it anyway.

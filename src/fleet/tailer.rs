@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::lease::Lease;
 use super::metrics::Metrics;
+use super::tell_forms;
 use super::terms::Terms;
 use crate::clock::Clock;
 use crate::seeded::{self, Fault};
@@ -258,9 +259,7 @@ impl Tailer {
     /// Forgets everything. What is read from here on is no older than what the look showed.
     async fn begin_anew(&self, poll: &Poll) -> Result<Position, StoreError> {
         self.listener.changed(&[Change::All]);
-        let forms = self.store.import_forms().await?;
-        let forms: Vec<_> = forms.into_iter().map(|(keyspace, form)| Change::Form(keyspace, form)).collect();
-        self.listener.changed(&forms);
+        tell_forms(self.store.as_ref(), self.listener.as_ref()).await?;
         Ok(poll.head)
     }
 

@@ -144,9 +144,7 @@ impl Management {
 
     /// The key of this id.
     pub async fn get(&self, id: &KeyId, reach: &Reach) -> Result<ApiKey, Error> {
-        let mut bad = Violations::default();
-        check_id("id", id, &mut bad);
-        bad.check()?;
+        check_named(id)?;
         let key = self.store.key(id).await?.filter(|key| reach.includes(&key.keyspace));
         key.ok_or(Error::Refused(Refusal::KeyNotFound))
     }
@@ -166,6 +164,13 @@ impl Management {
         };
         Ok((NewSecret { public_prefix, verifier }, secret))
     }
+}
+
+/// Refuses a request whose only field is an id that is absent.
+fn check_named(id: &KeyId) -> Result<(), Error> {
+    let mut bad = Violations::default();
+    check_id("id", id, &mut bad);
+    bad.check()
 }
 
 /// Notes an id that is absent. One that is no key's is simply not found.

@@ -1,6 +1,6 @@
 //! Ending a key: for good, or without a trace but in the audit trail.
 
-use super::{Error, Management, Principal, Violations, check_id};
+use super::{Error, Management, Principal, Violations, check_named};
 use crate::key::field;
 use crate::key::id::KeyId;
 use crate::key::permission::Reach;
@@ -81,10 +81,4 @@ impl Management {
         };
         self.confirmed(deleted.await).await
     }
-}
-
-fn check_named(id: &KeyId) -> Result<(), Error> {
-    let mut bad = Violations::default();
-    check_id("id", id, &mut bad);
-    bad.check()
 }

@@ -277,21 +277,21 @@ pub async fn existing(conn: &mut PgConnection, ids: &[&str]) -> Result<Vec<Strin
 pub async fn lock(conn: &mut PgConnection, ids: &[&str], busy: Busy) -> Result<Keys, StoreError> {
     let ids: Vec<_> = ids.iter().filter_map(|id| term(id)).collect();
     // In the order of their ids, as everybody does: two who lock at once must not wait for each other.
-    let query = sqlx::query_as(concat!(
-        "WITH k AS MATERIALIZED (SELECT * FROM api_key WHERE id = ANY ($1) ORDER BY id FOR UPDATE SKIP LOCKED)
-         SELECT (SELECT seen.revision FROM api_key seen WHERE seen.id = k.id) AS seen_revision, ",
-        columns!(),
-        " FROM k"
-    ));
-    let query = match busy {
-        Busy::Skip => query,
-        Busy::Wait => sqlx::query_as(concat!(
-            "WITH k AS MATERIALIZED (SELECT * FROM api_key WHERE id = ANY ($1) ORDER BY id FOR UPDATE)
-             SELECT (SELECT seen.revision FROM api_key seen WHERE seen.id = k.id) AS seen_revision, ",
-            columns!(),
-            " FROM k"
-        )),
-    };
+    macro_rules! statement {
+        ($busy:literal) => {
+            concat!(
+                "WITH k AS MATERIALIZED (SELECT * FROM api_key WHERE id = ANY ($1) ORDER BY id FOR UPDATE ",
+                $busy,
+                ") SELECT (SELECT seen.revision FROM api_key seen WHERE seen.id = k.id) AS seen_revision, ",
+                columns!(),
+                " FROM k"
+            )
+        };
+    }
+    let query = sqlx::query_as(match busy {
+        Busy::Skip => statement!("SKIP LOCKED"),
+        Busy::Wait => statement!(""),
+    });
     let rows: Vec<LockedRow> = query.bind(ids).fetch_all(&mut *conn).await?;
     let mut keys = Keys::new();
     for LockedRow { seen_revision, key } in rows {

@@ -6,13 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use portcullis::clock::{Clock as _, SystemClock};
 use portcullis::config::Flags;
-use portcullis::grpc::pb::api_key_import::Material;
 use portcullis::grpc::pb::revoke_api_key_request::Target;
-use portcullis::grpc::pb::{
-    self, ApiKeyImport, CreateApiKeyRequest, ErrorReason, ImportApiKeysRequest, RevokeApiKeyRequest, SecretDigest,
-    Verdict, VerifyRequest,
-};
-use portcullis::key::verifier::sha256;
+use portcullis::grpc::pb::{self, CreateApiKeyRequest, ErrorReason, RevokeApiKeyRequest, Verdict, VerifyRequest};
 use tonic::Code;
 
 use crate::support::backend::Backend;
@@ -201,18 +196,6 @@ async fn wildcards_go_and_come_elsewhere_with_their_keyspace() {
 async fn what_was_asked_for_in_vain_is_found_elsewhere_once_imported() {
     let pair = Pair::start().await;
     for (mut way, name) in pair.ways().into_iter().zip(["first-way", "other-way--"]) {
-        let mut import = async |text: &str| {
-            let digest =
-                SecretDigest { algorithm: pb::DigestAlgorithm::Sha256.into(), value: sha256(text).as_bytes().to_vec() };
-            let entry = ApiKeyImport {
-                name: "imported".into(),
-                subject: "user_1".into(),
-                material: Some(Material::Digest(digest)),
-                ..Default::default()
-            };
-            let request = ImportApiKeysRequest { keyspace: String::new(), entries: vec![entry] };
-            way.here.keys.import_api_keys(request).await.expect("imported");
-        };
         for nth in 0..10 {
             let text = format!("{name}-{nth}");
             for _ in 0..2 {
@@ -220,7 +203,7 @@ async fn what_was_asked_for_in_vain_is_found_elsewhere_once_imported() {
                 // Nothing is of this form until the first is imported.
                 assert!(matches!(verdict, Verdict::Malformed | Verdict::NotFound), "{verdict:?}");
             }
-            import(&text).await;
+            way.here.import_digest(&text).await;
             assert_eq!(way.there.verdict(&text).await, Verdict::Valid, "{text}");
         }
     }

@@ -5,13 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use portcullis::clock::{Clock, ManualClock, SystemClock};
-use portcullis::grpc::pb::api_key_import::Material;
 use portcullis::grpc::pb::revoke_api_key_request::Target;
-use portcullis::grpc::pb::{
-    self, ApiKeyImport, CreateApiKeyRequest, ErrorReason, ImportApiKeysRequest, RevokeApiKeyRequest, SecretDigest,
-    Verdict, VerifyRequest,
-};
-use portcullis::key::verifier::sha256;
+use portcullis::grpc::pb::{self, CreateApiKeyRequest, ErrorReason, RevokeApiKeyRequest, Verdict, VerifyRequest};
 use tokio::task::{JoinSet, yield_now};
 use tonic::Code;
 
@@ -177,20 +172,8 @@ async fn a_callers_rights_end_with_the_change(backend: Backend) {
 async fn what_was_asked_for_in_vain_is_found_once_imported(backend: Backend) {
     let service = Service::start(backend).await;
     let (mut admin, mut asking) = (service.admin(), service.admin_elsewhere().await);
-    let mut import = async |text: &str| {
-        let digest =
-            SecretDigest { algorithm: pb::DigestAlgorithm::Sha256.into(), value: sha256(text).as_bytes().to_vec() };
-        let entry = ApiKeyImport {
-            name: "imported".into(),
-            subject: "user_1".into(),
-            material: Some(Material::Digest(digest)),
-            ..Default::default()
-        };
-        let request = ImportApiKeysRequest { keyspace: String::new(), entries: vec![entry] };
-        admin.keys.import_api_keys(request).await.expect("imported");
-    };
     assert_eq!(asking.verdict("imported-0").await, Verdict::Malformed, "nothing is of this form yet");
-    import("imported-0").await;
+    admin.import_digest("imported-0").await;
     assert_eq!(asking.verdict("imported-0").await, Verdict::Valid);
     for nth in 1..20 {
         let text = format!("imported-{nth}");
@@ -198,7 +181,7 @@ async fn what_was_asked_for_in_vain_is_found_once_imported(backend: Backend) {
         let lookups = service.verifier.lookups();
         assert_eq!(asking.verdict(&text).await, Verdict::NotFound);
         assert!(backend != Backend::Sqlite || service.verifier.lookups() == lookups, "that it is not there is known");
-        import(&text).await;
+        admin.import_digest(&text).await;
         assert_eq!(asking.verdict(&text).await, Verdict::Valid, "{text}");
     }
     service.stop().await;

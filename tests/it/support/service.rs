@@ -12,6 +12,7 @@ use portcullis::grpc::pb::keyspace_service_client::KeyspaceServiceClient;
 use portcullis::grpc::pb::replica_service_client::ReplicaServiceClient;
 use portcullis::grpc::pb::verification_service_client::VerificationServiceClient;
 use portcullis::grpc::pb::{self, CreateApiKeyRequest, Verdict, VerifyRequest, VerifyResponse};
+use portcullis::key::verifier::sha256;
 use portcullis::manage::Bootstrap;
 use portcullis::server::{Server, ServerError};
 use portcullis::verify::Verifier;
@@ -208,6 +209,19 @@ impl Caller {
     pub async fn create(&mut self, request: CreateApiKeyRequest) -> (pb::ApiKey, String) {
         let made = self.keys.create_api_key(request).await.expect("a key").into_inner();
         (made.api_key.expect("the key"), made.secret)
+    }
+
+    /// Imports a key of this secret by its digest.
+    pub async fn import_digest(&mut self, secret: &str) {
+        let (algorithm, value) = (pb::DigestAlgorithm::Sha256.into(), sha256(secret).as_bytes().to_vec());
+        let entry = pb::ApiKeyImport {
+            name: "imported".into(),
+            subject: "user_1".into(),
+            material: Some(pb::api_key_import::Material::Digest(pb::SecretDigest { algorithm, value })),
+            ..Default::default()
+        };
+        let request = pb::ImportApiKeysRequest { keyspace: String::new(), entries: vec![entry] };
+        self.keys.import_api_keys(request).await.expect("imported");
     }
 
     /// Makes a keyspace with the default rules.
