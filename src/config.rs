@@ -11,7 +11,9 @@ use clap::Args;
 use tracing_subscriber::EnvFilter;
 
 use crate::key::field;
+use crate::key::rate_card::{RateCard, price};
 use crate::key::secret::Secret;
+use crate::store::usage::Retention;
 use crate::store::{Hints, Schema};
 use crate::telemetry::LogFormat;
 
@@ -56,6 +58,19 @@ pub struct Flags {
     /// [default: 400]
     #[arg(long, value_name = "MIB", env = "PORTCULLIS_CACHE_MIB")]
     pub cache_mib: Option<String>,
+    /// What one key costs that is made, in usage reports: 0 to 1000, with at most 9 digits behind the point. In a file:
+    /// `key_created` of the table `rate_card` [default: 0.001]
+    #[arg(long, value_name = "PRICE", env = "PORTCULLIS_RATE_CARD_KEY_CREATED")]
+    pub rate_card_key_created: Option<String>,
+    /// What one verification costs. In a file: `verification` of the table `rate_card` [default: 0.0001]
+    #[arg(long, value_name = "PRICE", env = "PORTCULLIS_RATE_CARD_VERIFICATION")]
+    pub rate_card_verification: Option<String>,
+    /// How many days usage is kept by the hour: 1 to 3660 [default: 90]
+    #[arg(long, value_name = "DAYS", env = "PORTCULLIS_USAGE_HOURS_DAYS")]
+    pub usage_hours_days: Option<String>,
+    /// How many days usage is kept at all, by the day: 1 to 36600, and no fewer than that [default: 730]
+    #[arg(long, value_name = "DAYS", env = "PORTCULLIS_USAGE_DAYS_DAYS")]
+    pub usage_days_days: Option<String>,
     /// On SIGTERM, how long to go on serving after health says NOT_SERVING, in milliseconds [default: 3000]
     #[arg(long, value_name = "MS", env = "PORTCULLIS_SHUTDOWN_GRACE_MS")]
     pub shutdown_grace_ms: Option<String>,
@@ -110,6 +125,10 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// How many bytes the keys may take that Verify answers from.
     pub cache_size_max: usize,
+    /// What use costs.
+    pub rate_card: RateCard,
+    /// How long usage is kept.
+    pub usage_retention: Retention,
     /// How long to go on serving after saying NOT_SERVING.
     pub shutdown_grace: Duration,
     /// How long calls in flight may take to finish.
@@ -167,6 +186,16 @@ impl Flags {
         let cache_mib = raw.take("cache-mib", self.cache_mib, "400", "1 to 1048576", |text| {
             text.parse::<usize>().ok().filter(|mib| (1..=1_048_576).contains(mib))
         });
+        let rule = "0 to 1000, with at most 9 digits behind the point";
+        let key_created = raw.take("rate-card-key-created", self.rate_card_key_created, "0.001", rule, price);
+        let verification = raw.take("rate-card-verification", self.rate_card_verification, "0.0001", rule, price);
+        let hours = raw.take("usage-hours-days", self.usage_hours_days, "90", "1 to 3660", |text| days(text, 3_660));
+        let days = raw.take("usage-days-days", self.usage_days_days, "730", "1 to 36600", |text| days(text, 36_600));
+        if let (Some(hours), Some(days)) = (hours, days)
+            && days < hours
+        {
+            raw.errors.push("usage-days-days: must be no less than usage-hours-days".to_owned());
+        }
         let shutdown_grace = raw
             .take("shutdown-grace-ms", self.shutdown_grace_ms, "3000", "0 to 600000", |text| millis(text, 0..=600_000));
         let drain_timeout = raw
@@ -225,6 +254,8 @@ impl Flags {
             replica_name,
             metrics_listen: metrics_listen.expect(all),
             cache_size_max: cache_mib.expect(all) * 1024 * 1024,
+            rate_card: RateCard { key_created: key_created.expect(all), verification: verification.expect(all) },
+            usage_retention: Retention { hours: hours.expect(all), days: days.expect(all) },
             shutdown_grace: shutdown_grace.expect(all),
             drain_timeout: drain_timeout.expect(all),
             log: log.expect(all),
@@ -304,6 +335,10 @@ impl Config {
             ("replica-name", self.replica_name.clone().unwrap_or_default()),
             ("metrics-listen", self.metrics_listen.map(|at| at.to_string()).unwrap_or_default()),
             ("cache-mib", (self.cache_size_max / 1024 / 1024).to_string()),
+            ("rate-card-key-created", self.rate_card.key_created.to_string()),
+            ("rate-card-verification", self.rate_card.verification.to_string()),
+            ("usage-hours-days", (self.usage_retention.hours.as_secs() / 86_400).to_string()),
+            ("usage-days-days", (self.usage_retention.days.as_secs() / 86_400).to_string()),
             ("shutdown-grace-ms", self.shutdown_grace.as_millis().to_string()),
             ("drain-timeout-ms", self.drain_timeout.as_millis().to_string()),
             ("log", self.log.clone()),
@@ -367,7 +402,7 @@ impl File {
             text.parse::<toml::Table>().map_err(|e| format!("config: {shown} is not TOML: {}", e.message()))
         });
         match table {
-            Ok(table) => Self(table.into_iter().map(|(name, value)| (name, as_text(value))).collect()),
+            Ok(table) => Self(table.into_iter().flat_map(|(name, value)| flat(name, value)).collect()),
             Err(error) => {
                 errors.push(error);
                 Self::default()
@@ -378,6 +413,24 @@ impl File {
     fn refuse_rest(&mut self, errors: &mut Vec<String>) {
         errors.extend(self.0.keys().map(|name| format!("{name}: is no setting; see `portcullis serve --help`")));
     }
+}
+
+/// A setting, or those of a table: what `price` is in the table `rate_card` is `rate-card-price`.
+fn flat(name: String, value: toml::Value) -> Vec<(String, String)> {
+    match value {
+        toml::Value::Table(table) => {
+            let name = name.replace('_', "-");
+            table
+                .into_iter()
+                .map(|(part, value)| (format!("{name}-{}", part.replace('_', "-")), as_text(value)))
+                .collect()
+        }
+        value => vec![(name, as_text(value))],
+    }
+}
+
+fn days(text: &str, most: u64) -> Option<Duration> {
+    text.parse::<u64>().ok().filter(|days| (1..=most).contains(days)).map(|days| Duration::from_hours(days * 24))
 }
 
 fn as_text(value: toml::Value) -> String {

@@ -8,17 +8,19 @@
 //! - [`store`]: where keys live: SQLite or Postgres behind one trait
 //! - [`fleet`]: replicas agreeing on what changed: log, lease, barrier
 //! - [`hashing`]: Argon2id, a bounded number at a time
+//! - [`usage`]: what keys did, counted and written behind
 //! - [`verify`]: may this key do this?
 //! - [`manage`]: the use cases that change and show keys and keyspaces
 //! - [`transport`]: connections, and the threads that serve them
 //! - [`grpc`]: the wire
+//! - [`upkeep`]: what goes on beside answering
 //! - [`config`], [`telemetry`], [`lifecycle`]: settings, logs, signals
 //! - [`metrics`]: what can be measured
 //! - [`server`]: the only wiring
 //! - [`cli`]: the program
 //!
 //! What never happens: a secret is stored, logged, printed by `Debug` or returned twice; a verification writes to the
-//! store or says VALID for what it could not read; a queue, list or page without a limit; expiry stored as a state.
+//! store, but for credits that it takes out before it spends them, or says VALID for what it could not read; a queue, list or page without a limit; expiry stored as a state.
 
 pub mod cli;
 pub mod clock;
@@ -35,4 +37,6 @@ pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod transport;
+pub mod upkeep;
+pub mod usage;
 pub mod verify;

@@ -28,21 +28,26 @@ use crate::grpc::pb::api_key_service_server::ApiKeyServiceServer;
 use crate::grpc::pb::audit_service_server::AuditServiceServer;
 use crate::grpc::pb::keyspace_service_server::KeyspaceServiceServer;
 use crate::grpc::pb::replica_service_server::ReplicaServiceServer;
+use crate::grpc::pb::usage_service_server::UsageServiceServer;
 use crate::grpc::replicas::Replicas;
+use crate::grpc::usage::Usage as UsageRows;
 use crate::grpc::verification::{self, Verification};
 use crate::hashing::Hashing;
+use crate::key::rate_card::RateCard;
 use crate::key::secret::Secret;
 use crate::manage::{self, Bootstrap, Management};
 use crate::metrics::Metrics;
 use crate::store::{self, ConnectError, Store};
 use crate::transport::{self, Cores, StartError, TlsError};
-use crate::verify::{Memory, Uses, Verifier};
+use crate::upkeep::Upkeep;
+use crate::usage::Usage;
+use crate::verify::{Ledger, Memory, Verifier};
 
 /// Largest request, in bytes. Each call in flight may hold one.
 pub const REQUEST_SIZE_MAX: usize = 1024 * 1024;
 /// Largest request to what is open to strangers, health and reflection: they only ever name something.
 const OPEN_REQUEST_SIZE_MAX: usize = 16 * 1024;
-/// Last uses are written, and the store's health looked at, this often.
+/// The store's health is looked at this often.
 const BACKGROUND_INTERVAL: Duration = Duration::from_secs(1);
 /// A store that does not answer for this long does not answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
@@ -58,7 +63,8 @@ pub struct Server {
     fleet: Fleet,
     verifier: Arc<Verifier>,
     management: Arc<Management>,
-    uses: Arc<Uses>,
+    upkeep: Upkeep,
+    rate_card: RateCard,
     clock: Arc<dyn Clock>,
     bootstrap: Bootstrap,
     metrics: Option<TcpListener>,
@@ -125,19 +131,22 @@ impl Server {
             tracing::warn!(why, "a replica that was suspended may answer from memory for too long after it resumes");
         }
         let hashing = Arc::new(Hashing::default());
-        let uses = Arc::new(Uses::default());
+        let usage = Arc::new(Usage::default());
+        let ledger = Ledger::new(store.clone(), clock.clone(), usage.clone(), fleet.is_shared());
+        let ledger = Arc::new(ledger);
         let verifier = Verifier::new(
             store.clone(),
             memory,
             fleet.lease().clone(),
             hashing.clone(),
             clock.clone(),
-            uses.clone(),
+            ledger.clone(),
             verification::write_claims,
         );
         let supplied = config.bootstrap_root_key.as_ref();
         let prepared = async {
-            let management = Management::new(store.clone(), hashing, clock.clone(), fleet.barrier().clone());
+            let management =
+                Management::new(store.clone(), hashing, clock.clone(), fleet.barrier().clone(), usage.clone());
             let management = management.await.map_err(|e| ServerError::Prepare(e.into()))?;
             let bootstrap = management.bootstrap(supplied).await.map_err(ServerError::Prepare)?;
             Ok((management, bootstrap))
@@ -153,6 +162,14 @@ impl Server {
         if let Some(supplied) = supplied {
             warm(&verifier, supplied).await;
         }
+        let upkeep = Upkeep {
+            store: store.clone(),
+            lease: fleet.lease().clone(),
+            clock: clock.clone(),
+            usage,
+            ledger,
+            retention: config.usage_retention,
+        };
         Ok(Self {
             listener,
             addr,
@@ -163,7 +180,8 @@ impl Server {
             fleet,
             verifier: Arc::new(verifier),
             management: Arc::new(management),
-            uses,
+            upkeep,
+            rate_card: config.rate_card,
             clock,
             bootstrap,
             metrics,
@@ -191,7 +209,7 @@ impl Server {
     }
 
     /// Serves until `shutdown` resolves, then ends in order: health says NOT_SERVING, a grace period if `shutdown`
-    /// resolved to `true`, no new connections, calls in flight finish, the lease is given back, last uses are written, the
+    /// resolved to `true`, no new connections, calls in flight finish, the lease is given back, what was counted is written, the
     /// store is closed.
     ///
     /// # Errors
@@ -202,15 +220,13 @@ impl Server {
         health.set_ready(self.fleet.lease().is_held() && self.store.ping().await.is_ok()).await;
 
         let stop_background = CancellationToken::new();
-        let background = background(
-            self.store.clone(),
-            self.fleet.lease().clone(),
-            self.uses.clone(),
-            health.clone(),
-            stop_background.clone(),
-        );
+        let background =
+            background(self.store.clone(), self.fleet.lease().clone(), health.clone(), stop_background.clone());
         let background = tokio::spawn(background);
         let mut background = std::pin::pin!(background);
+        let upkeep = Arc::new(self.upkeep);
+        let (kept_up, stop_upkeep) = (upkeep.clone(), stop_background.clone());
+        let mut keeping_up = std::pin::pin!(tokio::spawn(async move { kept_up.run(&stop_upkeep).await }));
 
         let callers = Callers::new(self.verifier.clone());
         let metrics = Metrics::of(&self.fleet, self.verifier.clone());
@@ -219,7 +235,8 @@ impl Server {
             AbortOnDropHandle::new(tokio::spawn(transport::serve_text(listener, "/metrics", text)))
         });
         let replicas = Replicas { roster: self.fleet.roster().clone() };
-        let others = routes(&callers, &self.management, &self.verifier, &self.clock, replicas)
+        let usage = UsageRows { management: self.management.clone(), rate_card: self.rate_card };
+        let others = routes(&callers, &self.management, &self.verifier, &self.clock, (replicas, usage))
             .add_service(health_service.max_decoding_message_size(OPEN_REQUEST_SIZE_MAX));
         let close = CancellationToken::new();
         let verification = Verification::new(self.verifier.clone(), REQUEST_SIZE_MAX, close.clone());
@@ -233,6 +250,7 @@ impl Server {
             () = &mut serving => unreachable!("it serves until it is closed"),
             died = self.fleet.failed() => return Err(ServerError::Task(died)),
             died = &mut background => return Err(died.err().map_or_else(unexpected_end, ServerError::Task)),
+            died = &mut keeping_up => return Err(died.err().map_or_else(unexpected_end, ServerError::Task)),
         };
         tracing::info!("shutting down");
         stop_background.cancel();
@@ -252,10 +270,9 @@ impl Server {
         }
         cores.stop();
         background.await.map_err(ServerError::Task)?;
+        keeping_up.await.map_err(ServerError::Task)?;
         self.fleet.leave().await;
-        if let Err(error) = self.uses.flush(self.store.as_ref()).await {
-            tracing::warn!(%error, "the last uses of keys could not be written");
-        }
+        upkeep.end().await;
         self.store.close().await;
         tracing::info!("ended");
         Ok(())
@@ -276,7 +293,7 @@ fn unexpected_end() -> ServerError {
 async fn warm(verifier: &Verifier, supplied: &Secret) {
     use crate::verify::verdict::Verdict;
     match verifier.verify_root(supplied.expose(), "").await {
-        Ok(Verdict::Valid(_)) => {}
+        Ok(Verdict::Valid(..)) => {}
         Ok(_) => tracing::warn!(
             "the bootstrap root key is not a valid root key of this store: it was set up before, and its first root key \
              was another or has been revoked"
@@ -290,7 +307,7 @@ fn routes(
     management: &Arc<Management>,
     verifier: &Arc<Verifier>,
     clock: &Arc<dyn Clock>,
-    replicas: Replicas,
+    (replicas, usage): (Replicas, UsageRows),
 ) -> Routes {
     let api_keys = ApiKeys { management: management.clone(), verifier: verifier.clone(), clock: clock.clone() };
     let keyspaces = Keyspaces { management: management.clone() };
@@ -311,19 +328,14 @@ fn routes(
         .add_service(
             callers.guard(ReplicaServiceServer::new(replicas).max_decoding_message_size(OPEN_REQUEST_SIZE_MAX)),
         )
+        .add_service(callers.guard(UsageServiceServer::new(usage).max_decoding_message_size(REQUEST_SIZE_MAX)))
         .add_service(reflection().build_v1().expect(built).max_decoding_message_size(OPEN_REQUEST_SIZE_MAX))
         .add_service(reflection().build_v1alpha().expect(built).max_decoding_message_size(OPEN_REQUEST_SIZE_MAX));
     routes.routes()
 }
 
-/// Keeps readiness true to the store and the lease, and writes last uses behind.
-async fn background(
-    store: Arc<dyn Store>,
-    lease: Arc<Lease>,
-    uses: Arc<Uses>,
-    health: Health,
-    stop: CancellationToken,
-) {
+/// Keeps readiness true to the store and the lease.
+async fn background(store: Arc<dyn Store>, lease: Arc<Lease>, health: Health, stop: CancellationToken) {
     let mut ready = true;
     let mut tick = time::interval(BACKGROUND_INTERVAL);
     tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
@@ -343,8 +355,5 @@ async fn background(
             }
         }
         health.set_ready(ready).await;
-        if ready && let Err(error) = uses.flush(store.as_ref()).await {
-            tracing::warn!(%error, "the last uses of keys could not be written; they are kept and tried again");
-        }
     }
 }

@@ -12,11 +12,12 @@ use portcullis::key::permission::Reach;
 use portcullis::key::scope::Demand;
 use portcullis::manage::{Bootstrap, Management};
 use portcullis::store::{Hints, Schema, connect};
+use portcullis::usage::Usage;
 use portcullis::verify::verdict::Verdict;
-use portcullis::verify::{Memory, Question, Uses, Verifier};
+use portcullis::verify::{Ledger, Memory, Question, Verifier};
 
 fn asked<'a>(key: &'a str, demand: Demand<'a>) -> Question<'a> {
-    Question { key, keyspace: SYSTEM, demand, guesser: "" }
+    Question { keyspace: SYSTEM, demand, ..Question::about(key) }
 }
 
 /// Checks that `work` takes no memory.
@@ -35,30 +36,32 @@ async fn what_is_known_is_verified_without_memory() {
     let hashing = Arc::new(Hashing::default());
     let memory = Arc::new(Memory::new(1 << 20));
     let lease = Duration::from_secs(1);
+    let usage = Arc::new(Usage::default());
     let fleet = Fleet::join(store.clone(), memory.clone(), clock.clone(), lease, "one".into()).await.expect("a place");
-    let management = Management::new(store.clone(), hashing.clone(), clock.clone(), fleet.barrier().clone());
+    let management =
+        Management::new(store.clone(), hashing.clone(), clock.clone(), fleet.barrier().clone(), usage.clone());
     let management = management.await.expect("a new store");
     let Bootstrap::Made(secret) = management.bootstrap(None).await.expect("a root key") else { panic!("a new store") };
     let key = secret.expose();
     let write_claims = |_| Box::default();
-    let (lease, uses) = (fleet.lease().clone(), Arc::new(Uses::default()));
-    let verifier = Verifier::new(store.clone(), memory, lease, hashing, clock, uses, write_claims);
+    let ledger = Arc::new(Ledger::new(store.clone(), clock.clone(), usage, fleet.is_shared()));
+    let verifier = Verifier::new(store.clone(), memory, fleet.lease().clone(), hashing, clock, ledger, write_claims);
 
     // It is read, and its use is noted, once.
     let reach = Reach::Everywhere;
     let first = verifier.verify(&asked(key, Demand::default()), &reach).await;
-    assert!(matches!(first, Ok(Verdict::Valid(_))), "{first:?}");
+    assert!(matches!(first, Ok(Verdict::Valid(..))), "{first:?}");
     assert!(measure(|| drop(Vec::<u8>::with_capacity(1))).count_total > 0, "it counts");
 
     let admin = ["admin"];
     let demand = Demand { all_of: &admin, any_of: &admin };
     takes_nothing("a right key", || {
         let verdict = verifier.verify_known(&asked(key, demand), &reach);
-        assert!(matches!(verdict, Some(Verdict::Valid(_))));
+        assert!(matches!(verdict, Some(Verdict::Valid(..))));
     });
     takes_nothing("a caller", || {
         let verdict = verifier.verify_known_root(key);
-        assert!(matches!(verdict, Some(Verdict::Valid(_))));
+        assert!(matches!(verdict, Some(Verdict::Valid(..))));
     });
     let wrong = wrong_secret(key);
     takes_nothing("a wrong secret", || {

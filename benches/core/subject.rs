@@ -18,12 +18,14 @@ use portcullis::key::scope::Demand;
 use portcullis::key::token::PublicPrefix;
 use portcullis::key::verifier::{Verifier as Stored, sha256};
 use portcullis::store::log::{Listener, News};
+use portcullis::store::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent};
+use portcullis::store::usage::{Retention, UsageBatch, UsagePage, UsageQuery};
 use portcullis::store::{
     Actor, Event, EventQuery, Found, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey, Outcome, Refusal,
     Store, StoreError,
 };
 use portcullis::verify::verdict::Verdict;
-use portcullis::verify::{Memory, Question, Uses, Verifier};
+use portcullis::verify::{Ledger, Memory, Question, Verifier};
 use tokio::runtime::Runtime;
 
 use crate::keys::{self, Keys};
@@ -58,10 +60,11 @@ impl Subject {
         let runtime = Runtime::new().expect("threads");
         let entered = runtime.enter();
         let store = Arc::new(Numbered(keys));
-        let (hashing, clock, uses) = (Arc::new(Hashing::default()), Arc::new(SystemClock), Arc::new(Uses::default()));
+        let (hashing, clock) = (Arc::new(Hashing::default()), Arc::new(SystemClock));
+        let ledger = Arc::new(Ledger::new(store.clone(), clock.clone(), Arc::default(), false));
         let memory = Arc::new(Memory::new(MEMORY_SIZE_MAX));
         let lease = Arc::new(Lease::endless(clock.clone()));
-        let verifier = Arc::new(Verifier::new(store, memory, lease, hashing, clock, uses, write_claims));
+        let verifier = Arc::new(Verifier::new(store, memory, lease, hashing, clock, ledger, write_claims));
         drop(entered);
         Self { verifier, runtime }
     }
@@ -85,7 +88,7 @@ impl Subject {
     pub fn verify(&self, key: &str) -> Answer {
         let verdict = self.verifier.verify_known(&question(key), &Reach::AllButSystem);
         match verdict.expect("every key is known") {
-            Verdict::Valid(_) => Answer::Valid,
+            Verdict::Valid(..) => Answer::Valid,
             Verdict::Malformed => Answer::Malformed,
             Verdict::NotFound => Answer::NotFound,
             Verdict::Revoked(_) => Answer::Revoked,
@@ -95,7 +98,7 @@ impl Subject {
 }
 
 fn question(key: &str) -> Question<'_> {
-    Question { key, keyspace: "", demand: Demand { all_of: &SCOPES[2..], any_of: &[] }, guesser: "" }
+    Question { demand: Demand { all_of: &SCOPES[2..], any_of: &[] }, ..Question::about(key) }
 }
 
 /// A store of numbered keys. A verification only ever looks for secrets.
@@ -113,7 +116,14 @@ impl Store for Numbered {
         let revocation = Revocation { at: CREATED, reason: RevocationReason::Superseded, comment: String::new() };
         key.revocation = revoked.then_some(revocation);
         let verifier = Stored::Sha256(sha256(&keys::secret(number)));
-        Ok(Some(Found { verifier, secret_expire_time: None, key, wildcards: false }))
+        Ok(Some(Found {
+            verifier,
+            secret_expire_time: None,
+            key,
+            wildcards: false,
+            default_rate_limits: vec![],
+            rates: vec![],
+        }))
     }
 
     fn listen(&self, _: Arc<dyn Listener>) -> News {
@@ -196,7 +206,27 @@ impl Store for Numbered {
         unreachable!()
     }
 
-    async fn record_uses(&self, _: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+    async fn record_usage(&self, _: &UsageBatch) -> Result<(), StoreError> {
+        unreachable!()
+    }
+
+    async fn query_usage(&self, _: &UsageQuery) -> Result<UsagePage, StoreError> {
+        unreachable!()
+    }
+
+    async fn fold_usage(&self, _: Option<&KeyId>, _: Retention, _: Timestamp) -> Result<Option<KeyId>, StoreError> {
+        unreachable!()
+    }
+
+    async fn take_credits(&self, _: &[CreditsAsked], _: Timestamp) -> Result<Vec<CreditsGranted>, StoreError> {
+        unreachable!()
+    }
+
+    async fn return_credits(&self, _: &[CreditsReturned]) -> Result<(), StoreError> {
+        unreachable!()
+    }
+
+    async fn settle_rates(&self, _: &[RateSpent], _: Timestamp) -> Result<Vec<RateLevel>, StoreError> {
         unreachable!()
     }
 

@@ -6,11 +6,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis::clock::Timestamp;
+use portcullis::key::credits::Credits;
 use portcullis::key::id::KeyId;
 use portcullis::key::keyspace::Keyspace;
 use portcullis::key::record::{ApiKey, Ended, NewSecret, Patch, Revocation};
 use portcullis::key::verifier::Verifier;
 use portcullis::store::log::{Change, Incarnation, Poll, Position, Replica, Roll};
+use portcullis::store::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent, SHARE_MAX};
 use portcullis::store::{Actor, Found, NewKey, Refusal};
 
 /// What is on disk, or will be.
@@ -19,6 +22,8 @@ struct Tables {
     keys: BTreeMap<KeyId, Arc<ApiKey>>,
     /// By lookup.
     secrets: BTreeMap<String, (KeyId, Verifier)>,
+    /// By key and name of the limit.
+    rates: Rates,
     log: VecDeque<(Position, Change)>,
     /// In the order in which they registered.
     replicas: Vec<Replica>,
@@ -54,6 +59,26 @@ pub enum KeyChange {
     Revoke(Revocation),
     /// See `Store::delete_key`.
     Delete,
+}
+
+type Rates = BTreeMap<(KeyId, String), RateLevel>;
+
+/// Adds what was spent of one limit.
+fn settle(rates: &mut Rates, spent: &RateSpent, now: Timestamp) -> RateLevel {
+    let (key_id, name) = (spent.key_id.clone(), spent.limit.name.clone());
+    let new = RateLevel { key_id, name, level: 0.0, at: now, now: None, spent: 0, asked: 0 };
+    let level = rates.entry((new.key_id.clone(), new.name.clone())).or_insert(new);
+    let passed = u64::try_from(now.as_micros().saturating_sub(level.at.as_micros())).unwrap_or(0);
+    let passed = Duration::from_micros(passed).min(spent.idle_max.unwrap_or(Duration::MAX));
+    let back = passed.as_secs_f64() * f64::from(spent.limit.limit) / spent.limit.window.as_secs_f64();
+    let count = |many| i64::try_from(many).unwrap_or(i64::MAX);
+    #[expect(clippy::cast_precision_loss, reason = "nobody spends as much as that")]
+    let more = spent.spent as f64;
+    level.level = (level.level - back).max(0.0) + more;
+    level.at = now;
+    level.spent = level.spent.saturating_add(count(spent.spent));
+    level.asked = level.asked.saturating_add(count(spent.asked));
+    level.clone()
 }
 
 impl Database {
@@ -161,7 +186,61 @@ impl Database {
         let key = self.key(id)?;
         let info = key.secrets.iter().find(|info| info.public_prefix.as_str() == lookup)?;
         let secret_expire_time = info.expire_time;
-        Some(Found { verifier: verifier.clone(), secret_expire_time, key, wildcards: false })
+        let of_key = |level: &&RateLevel| level.key_id == key.id;
+        let rates = self.tables.rates.values().filter(of_key).cloned().collect();
+        let default_rate_limits = self.keyspace.default_rate_limits.clone();
+        let verifier = verifier.clone();
+        Some(Found { verifier, secret_expire_time, key, wildcards: false, default_rate_limits, rates })
+    }
+
+    /// See `Store::take_credits`.
+    pub fn take_credits(&mut self, asked: &[CreditsAsked], now: Timestamp) -> Vec<CreditsGranted> {
+        let mut granted = Vec::new();
+        for asked in asked {
+            let Some(credits) = self.credits(&asked.key_id, asked.epoch) else { continue };
+            if let Some(refill) = asked.refill
+                && credits.refill_time.is_some_and(|at| at <= now)
+            {
+                credits.remaining = credits.remaining.max(refill.amount);
+                credits.refill_time = Some(refill.interval.next(now));
+            }
+            let there = credits.remaining;
+            let grant = asked.want.min(there / SHARE_MAX).max(asked.need).min(there);
+            credits.remaining -= grant;
+            granted.push(CreditsGranted {
+                key_id: asked.key_id.clone(),
+                granted: grant,
+                remaining: credits.remaining,
+                refill_time: credits.refill_time,
+            });
+        }
+        granted
+    }
+
+    /// See `Store::return_credits`.
+    pub fn return_credits(&mut self, returned: &[CreditsReturned]) {
+        for returned in returned {
+            if let Some(credits) = self.credits(&returned.key_id, returned.epoch) {
+                credits.remaining += returned.amount;
+            }
+        }
+    }
+
+    /// The credits of a key as of this epoch, to be changed. What is spent is no change of the key.
+    fn credits(&mut self, id: &KeyId, epoch: i64) -> Option<&mut Credits> {
+        let of_epoch = |key: &Arc<ApiKey>| key.credits.as_ref().is_some_and(|credits| credits.epoch == epoch);
+        self.tables.keys.get(id).filter(|key| of_epoch(key))?;
+        Arc::make_mut(self.write().keys.get_mut(id)?).credits.as_mut()
+    }
+
+    /// See `Store::settle_rates`.
+    pub fn settle_rates(&mut self, spent: &[RateSpent], now: Timestamp) -> Vec<RateLevel> {
+        let there: Vec<_> = spent.iter().filter(|spent| self.tables.keys.contains_key(&spent.key_id)).collect();
+        if there.is_empty() {
+            return Vec::new();
+        }
+        let rates = &mut self.write().rates;
+        there.into_iter().map(|spent| settle(rates, spent, now)).collect()
     }
 
     /// See `Store::create_key`. No entry of the log: nobody has ever asked for its secret.
@@ -220,6 +299,7 @@ impl Database {
             KeyChange::Delete => {
                 let tables = self.write();
                 tables.keys.remove(id);
+                tables.rates.retain(|(of, _), _| of != id);
                 for lookup in &before {
                     tables.secrets.remove(lookup);
                 }

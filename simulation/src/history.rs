@@ -145,13 +145,16 @@ impl History {
     pub fn answered(&mut self, now: u64, process: usize, asked: &Asked, verdict: Option<&Verdict>) {
         let word = match verdict {
             None => "no answer",
-            Some(Verdict::Valid(_)) => "valid",
+            Some(Verdict::Valid(..)) => "valid",
             Some(Verdict::Malformed) => "malformed",
             Some(Verdict::NotFound) => "not found",
             Some(Verdict::Revoked(_)) => "revoked",
             Some(Verdict::Expired(_)) => "expired",
             Some(Verdict::Disabled(_)) => "disabled",
+            Some(Verdict::IpNotAllowed(_)) => "ip not allowed",
             Some(Verdict::InsufficientScope { .. }) => "insufficient scope",
+            Some(Verdict::RateLimited(..)) => "rate limited",
+            Some(Verdict::CreditsExhausted(..)) => "credits exhausted",
         };
         self.note(now, word, process, asked.secret);
         if verdict.is_none() {
@@ -159,7 +162,7 @@ impl History {
             return;
         }
         self.verified.0 += 1;
-        let is_valid = matches!(verdict, Some(Verdict::Valid(_)));
+        let is_valid = matches!(verdict, Some(Verdict::Valid(..)));
         self.verified.1 += u64::from(is_valid);
         let secret = &self.secrets[asked.secret];
         if is_valid && asked.must_fail {

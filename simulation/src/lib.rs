@@ -185,6 +185,7 @@ fn keyspace() -> Keyspace {
         max_ttl: None,
         allow_wildcard_scopes: false,
         hash_policy: HashPolicy::Sha256,
+        default_rate_limits: Vec::new(),
         create_time: at,
         update_time: at,
         revision: 1,

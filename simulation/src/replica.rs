@@ -11,11 +11,14 @@ use portcullis::key::keyspace::DEFAULT;
 use portcullis::key::permission::Reach;
 use portcullis::key::record::Json;
 use portcullis::key::scope::Demand;
-use portcullis::manage::{CreateKey, Error, Expiration, Grounds, KeyFields, Management, Principal, UpdateKey};
+use portcullis::manage::{
+    AllowanceFields, CreateKey, Error, Expiration, Grounds, KeyFields, Management, Principal, UpdateKey,
+};
 use portcullis::seeded::{stoppable, stoppable_by};
 use portcullis::store::{Store, StoreError};
+use portcullis::usage::Usage;
 use portcullis::verify::verdict::Verdict;
-use portcullis::verify::{Memory, Question, Uses, Verifier, VerifyError};
+use portcullis::verify::{Ledger, Memory, Question, Verifier, VerifyError};
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 
@@ -115,18 +118,19 @@ async fn start(world: &Arc<World>, process: usize) -> Result<(Fleet, Arc<Replica
     let name = world.processes[process].name.clone();
     let lease = Duration::from_millis(LEASE);
     let fleet = Fleet::join(store.clone(), memory.clone(), clock.clone(), lease, name).await?;
-    let (hashing, uses) = (Arc::<Hashing>::default(), Arc::<Uses>::default());
+    let (hashing, usage) = (Arc::<Hashing>::default(), Arc::<Usage>::default());
+    let ledger = Arc::new(Ledger::new(store.clone(), clock.clone(), usage.clone(), true));
     let write_claims = |_: Json| Box::default();
     let lease = fleet.lease().clone();
-    let verifier = Verifier::new(store.clone(), memory, lease, hashing.clone(), clock.clone(), uses, write_claims);
-    let management = Management::new(store, hashing, clock, fleet.barrier().clone()).await?;
+    let verifier = Verifier::new(store.clone(), memory, lease, hashing.clone(), clock.clone(), ledger, write_claims);
+    let management = Management::new(store, hashing, clock, fleet.barrier().clone(), usage).await?;
     Ok((fleet, Arc::new(Replica { verifier, management, busy: AtomicUsize::new(0) })))
 }
 
 fn question(key: &str, scoped: bool) -> Question<'_> {
     const NEEDED: [&str; 1] = [LOST_SCOPE];
     let demand = if scoped { Demand { all_of: &NEEDED, any_of: &[] } } else { Demand::default() };
-    Question { key, keyspace: "", demand, guesser: "" }
+    Question { demand, ..Question::about(key) }
 }
 
 impl Replica {
@@ -166,6 +170,7 @@ async fn act(world: Arc<World>, process: usize, replica: Arc<Replica>, command: 
                 expiration: Expiration::Unset,
                 created_by: String::new(),
                 request_id: String::new(),
+                allowance: AllowanceFields::default(),
             };
             if let Ok((key, secret)) = replica.management.create(asked, BY).await {
                 let made = world.history().made(key.id, secret.expose().to_owned());
@@ -199,6 +204,7 @@ async fn lose(world: &World, process: usize, management: &Management, key: usize
             metadata: [].into(),
             expire_time: None,
             enabled,
+            allowance: AllowanceFields::default(),
         },
     };
     let mut new = None;

@@ -13,6 +13,8 @@ use portcullis::key::permission::Reach;
 use portcullis::key::record::{ApiKey, NewSecret, Patch, Revocation};
 use portcullis::key::token::PublicPrefix;
 use portcullis::store::log::{ChangeLog, Incarnation, Listener, News, Poll, Position, Roll};
+use portcullis::store::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent};
+use portcullis::store::usage::{Retention, UsageBatch, UsagePage, UsageQuery};
 use portcullis::store::{
     Actor, Event, EventQuery, Found, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey, Outcome, Refusal,
     Store, StoreError,
@@ -157,8 +159,33 @@ impl Store for SimulatedStore {
         unreachable!("nobody asks")
     }
 
-    async fn record_uses(&self, _: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+    /// Counted nowhere: no rule of what is simulated rests on it.
+    async fn record_usage(&self, _: &UsageBatch) -> Result<(), StoreError> {
+        self.call(Kind::Durable, "usage", 0, |_| ()).await
+    }
+
+    async fn query_usage(&self, _: &UsageQuery) -> Result<UsagePage, StoreError> {
         unreachable!("nobody asks")
+    }
+
+    async fn fold_usage(&self, _: Option<&KeyId>, _: Retention, _: Timestamp) -> Result<Option<KeyId>, StoreError> {
+        self.call(Kind::Durable, "fold", 0, |_| None).await
+    }
+
+    async fn take_credits(&self, asked: &[CreditsAsked], now: Timestamp) -> Result<Vec<CreditsGranted>, StoreError> {
+        let asked = asked.to_owned();
+        self.call(Kind::Durable, "take", 0, move |database| database.take_credits(&asked, now)).await
+    }
+
+    async fn return_credits(&self, returned: &[CreditsReturned]) -> Result<(), StoreError> {
+        let returned = returned.to_owned();
+        self.call(Kind::Durable, "return", 0, move |database| database.return_credits(&returned)).await
+    }
+
+    /// By the process's clock: the database has none.
+    async fn settle_rates(&self, spent: &[RateSpent], now: Timestamp) -> Result<Vec<RateLevel>, StoreError> {
+        let spent = spent.to_owned();
+        self.call(Kind::Durable, "settle", 0, move |database| database.settle_rates(&spent, now)).await
     }
 
     async fn list_events(&self, _: &EventQuery) -> Result<Vec<Event>, StoreError> {

@@ -12,8 +12,6 @@ use crate::grpc::pb::{ListAuditEventsRequest, ListAuditEventsResponse};
 /// Which events to show.
 #[derive(Args, Debug)]
 pub struct AuditArgs {
-    #[command(flatten)]
-    client: ClientArgs,
     /// Only events of this keyspace [default: all that the root key may see]
     #[arg(long)]
     keyspace: Option<String>,
@@ -31,6 +29,9 @@ pub struct AuditArgs {
     end_time: Option<Timestamp>,
     #[command(flatten)]
     page: Page,
+    // Last: flags behind it would stand under its heading.
+    #[command(flatten)]
+    client: ClientArgs,
 }
 
 /// Shows one page, or all pages as one answer.

@@ -20,6 +20,7 @@ use crate::grpc::pb::api_key_service_client::ApiKeyServiceClient;
 use crate::grpc::pb::audit_service_client::AuditServiceClient;
 use crate::grpc::pb::keyspace_service_client::KeyspaceServiceClient;
 use crate::grpc::pb::replica_service_client::ReplicaServiceClient;
+use crate::grpc::pb::usage_service_client::UsageServiceClient;
 use crate::grpc::pb::verification_service_client::VerificationServiceClient;
 use crate::key::secret::Secret;
 
@@ -61,7 +62,7 @@ pub struct ClientArgs {
     /// The form of the output
     #[arg(long, global = true, value_enum, value_name = "FORM", default_value = "table")]
     output: Format,
-    /// Print only the secret (create, rotate) or ids, in either form of output
+    /// Print only the secret (create, rotate), totals (usage) or ids, in either form of output
     #[arg(long, short, global = true)]
     quiet: bool,
 }
@@ -234,6 +235,11 @@ impl Client {
     /// AuditService.
     pub fn audit(&self) -> AuditServiceClient<Calls> {
         AuditServiceClient::new(self.calls()).max_decoding_message_size(ANSWER_SIZE_MAX)
+    }
+
+    /// UsageService.
+    pub fn usage(&self) -> UsageServiceClient<Calls> {
+        UsageServiceClient::new(self.calls()).max_decoding_message_size(ANSWER_SIZE_MAX)
     }
 
     /// ReplicaService.

@@ -5,11 +5,12 @@ use prost_types::{Duration, FieldMask};
 
 use super::client::ClientArgs;
 use super::exit::{Error, Exit};
+use super::limits::{self, Set};
 use super::page::Page;
 use super::parse;
 use crate::grpc::pb::{
     self, CreateKeyspaceRequest, DeleteKeyspaceRequest, GetKeyspaceRequest, Keyspace, ListKeyspacesRequest,
-    ListKeyspacesResponse, UpdateKeyspaceRequest,
+    ListKeyspacesResponse, RateLimit, UpdateKeyspaceRequest,
 };
 
 /// `keyspaces` and what follows.
@@ -66,6 +67,10 @@ struct CreateArgs {
     /// How the secrets of its keys are kept [default: sha256]
     #[arg(long, value_enum, value_name = "POLICY")]
     hash_policy: Option<Policy>,
+    /// How often each key may be used that has no rate of its own, e.g. 100/s or daily=1000/day; may be repeated, then
+    /// all hold [default: as often as it likes]
+    #[arg(long = "default-rate", value_name = "RATE", value_parser = limits::rate)]
+    default_rates: Vec<RateLimit>,
 }
 
 #[derive(Args, Debug)]
@@ -118,6 +123,10 @@ struct Change {
     /// How the secrets of its new keys are kept
     #[arg(long, value_enum, value_name = "POLICY")]
     hash_policy: Option<Policy>,
+    /// How often each key may be used that has no rate of its own, keys issued before too, e.g. 100/s; may be repeated,
+    /// then all hold; none: as often as it likes
+    #[arg(long = "default-rate", value_name = "RATE", value_parser = limits::or_none(limits::rate))]
+    default_rates: Vec<Set<RateLimit>>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -150,6 +159,7 @@ impl CreateArgs {
             max_ttl: self.max_ttl,
             allow_wildcard_scopes: self.allow_wildcard_scopes,
             hash_policy: Policy::number(self.hash_policy),
+            default_rate_limit: limits::together(self.default_rates),
             ..Keyspace::default()
         };
         CreateKeyspaceRequest { keyspace: Some(keyspace) }
@@ -158,7 +168,7 @@ impl CreateArgs {
 
 impl UpdateArgs {
     /// The request: the mask names what was given.
-    fn request(self) -> UpdateKeyspaceRequest {
+    fn request(self) -> Result<UpdateKeyspaceRequest, Error> {
         let Self { id, change, etag } = self;
         let given = [
             ("display_name", change.display_name.is_some()),
@@ -168,6 +178,7 @@ impl UpdateArgs {
             ("max_ttl", change.max_ttl.is_some() || change.no_max_ttl),
             ("allow_wildcard_scopes", change.allow_wildcard_scopes || change.refuse_wildcard_scopes),
             ("hash_policy", change.hash_policy.is_some()),
+            ("default_rate_limit", !change.default_rates.is_empty()),
         ];
         let paths = given.into_iter().filter(|(_, given)| *given).map(|(path, _)| path.to_owned()).collect();
         let keyspace = Keyspace {
@@ -179,10 +190,11 @@ impl UpdateArgs {
             max_ttl: change.max_ttl,
             allow_wildcard_scopes: change.allow_wildcard_scopes,
             hash_policy: Policy::number(change.hash_policy),
+            default_rate_limit: limits::together(limits::all("--default-rate", change.default_rates)?),
             etag: etag.unwrap_or_default(),
             ..Keyspace::default()
         };
-        UpdateKeyspaceRequest { keyspace: Some(keyspace), update_mask: Some(FieldMask { paths }) }
+        Ok(UpdateKeyspaceRequest { keyspace: Some(keyspace), update_mask: Some(FieldMask { paths }) })
     }
 }
 
@@ -208,7 +220,7 @@ pub async fn run(args: KeyspacesArgs) -> Result<Exit, Error> {
             }
             out.show(&answer)
         }
-        KeyspacesCommand::Update(args) => out.show(&keyspaces.update_keyspace(args.request()).await?.into_inner()),
+        KeyspacesCommand::Update(args) => out.show(&keyspaces.update_keyspace(args.request()?).await?.into_inner()),
         KeyspacesCommand::Delete { id } => {
             out.show(&keyspaces.delete_keyspace(DeleteKeyspaceRequest { id }).await?.into_inner())
         }
@@ -229,7 +241,7 @@ mod tests {
 
     fn mask(args: &[&str]) -> Option<Vec<String>> {
         let line = Line::try_parse_from(["update", "prod"].iter().chain(args)).ok()?;
-        line.args.request().update_mask.map(|mask| mask.paths)
+        line.args.request().ok()?.update_mask.map(|mask| mask.paths)
     }
 
     #[track_caller]
@@ -248,6 +260,8 @@ mod tests {
         check(&["--allow-wildcard-scopes"], &["allow_wildcard_scopes"]);
         check(&["--refuse-wildcard-scopes", "--etag", "e"], &["allow_wildcard_scopes"]);
         check(&["--hash-policy", "argon2id"], &["hash_policy"]);
+        check(&["--default-rate", "1/s", "--default-rate", "9/day"], &["default_rate_limit"]);
+        check(&["--default-rate", "none"], &["default_rate_limit"]);
     }
 
     #[test]
@@ -259,6 +273,8 @@ mod tests {
             &["--default-ttl", "1d", "--no-default-ttl"],
             &["--max-ttl", "1d", "--no-max-ttl"],
             &["--allowed-subject-type", "user", "--any-subject-type"],
+            &["--default-rate", "1/s", "--default-rate", "none"],
+            &["--default-rate", "1"],
         ] {
             assert_eq!(mask(bad), None, "{bad:?}");
         }

@@ -16,6 +16,7 @@ mod healthcheck;
 mod json;
 mod keys;
 mod keyspaces;
+mod limits;
 mod migrate;
 mod offline;
 mod output;
@@ -26,6 +27,7 @@ mod root_keys;
 mod serve;
 mod show;
 mod terminal;
+mod usage;
 
 /// A self-hosted API-key service: issues, lists, changes, rotates, revokes and verifies keys over gRPC.
 ///
@@ -66,6 +68,8 @@ enum Command {
     RootKey(root_keys::RootKeyArgs),
     /// See who changed what
     Audit(audit::AuditArgs),
+    /// See how often keys were used, with what verdicts, and what that costs
+    Usage(usage::UsageArgs),
     /// See which replicas share the database, and how far each of them is
     Replicas(replicas::ReplicasArgs),
     /// Ask a server whether it is fit to serve; exits 0 if so, 1 if not, 69 if it cannot be reached
@@ -99,6 +103,7 @@ async fn dispatch(command: Command) -> Result<Exit, Error> {
         Command::Keyspaces(args) => keyspaces::run(args).await,
         Command::RootKey(args) => root_keys::run(args).await,
         Command::Audit(args) => audit::run(args).await,
+        Command::Usage(args) => usage::run(args).await,
         Command::Replicas(args) => replicas::run(args).await,
         Command::Healthcheck(args) => healthcheck::run(args).await,
     }

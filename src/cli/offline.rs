@@ -36,8 +36,13 @@ pub async fn create_root_key(args: OfflineArgs, asked: pb::CreateApiKeyRequest, 
     let store = store::connect(&url, schema, &Hints::None).await?;
     let clock = Arc::new(SystemClock);
     let unavailable = |error: store::StoreError| status::from_manage(error.into());
-    let management =
-        Management::new(store.clone(), Arc::new(Hashing::default()), clock.clone(), Arc::new(Barrier::alone()));
+    let management = Management::new(
+        store.clone(),
+        Arc::new(Hashing::default()),
+        clock.clone(),
+        Arc::new(Barrier::alone()),
+        Arc::default(),
+    );
     let management = management.await.map_err(unavailable)?;
     let by = Principal { name: "offline", peer: "" };
     let made = management.create(convert::create_key(asked), by).await.map_err(status::from_manage);

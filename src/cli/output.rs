@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write as _};
 
 use clap::ValueEnum;
-use comfy_table::Table;
 use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
 use prost::Message;
 use prost_types::Timestamp;
 
@@ -31,8 +31,8 @@ pub struct Out {
 }
 
 /// An answer that can be shown.
-pub trait Shown: Message {
-    /// The full name of the message.
+pub trait Shown {
+    /// The full name of its message.
     const NAME: &'static str;
 
     /// For people; ends with a line end.
@@ -52,13 +52,25 @@ pub trait Shown: Message {
     }
 }
 
+/// An answer that programs can read.
+pub trait Json {
+    /// It as ProtoJSON; ends with a line end.
+    fn json(&self) -> String;
+}
+
+impl<M: Shown + Message> Json for M {
+    fn json(&self) -> String {
+        json::pretty(M::NAME, self)
+    }
+}
+
 impl Out {
     /// Writes `answer` to stdout.
-    pub fn show<M: Shown>(self, answer: &M) -> Result<Exit, Error> {
+    pub fn show<M: Shown + Json>(self, answer: &M) -> Result<Exit, Error> {
         let text = match self.format {
             _ if self.quiet => answer.quiet(),
             Format::Table => answer.table(),
-            Format::Json => json::pretty(M::NAME, answer),
+            Format::Json => answer.json(),
         };
         if let Err(error) = write_stdout(&text) {
             return match answer.loss() {
@@ -86,6 +98,18 @@ pub fn write_stdout(text: &str) -> io::Result<()> {
 pub fn rows<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table.set_header(header).add_rows(rows.into_iter().map(|row| row.map(|cell| visible(&cell))));
+    lines(table)
+}
+
+/// Rows under a header, with figures from column `first` on, which end at one edge.
+pub fn figures(header: Vec<String>, rows: Vec<Vec<String>>, first: usize) -> String {
+    let mut table = Table::new();
+    table
+        .set_header(header)
+        .add_rows(rows.into_iter().map(|row| row.iter().map(|cell| visible(cell)).collect::<Vec<_>>()));
+    for column in table.column_iter_mut().skip(first) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
     lines(table)
 }
 

@@ -8,6 +8,7 @@ use prost_types::{Duration, Struct, Timestamp};
 
 use super::exit::Error;
 use super::json;
+use crate::clock;
 
 /// Largest file of claims that is read. The server takes 8 KiB of compact JSON; this leaves room for white space.
 const CLAIMS_FILE_SIZE_MAX: u64 = 1024 * 1024;
@@ -26,6 +27,23 @@ pub fn time(text: &str) -> Result<Timestamp, String> {
         .ok()
         .filter(|_| has_plain_year)
         .ok_or_else(|| "not a time such as 2030-01-31T12:00:00Z or 2030-01-31".to_owned())
+}
+
+/// A point in time of a clock, as the wire has it.
+pub fn wire_time(at: clock::Timestamp) -> Timestamp {
+    let micros = at.as_micros();
+    let nanos = i32::try_from(micros.rem_euclid(1_000_000) * 1_000).expect("less than a billion");
+    Timestamp { seconds: micros.div_euclid(1_000_000), nanos }
+}
+
+/// The time that lies `span` after `now`.
+pub fn after(now: clock::Timestamp, span: Duration) -> Timestamp {
+    wire_time(now.saturating_add(span.try_into().unwrap_or_default()))
+}
+
+/// The time that lies `span` before `now`; 1970 if there is none on the wire.
+pub fn before(now: clock::Timestamp, span: Duration) -> Timestamp {
+    wire_time(now.saturating_sub(span.try_into().unwrap_or_default()).max(clock::Timestamp::from_micros(0)))
 }
 
 /// A label, `key=value`.

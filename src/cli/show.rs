@@ -4,6 +4,7 @@ mod audit;
 mod keys;
 mod keyspaces;
 mod replicas;
+pub mod usage;
 mod verdicts;
 
 use std::collections::BTreeMap;

@@ -12,6 +12,7 @@ use super::{caller, convert, pb, status, verification};
 use crate::clock::Clock;
 use crate::key::id::KeyId;
 use crate::key::keyspace::DEFAULT;
+use crate::key::network;
 use crate::key::permission::{Permission, Reach};
 use crate::key::record::ApiKey;
 use crate::key::scope::Demand;
@@ -131,6 +132,7 @@ impl ApiKeyService for ApiKeys {
                 metadata: key.metadata,
                 expire_time: key.expire_time.map(convert::time_nanos),
                 enabled: key.enabled,
+                allowance: convert::allowance(key.rate_limit, key.credits, key.allowed_cidrs),
             },
         };
         let key = self.management.update(asked, &reach, caller.principal()).await.map_err(status::from_manage)?;
@@ -204,12 +206,19 @@ impl ApiKeyService for ApiKeys {
         let demand = Demand { all_of: &all_of, any_of: &any_of };
         let mut bad = Violations::default();
         verification::check_demand(demand, &asked.keyspace, Place::Message, &mut bad);
+        verification::check_spending(&asked.client_ip, asked.cost, Place::Message, &mut bad);
         bad.check().map_err(status::from_manage)?;
         let key = Secret::new(asked.key);
-        let question = Question { key: key.expose(), keyspace: &asked.keyspace, demand, guesser: "" };
+        let question = Question {
+            keyspace: &asked.keyspace,
+            demand,
+            client: network::address(&asked.client_ip).ok(),
+            cost: asked.cost.unwrap_or(1),
+            ..Question::about(key.expose())
+        };
         let Inspected { verdict, key } = self.verifier.inspect(&question, reach).await.map_err(status::from_verify)?;
         Ok(Response::new(pb::VerifyApiKeyResponse {
-            valid: matches!(verdict, Verdict::Valid(_)),
+            valid: matches!(verdict, Verdict::Valid(..)),
             verdict: verification::number(&verdict).into(),
             missing_scopes: match verdict {
                 Verdict::InsufficientScope { missing, .. } => missing,

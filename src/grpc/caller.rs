@@ -44,7 +44,7 @@ impl Callers {
     async fn authenticate(&self, headers: &HeaderMap, peer: String) -> Result<Caller, Status> {
         let credential = credential(headers)?;
         match self.verifier.verify_root(credential, host(&peer)).await.map_err(status::from_verify)? {
-            Verdict::Valid(key) => Ok(Caller { key, peer }),
+            Verdict::Valid(key, _) => Ok(Caller { key, peer }),
             _ => Err(status::credential_invalid()),
         }
     }
@@ -52,7 +52,7 @@ impl Callers {
     /// The caller that these headers name, if that is known without waiting. From where it calls is left open.
     pub fn known(&self, headers: &HeaderMap) -> Option<Caller> {
         match self.verifier.verify_known_root(credential(headers).ok()?)? {
-            Verdict::Valid(key) => Some(Caller { key, peer: String::new() }),
+            Verdict::Valid(key, _) => Some(Caller { key, peer: String::new() }),
             _ => None,
         }
     }

@@ -11,13 +11,21 @@ use super::pb::api_key_import::{Expiration as ImportExpiration, Material as Wire
 use super::pb::{self, create_api_key_request::Expiration as WireExpiration};
 use crate::clock::Timestamp;
 use crate::fleet::Replica;
+use crate::key::credits::Interval;
 use crate::key::imported::DigestAlgorithm;
 use crate::key::keyspace::Keyspace;
+use crate::key::rate_card::RateCard;
+use crate::key::rate_limit::RateLimit;
 use crate::key::record::{ApiKey, Json, State};
 use crate::key::secret::Secret;
+use crate::key::usage::Counted;
 use crate::key::verifier::HashPolicy;
-use crate::manage::{Claims, CreateKey, Expiration, ImportEntry, KeyspaceFields, Material, Nanos, etag};
+use crate::manage::{
+    AllowanceFields, Claims, CreateKey, CreditsFields, Expiration, ImportEntry, KeyspaceFields, Material, Nanos,
+    RateLimitFields, RefillFields, etag,
+};
 use crate::store::Event;
+use crate::store::usage::UsageRow;
 
 /// The key as it is at `now`.
 pub fn api_key(key: ApiKey, now: Timestamp) -> pb::ApiKey {
@@ -58,6 +66,20 @@ pub fn api_key(key: ApiKey, now: Timestamp) -> pb::ApiKey {
         last_use_time: key.last_use_time.map(timestamp),
         revocation_reason: reason,
         revocation_comment: comment,
+        rate_limit: rate_limit(key.rate_limits),
+        credits: key.credits.map(|credits| pb::Credits {
+            remaining: Some(credits.remaining),
+            refill: credits.refill.map(|refill| pb::CreditsRefill {
+                amount: refill.amount,
+                interval: match refill.interval {
+                    Interval::Day => pb::CreditsInterval::Day.into(),
+                    Interval::Week => pb::CreditsInterval::Week.into(),
+                    Interval::Month => pb::CreditsInterval::Month.into(),
+                },
+            }),
+            refill_time: credits.refill_time.map(timestamp),
+        }),
+        allowed_cidrs: key.allowed_cidrs.iter().map(ToString::to_string).collect(),
         etag: etag(key.revision),
     }
 }
@@ -79,6 +101,52 @@ pub fn create_key(asked: pb::CreateApiKeyRequest) -> CreateKey {
         },
         created_by: asked.created_by,
         request_id: asked.request_id,
+        allowance: allowance(asked.rate_limit, asked.credits, asked.allowed_cidrs),
+    }
+}
+
+/// Limits, as they are shown: the first holds the others.
+fn rate_limit(limits: Vec<RateLimit>) -> Option<pb::RateLimit> {
+    let mut limits = limits.into_iter().map(|limit| pb::RateLimit {
+        limit: limit.limit.into(),
+        window: Some(duration(limit.window)),
+        burst: limit.burst.into(),
+        name: limit.name,
+        also: Vec::new(),
+    });
+    let first = limits.next()?;
+    Some(pb::RateLimit { also: limits.collect(), ..first })
+}
+
+/// What a caller may set of how much a key may be used.
+pub fn allowance(
+    rate_limit: Option<pb::RateLimit>,
+    credits: Option<pb::Credits>,
+    allowed_cidrs: Vec<String>,
+) -> AllowanceFields {
+    let credits = credits.map(|credits| CreditsFields {
+        remaining: credits.remaining,
+        refill: credits.refill.map(|refill| RefillFields {
+            amount: refill.amount,
+            interval: match pb::CreditsInterval::try_from(refill.interval) {
+                Ok(pb::CreditsInterval::Day) => Ok(Interval::Day),
+                Ok(pb::CreditsInterval::Week) => Ok(Interval::Week),
+                Ok(pb::CreditsInterval::Month) => Ok(Interval::Month),
+                Ok(pb::CreditsInterval::Unspecified) | Err(_) => Err(refill.interval),
+            },
+        }),
+    });
+    AllowanceFields { rate_limit: rate_limit.map(rate_limit_fields), credits, allowed_cidrs }
+}
+
+/// A message holds one in itself as deep as its decoder goes; no deeper than that.
+fn rate_limit_fields(asked: pb::RateLimit) -> RateLimitFields {
+    RateLimitFields {
+        limit: asked.limit,
+        window: asked.window.map(length_nanos),
+        burst: asked.burst,
+        name: asked.name,
+        also: asked.also.into_iter().map(rate_limit_fields).collect(),
     }
 }
 
@@ -112,6 +180,9 @@ pub fn import_entry(asked: pb::ApiKeyImport) -> ImportEntry {
         }),
         created_by: asked.created_by,
         request_id: asked.request_id,
+        rate_limit: asked.rate_limit,
+        credits: asked.credits,
+        allowed_cidrs: asked.allowed_cidrs,
     });
     ImportEntry { key, material, lookup_prefix: asked.lookup_prefix }
 }
@@ -131,6 +202,7 @@ pub fn keyspace(keyspace: Keyspace) -> pb::Keyspace {
         max_ttl: keyspace.max_ttl.map(duration),
         allow_wildcard_scopes: keyspace.allow_wildcard_scopes,
         hash_policy: hash_policy.into(),
+        default_rate_limit: rate_limit(keyspace.default_rate_limits),
         create_time: Some(timestamp(keyspace.create_time)),
         update_time: Some(timestamp(keyspace.update_time)),
         etag: etag(keyspace.revision),
@@ -152,6 +224,7 @@ pub fn keyspace_fields(keyspace: pb::Keyspace) -> KeyspaceFields {
         default_ttl: keyspace.default_ttl.map(length_nanos),
         max_ttl: keyspace.max_ttl.map(length_nanos),
         allow_wildcard_scopes: keyspace.allow_wildcard_scopes,
+        default_rate_limit: keyspace.default_rate_limit.map(rate_limit_fields),
     }
 }
 
@@ -166,6 +239,22 @@ pub fn audit_event(event: Event) -> pb::AuditEvent {
         key_id: event.key_id.map(|id| id.as_str().to_owned()).unwrap_or_default(),
         peer: event.peer,
         changes: Some(to_struct(event.changes)),
+    }
+}
+
+/// A row of usage, and what it costs.
+pub fn usage_row(row: UsageRow, rate_card: &RateCard) -> pb::UsageRow {
+    let count = |many: u64| i64::try_from(many).unwrap_or(i64::MAX);
+    let verdicts = row.counts.iter().filter(|(counted, _)| *counted != Counted::Created);
+    pb::UsageRow {
+        time: Some(timestamp(row.place.hour.begin())),
+        // The numbers of what is counted are those of verdicts.
+        counts: verdicts
+            .map(|(counted, many)| pb::VerdictCount { verdict: counted as i32, count: count(many) })
+            .collect(),
+        keys_created: count(row.counts.get(Counted::Created)),
+        estimated_cost: rate_card.cost(&row.counts).to_string(),
+        group: row.place.group,
     }
 }
 

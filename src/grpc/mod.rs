@@ -11,4 +11,5 @@ pub mod keyspaces;
 pub mod pb;
 pub mod replicas;
 pub mod status;
+pub mod usage;
 pub mod verification;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::rate_limit::RateLimit;
 use super::record::{Json, object};
 use super::token::Prefix;
 use super::verifier::HashPolicy;
@@ -39,6 +40,8 @@ pub struct Keyspace {
     pub allow_wildcard_scopes: bool,
     /// How secrets are kept.
     pub hash_policy: HashPolicy,
+    /// How often each key may be used that has no limits of its own; empty: as often as it likes.
+    pub default_rate_limits: Vec<RateLimit>,
     /// When it was made.
     pub create_time: Timestamp,
     /// When it was last changed.
@@ -64,6 +67,8 @@ pub struct KeyspacePatch {
     pub allow_wildcard_scopes: Option<bool>,
     /// How secrets are kept from now on.
     pub hash_policy: Option<HashPolicy>,
+    /// The new limits of keys that have none of their own.
+    pub default_rate_limits: Option<Vec<RateLimit>>,
 }
 
 impl Keyspace {
@@ -79,6 +84,7 @@ impl Keyspace {
         set(&mut next.max_ttl, patch.max_ttl);
         set(&mut next.allow_wildcard_scopes, patch.allow_wildcard_scopes);
         set(&mut next.hash_policy, patch.hash_policy);
+        set(&mut next.default_rate_limits, patch.default_rate_limits.clone());
         if next == *self {
             return None;
         }
@@ -97,6 +103,7 @@ impl Keyspace {
             "max_ttl": self.max_ttl.map(in_words),
             "allow_wildcard_scopes": self.allow_wildcard_scopes,
             "hash_policy": self.hash_policy.name(),
+            "default_rate_limit": self.default_rate_limits,
             "create_time": self.create_time.to_string(),
         }))
     }

@@ -2,14 +2,19 @@
 //!
 //! Pure: nothing here waits, reads a clock, or knows the store or the wire.
 
+pub mod credits;
 pub mod field;
 pub mod id;
 pub mod imported;
 pub mod keyspace;
+pub mod network;
 pub mod permission;
 pub mod phc;
+pub mod rate_card;
+pub mod rate_limit;
 pub mod record;
 pub mod scope;
 pub mod secret;
 pub mod token;
+pub mod usage;
 pub mod verifier;

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::credits::{Credits, CreditsPatch};
 use super::id::KeyId;
+use super::network::Network;
+use super::rate_limit::RateLimit;
 use super::token::PublicPrefix;
 use super::verifier::Verifier;
 use crate::clock::Timestamp;
@@ -51,6 +54,12 @@ pub struct ApiKey {
     pub revocation: Option<Revocation>,
     /// When it was last found valid.
     pub last_use_time: Option<Timestamp>,
+    /// How often it may be used; empty: as its keyspace says.
+    pub rate_limits: Vec<RateLimit>,
+    /// How much it may be used; `None`: as much as it likes.
+    pub credits: Option<Credits>,
+    /// From where it may be used; empty: from anywhere.
+    pub allowed_cidrs: Vec<Network>,
     /// Its secrets, newest first. May hold one that has expired: see [`ApiKey::live_secrets`].
     pub secrets: Vec<SecretInfo>,
     /// Counts its changes; the etag.
@@ -166,6 +175,12 @@ pub struct Patch {
     pub expire_time: Option<Option<Timestamp>>,
     /// On or off.
     pub enabled: Option<bool>,
+    /// The new limits, all of them.
+    pub rate_limits: Option<Vec<RateLimit>>,
+    /// What becomes of its credits.
+    pub credits: Option<CreditsPatch>,
+    /// The new networks, all of them.
+    pub allowed_cidrs: Option<Vec<Network>>,
 }
 
 /// Why a key cannot be changed so.
@@ -196,6 +211,9 @@ impl ApiKey {
             expire_time: None,
             revocation: None,
             last_use_time: None,
+            rate_limits: Vec::new(),
+            credits: None,
+            allowed_cidrs: Vec::new(),
             secrets: vec![SecretInfo { public_prefix: first, create_time: now, expire_time: None }],
             revision: 1,
         }
@@ -234,6 +252,15 @@ impl ApiKey {
         {
             self.expire_time = expire_time;
             changes.insert("expire_time".into(), json!(expire_time.map(|at| at.to_string())));
+        }
+        set("rate_limit", &mut self.rate_limits, patch.rate_limits.as_ref(), &mut changes);
+        set("allowed_cidrs", &mut self.allowed_cidrs, patch.allowed_cidrs.as_ref(), &mut changes);
+        if let Some(patch) = &patch.credits {
+            let credits = patch.applied(self.credits.as_ref(), now, self.revision + 1);
+            if credits != self.credits {
+                changes.insert("credits".into(), json!(credits.as_ref().map(audited_credits)));
+                self.credits = credits;
+            }
         }
         if !changes.is_empty() {
             self.touch(now);
@@ -294,6 +321,9 @@ impl ApiKey {
             "revoke_time": self.revocation.as_ref().map(|r| r.at.to_string()),
             "revocation_reason": self.revocation.as_ref().map(|r| r.reason.name()),
             "revocation_comment": self.revocation.as_ref().map(|r| &r.comment),
+            "rate_limit": self.rate_limits,
+            "credits": self.credits.as_ref().map(audited_credits),
+            "allowed_cidrs": self.allowed_cidrs,
             "secret_hints": self.secrets.iter().map(|s| s.public_prefix.hint()).collect::<Vec<_>>(),
         }))
     }
@@ -309,6 +339,10 @@ impl SecretInfo {
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.expire_time.is_none_or(|at| at > now)
     }
+}
+
+fn audited_credits(credits: &Credits) -> Value {
+    json!({ "remaining": credits.remaining, "refill": credits.refill })
 }
 
 fn set<T: Clone + PartialEq + serde::Serialize>(name: &str, field: &mut T, to: Option<&T>, changes: &mut Json) {

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
 
+use super::allowance::{self, AllowanceFields};
 use super::{Claims, Error, Management, Nanos, Principal, Violations, claims};
 use crate::clock::Timestamp;
+use crate::key::credits::CreditsPatch;
 use crate::key::id::KeyId;
 use crate::key::keyspace::{DEFAULT, Keyspace, SYSTEM, TTL_MAX, is_keyspace_id};
+use crate::key::network::Network;
 use crate::key::permission::Grant;
+use crate::key::rate_limit::RateLimit;
 use crate::key::record::{ApiKey, Json};
 use crate::key::secret::Secret;
 use crate::key::token::PublicPrefix;
@@ -38,6 +42,8 @@ pub struct CreateKey {
     pub created_by: String,
     /// The caller's id of this request; may be empty.
     pub request_id: String,
+    /// How much it may be used, and from where.
+    pub allowance: AllowanceFields,
 }
 
 /// When a key is to expire.
@@ -75,6 +81,7 @@ impl Management {
         let (key, request_id) = draft.key(self.ids.key(now), &keyspace.id, first, now);
         let new = NewKey { key, secret: newest, request_id };
         self.store.create_key(&new, &self.actor(by, now)).await??;
+        self.usage.created(&new.key.id, &keyspace.id, now);
         Ok((new.key, secret))
     }
 }
@@ -83,6 +90,9 @@ impl Management {
 pub(super) struct Draft {
     asked: CreateKey,
     claims: Json,
+    rate_limits: Vec<RateLimit>,
+    credits: Option<CreditsPatch>,
+    allowed_cidrs: Vec<Network>,
     expire_time: Option<Timestamp>,
     /// Whether the subject is one at all.
     has_subject: bool,
@@ -99,7 +109,16 @@ impl Draft {
         check_metadata("metadata", &asked.metadata, bad);
         check_reference("created_by", &asked.created_by, bad);
         check_reference("request_id", &asked.request_id, bad);
-        Self { asked, claims, expire_time: None, has_subject: subject.is_ok() }
+        let AllowanceFields { rate_limit, credits, allowed_cidrs } = &asked.allowance;
+        Self {
+            claims,
+            rate_limits: allowance::check_rate_limit("rate_limit", rate_limit.as_ref(), bad),
+            credits: credits.as_ref().map(|fields| allowance::check_credits("credits", Some(fields), bad)),
+            allowed_cidrs: allowance::check_networks("allowed_cidrs", allowed_cidrs, bad),
+            expire_time: None,
+            has_subject: subject.is_ok(),
+            asked,
+        }
     }
 
     /// Notes what is bad by the rules of `keyspace`.
@@ -109,13 +128,23 @@ impl Draft {
         }
         self.asked.scopes = check_scopes("scopes", mem::take(&mut self.asked.scopes), keyspace, bad);
         self.expire_time = check_expiration(self.asked.expiration, keyspace, now, bad);
+        let AllowanceFields { rate_limit, credits, allowed_cidrs } = &self.asked.allowance;
+        let given = [
+            ("rate_limit", rate_limit.is_some()),
+            ("credits", credits.is_some()),
+            ("allowed_cidrs", !allowed_cidrs.is_empty()),
+        ];
+        allowance::check_keyspace(given, keyspace, bad);
         self
     }
 
     /// The key, if nothing was bad, and the id of the request that asked for it.
     pub fn key(self, id: KeyId, keyspace: &str, first: PublicPrefix, now: Timestamp) -> (ApiKey, Option<String>) {
-        let Self { asked, claims, expire_time, .. } = self;
+        let Self { asked, claims, rate_limits, credits, allowed_cidrs, expire_time, .. } = self;
         let key = ApiKey {
+            rate_limits,
+            credits: credits.and_then(|credits| credits.applied(None, now, 1)),
+            allowed_cidrs,
             description: asked.description,
             scopes: asked.scopes,
             claims,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::allowance::{self, RateLimitFields};
 use super::page::{Cursor, check_size, cut};
 use super::update::{check_mask, expected_revision};
 use super::{Error, Management, Nanos, Page, Principal, Violations};
@@ -18,7 +19,7 @@ use crate::store::Refusal;
 /// The prefix of a keyspace that asks for none.
 const PREFIX_DEFAULT: &str = "ak";
 /// What can be changed about a keyspace.
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 8] = [
     "display_name",
     "key_prefix",
     "allowed_subject_types",
@@ -26,6 +27,7 @@ const PATHS: [&str; 7] = [
     "max_ttl",
     "allow_wildcard_scopes",
     "hash_policy",
+    "default_rate_limit",
 ];
 
 /// The fields of a keyspace that can be set, absent ones in their wire default.
@@ -45,6 +47,8 @@ pub struct KeyspaceFields {
     pub allow_wildcard_scopes: bool,
     /// How secrets are kept; `None`: absent; an error: a number that is no policy.
     pub hash_policy: Result<Option<HashPolicy>, i32>,
+    /// How often keys may be used that have no limits of their own; `None`: absent.
+    pub default_rate_limit: Option<RateLimitFields>,
 }
 
 /// A change of a keyspace, as the caller asked for it.
@@ -85,6 +89,7 @@ impl Management {
             max_ttl: None,
             allow_wildcard_scopes: false,
             hash_policy: HashPolicy::default(),
+            default_rate_limits: Vec::new(),
             create_time: now,
             update_time: now,
             revision: 0,
@@ -176,6 +181,7 @@ impl KeyspaceFields {
             "max_ttl" => self.max_ttl.is_some(),
             "allow_wildcard_scopes" => self.allow_wildcard_scopes,
             "hash_policy" => self.hash_policy != Ok(None),
+            "default_rate_limit" => self.default_rate_limit.is_some(),
             _ => false,
         }
     }
@@ -204,6 +210,11 @@ fn check_fields(fields: &KeyspaceFields, paths: &[&str], bad: &mut Violations) -
                     bad.add("keyspace.hash_policy", format!("must be a value of HashPolicy; is {number}"));
                 }
             },
+            "default_rate_limit" => {
+                let asked = fields.default_rate_limit.as_ref();
+                patch.default_rate_limits =
+                    Some(allowance::check_rate_limit("keyspace.default_rate_limit", asked, bad));
+            }
             other => unreachable!("check_mask lets only PATHS through, not {other}"),
         }
     }

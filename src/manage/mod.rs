@@ -3,6 +3,7 @@
 //!
 //! Whoever calls has been authorised already: `reach` says in which keyspaces it may do this.
 
+mod allowance;
 mod audit;
 mod bootstrap;
 mod claims;
@@ -14,6 +15,7 @@ mod page;
 mod revoke;
 mod rotate;
 mod update;
+mod usage;
 mod violation;
 
 use std::sync::Arc;
@@ -29,7 +31,9 @@ use crate::key::secret::Secret;
 use crate::key::token::{self, Prefix, Token};
 use crate::key::verifier::{self, HashPolicy, Verifier};
 use crate::store::{Actor, BoxError, Refusal, Store, StoreError};
+use crate::usage::Usage;
 
+pub use allowance::{AllowanceFields, CreditsFields, RateLimitFields, RefillFields};
 pub use audit::ListEvents;
 pub use bootstrap::Bootstrap;
 pub use claims::Claims;
@@ -40,6 +44,7 @@ pub use list::{ListKeys, Page};
 pub use revoke::Grounds;
 pub use rotate::Rotated;
 pub use update::{KeyFields, UpdateKey, etag};
+pub use usage::{Group as UsageGroup, QueryUsage};
 pub use violation::{Violation, Violations};
 
 use page::PageTokens;
@@ -53,6 +58,7 @@ pub struct Management {
     hashing: Arc<Hashing>,
     clock: Arc<dyn Clock>,
     barrier: Arc<Barrier>,
+    usage: Arc<Usage>,
     ids: IdSource,
     page_tokens: PageTokens,
 }
@@ -108,7 +114,8 @@ impl From<Refusal> for Error {
 }
 
 impl Management {
-    /// The use cases over `store`. What they change passes `barrier` before they answer.
+    /// The use cases over `store`. What they change passes `barrier` before they answer; the keys they make count in
+    /// `usage`.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -117,9 +124,10 @@ impl Management {
         hashing: Arc<Hashing>,
         clock: Arc<dyn Clock>,
         barrier: Arc<Barrier>,
+        usage: Arc<Usage>,
     ) -> Result<Self, StoreError> {
         let page_tokens = PageTokens::new(store.installation().await?.page_token_key);
-        Ok(Self { store, hashing, clock, barrier, ids: IdSource::default(), page_tokens })
+        Ok(Self { store, hashing, clock, barrier, usage, ids: IdSource::default(), page_tokens })
     }
 
     /// What came of a change, once that holds on every replica: all of what verifications may know of it, be it that it

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::allowance::{self, AllowanceFields};
 use super::create::{check_expire_time, check_metadata, check_scopes};
 use super::list::clamped;
 use super::{Claims, Error, Management, Nanos, Principal, Violations, check_id, claims};
 use crate::clock::Timestamp;
+use crate::key::credits::CreditsPatch;
 use crate::key::field;
 use crate::key::id::KeyId;
 use crate::key::keyspace::Keyspace;
@@ -14,7 +16,20 @@ use crate::key::record::{ApiKey, Json, Patch};
 use crate::store::Refusal;
 
 /// What can be changed about a key.
-const PATHS: [&str; 7] = ["name", "description", "scopes", "claims", "metadata", "expire_time", "enabled"];
+const PATHS: [&str; 10] = [
+    "name",
+    "description",
+    "scopes",
+    "claims",
+    "metadata",
+    "expire_time",
+    "enabled",
+    "rate_limit",
+    "credits",
+    "allowed_cidrs",
+];
+/// Parts of those that can be changed alone.
+const PARTS: [&str; 2] = ["credits.remaining", "credits.refill"];
 
 /// A change of a key, as the caller asked for it.
 #[derive(Debug)]
@@ -46,20 +61,26 @@ pub struct KeyFields {
     pub expire_time: Option<Nanos>,
     /// On or off.
     pub enabled: bool,
+    /// How much it may be used, and from where.
+    pub allowance: AllowanceFields,
 }
 
 impl Management {
     /// Changes a key. Changing nothing succeeds.
     pub async fn update(&self, asked: UpdateKey, reach: &Reach, by: Principal<'_>) -> Result<ApiKey, Error> {
         let mut bad = Violations::default();
-        let paths = check_mask(asked.mask.as_deref(), &PATHS, |path| asked.fields.is_set(path), &mut bad);
+        let (parts, mask) = split_parts(asked.mask.as_deref());
+        let paths = check_mask(mask.as_deref(), &PATHS, |path| asked.fields.is_set(path), &mut bad);
         if !check_id("api_key.id", &asked.id, &mut bad) {
             bad.check()?;
         }
         let key = self.get(&asked.id, reach).await?;
         let keyspace = self.keyspace(&key.keyspace).await?;
         let now = self.clock.now();
-        let patch = check_fields(&asked.fields, &paths, &key, &keyspace, now, &mut bad);
+        let mut patch = check_fields(&asked.fields, &paths, &key, &keyspace, now, &mut bad);
+        if !parts.is_empty() {
+            check_parts(&parts, &asked.fields, &mut patch, &keyspace, &mut bad);
+        }
         bad.check()?;
         let revision = expected_revision(&asked.etag)?;
         let updated = self.store.update_key(&asked.id, &patch, revision, &self.actor_within(reach, by, now)).await?;
@@ -77,6 +98,9 @@ impl KeyFields {
             "metadata" => !self.metadata.is_empty(),
             "expire_time" => self.expire_time.is_some(),
             "enabled" => self.enabled,
+            "rate_limit" => self.allowance.rate_limit.is_some(),
+            "credits" => self.allowance.credits.is_some(),
+            "allowed_cidrs" => !self.allowance.allowed_cidrs.is_empty(),
             _ => false,
         }
     }
@@ -127,10 +151,51 @@ fn check_fields(
                 patch.expire_time = Some(checked.flatten());
             }
             "enabled" => patch.enabled = Some(fields.enabled),
+            "rate_limit" => {
+                let asked = fields.allowance.rate_limit.as_ref();
+                allowance::check_keyspace([("api_key.rate_limit", asked.is_some())], keyspace, bad);
+                patch.rate_limits = Some(allowance::check_rate_limit("api_key.rate_limit", asked, bad));
+            }
+            "credits" => {
+                let asked = fields.allowance.credits.as_ref();
+                allowance::check_keyspace([("api_key.credits", asked.is_some())], keyspace, bad);
+                patch.credits = Some(allowance::check_credits("api_key.credits", asked, bad));
+            }
+            "allowed_cidrs" => {
+                let asked = &fields.allowance.allowed_cidrs;
+                allowance::check_keyspace([("api_key.allowed_cidrs", !asked.is_empty())], keyspace, bad);
+                patch.allowed_cidrs = Some(allowance::check_networks("api_key.allowed_cidrs", asked, bad));
+            }
             other => unreachable!("check_mask lets only PATHS through, not {other}"),
         }
     }
     patch
+}
+
+/// What a mask names of [`PARTS`], and the rest of it.
+fn split_parts(mask: Option<&[String]>) -> (Vec<String>, Option<Vec<String>>) {
+    let Some(mask) = mask else { return (Vec::new(), None) };
+    let (parts, rest) = mask.iter().cloned().partition(|path| PARTS.contains(&path.as_str()));
+    (parts, Some(rest))
+}
+
+/// The change of parts of the credits, where the whole is not changed.
+fn check_parts(parts: &[String], fields: &KeyFields, patch: &mut Patch, keyspace: &Keyspace, bad: &mut Violations) {
+    allowance::check_keyspace([("api_key.credits", true)], keyspace, bad);
+    if patch.credits.is_some() {
+        return;
+    }
+    let asked = fields.allowance.credits.as_ref();
+    let has = |part: &str| parts.iter().any(|path| path == part);
+    let remaining = has("credits.remaining").then(|| {
+        let remaining = asked.and_then(|credits| credits.remaining).unwrap_or(0);
+        allowance::check_remaining("api_key.credits", remaining, bad)
+    });
+    let refill = has("credits.refill").then(|| {
+        let refill = asked.and_then(|credits| credits.refill.as_ref());
+        allowance::check_refill("api_key.credits", refill, bad)
+    });
+    patch.credits = Some(CreditsPatch::Limited { remaining, refill });
 }
 
 /// The paths of a mask, each once: those it names, all for `*`, those that are set if there is no mask.

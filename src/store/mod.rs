@@ -8,9 +8,12 @@ mod error;
 mod import;
 pub mod log;
 mod migration;
+mod pages;
 mod postgres;
 mod row;
+pub mod spending;
 mod sqlite;
+pub mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,12 +26,15 @@ use crate::key::id::KeyId;
 use crate::key::imported::Form;
 use crate::key::keyspace::{Keyspace, KeyspacePatch};
 use crate::key::permission::Reach;
+use crate::key::rate_limit::RateLimit;
 use crate::key::record::{ApiKey, Json, NewSecret, Patch, Revocation};
 use crate::key::token::PublicPrefix;
 use crate::key::verifier::Verifier;
 
 pub use error::{BoxError, ConnectError, StoreError};
 use log::{Listener, News};
+use spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent};
+use usage::{Retention, UsageBatch, UsagePage, UsageQuery};
 
 /// How long a request_id is remembered.
 pub const REQUEST_ID_KEPT: Duration = Duration::from_hours(24);
@@ -166,9 +172,32 @@ pub trait Store: Send + Sync + 'static {
     /// The secret that `public_prefix` names, with its key, whatever state both are in.
     async fn find_secret(&self, public_prefix: &str) -> Result<Option<Found>, StoreError>;
 
-    /// Notes when keys were last used; never moves a time back. Keys that are gone are passed over. Writes no audit
-    /// event.
-    async fn record_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError>;
+    /// Adds what a process counted, and notes when keys were last used; never moves a time back. A batch that was added
+    /// already is not added again, if none with a higher number was.
+    async fn record_usage(&self, batch: &UsageBatch) -> Result<(), StoreError>;
+
+    /// A page of usage, by group, then by time.
+    async fn query_usage(&self, query: &UsageQuery) -> Result<UsagePage, StoreError>;
+
+    /// Folds and forgets usage that is older at `now` than it is kept: of some keys from behind `after`, by id. The last of
+    /// them; `None`: there were no more, and that of keyspaces was seen to.
+    async fn fold_usage(
+        &self,
+        after: Option<&KeyId>,
+        kept: Retention,
+        now: Timestamp,
+    ) -> Result<Option<KeyId>, StoreError>;
+
+    /// Takes credits out for a process to spend, at `now`, and refills those that are due. Keys that are gone, or whose
+    /// credits were set anew, are missing in the answer.
+    async fn take_credits(&self, asked: &[CreditsAsked], now: Timestamp) -> Result<Vec<CreditsGranted>, StoreError>;
+
+    /// Puts credits back. Those that are of no use any more are dropped.
+    async fn return_credits(&self, returned: &[CreditsReturned]) -> Result<(), StoreError>;
+
+    /// Adds what a process spent of rate limits, at `now` unless the store has a clock of its own, and tells what is known
+    /// of them then. Keys that are gone are missing in the answer.
+    async fn settle_rates(&self, spent: &[RateSpent], now: Timestamp) -> Result<Vec<RateLevel>, StoreError>;
 
     /// A page of audit events, newest first; events of one microsecond by id, descending.
     async fn list_events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError>;
@@ -292,6 +321,10 @@ pub struct Found {
     pub key: ApiKey,
     /// Whether the key's keyspace lets scopes cover others by `*`.
     pub wildcards: bool,
+    /// The limits of a key that has none of its own.
+    pub default_rate_limits: Vec<RateLimit>,
+    /// What is known of the key's limits.
+    pub rates: Vec<RateLevel>,
 }
 
 /// Which keys to list. All that is given must hold.

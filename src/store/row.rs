@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::log::Change;
+use super::spending::RateLevel;
 use super::{Event, Found, Holder, Installation, StoreError};
 use crate::clock::Timestamp;
+use crate::key::credits::{Credits, Refill};
 use crate::key::id::KeyId;
 use crate::key::imported::{DigestAlgorithm, Form};
 use crate::key::keyspace::Keyspace;
@@ -45,6 +47,7 @@ pub struct KeyspaceRow {
     max_ttl_us: Option<i64>,
     allow_wildcard_scopes: bool,
     hash_policy: i16,
+    default_rate_limit: Option<String>,
     create_time_us: i64,
     update_time_us: i64,
     revision: i64,
@@ -65,6 +68,7 @@ impl TryFrom<KeyspaceRow> for Keyspace {
                 2 => HashPolicy::Argon2id,
                 _ => return Err(bad("hash_policy")),
             },
+            default_rate_limits: listed(row.default_rate_limit.as_deref(), || bad("default_rate_limit"))?,
             allow_wildcard_scopes: row.allow_wildcard_scopes,
             create_time: Timestamp::from_micros(row.create_time_us),
             update_time: Timestamp::from_micros(row.update_time_us),
@@ -95,8 +99,20 @@ pub struct KeyRow {
     revocation_reason: Option<i16>,
     revocation_comment: Option<String>,
     last_use_time_us: Option<i64>,
+    rate_limit: Option<String>,
+    credits: Option<String>,
+    credits_remaining: Option<i64>,
+    credits_refill_time_us: Option<i64>,
+    allowed_cidrs: Option<String>,
     revision: i64,
     secrets: Option<String>,
+}
+
+/// What `api_key.credits` holds; how many there are is in `key_credits`.
+#[derive(Serialize, Deserialize)]
+struct CreditsRule {
+    epoch: i64,
+    refill: Option<Refill>,
 }
 
 impl TryFrom<KeyRow> for ApiKey {
@@ -115,6 +131,14 @@ impl TryFrom<KeyRow> for ApiKey {
         };
         let secrets: Vec<(String, i64, Option<i64>)> =
             from_json(row.secrets.as_deref().unwrap_or("[]"), || bad("secrets"))?;
+        let rule: Option<CreditsRule> =
+            row.credits.as_deref().map(|rule| from_json(rule, || bad("credits"))).transpose()?;
+        let credits = rule.map(|rule| Credits {
+            remaining: row.credits_remaining.unwrap_or(0),
+            refill: rule.refill,
+            refill_time: row.credits_refill_time_us.map(Timestamp::from_micros),
+            epoch: rule.epoch,
+        });
         Ok(Self {
             scopes: from_json(&row.scopes, || bad("scopes"))?,
             claims: from_json(&row.claims, || bad("claims"))?,
@@ -125,6 +149,9 @@ impl TryFrom<KeyRow> for ApiKey {
             expire_time: row.expire_time_us.map(Timestamp::from_micros),
             revocation,
             last_use_time: row.last_use_time_us.map(Timestamp::from_micros),
+            rate_limits: listed(row.rate_limit.as_deref(), || bad("rate_limit"))?,
+            credits,
+            allowed_cidrs: listed(row.allowed_cidrs.as_deref(), || bad("allowed_cidrs"))?,
             secrets: secrets.into_iter().map(secret_info).collect(),
             revision: row.revision,
             keyspace: row.keyspace,
@@ -154,6 +181,11 @@ pub struct FoundRow {
     verifier: Vec<u8>,
     secret_expire_time_us: Option<i64>,
     allow_wildcard_scopes: bool,
+    default_rate_limit: Option<String>,
+    /// JSON: each `[name, level, at_us, spent, asked]`.
+    rates: Option<String>,
+    /// What time the store has; `None`: that of the process.
+    now_us: Option<i64>,
 }
 
 impl TryFrom<FoundRow> for Found {
@@ -161,9 +193,23 @@ impl TryFrom<FoundRow> for Found {
 
     fn try_from(row: FoundRow) -> Result<Self, StoreError> {
         let key = ApiKey::try_from(row.key)?;
+        let bad = |column| corrupt(key.id.as_str(), column);
+        let rates: Vec<(String, f64, i64, i64, i64)> = listed(row.rates.as_deref(), || bad("rates"))?;
+        let rates = rates.into_iter().map(|(name, level, at, spent, asked)| RateLevel {
+            key_id: key.id.clone(),
+            name,
+            level,
+            at: Timestamp::from_micros(at),
+            now: row.now_us.map(Timestamp::from_micros),
+            spent,
+            asked,
+        });
+        let rates = rates.collect();
+        let default_rate_limits = listed(row.default_rate_limit.as_deref(), || bad("default_rate_limit"))?;
         let verifier = verifier(row.verifier_kind, row.verifier, key.id.as_str())?;
         let secret_expire_time = row.secret_expire_time_us.map(Timestamp::from_micros);
-        Ok(Self { verifier, secret_expire_time, key, wildcards: row.allow_wildcard_scopes })
+        let wildcards = row.allow_wildcard_scopes;
+        Ok(Self { verifier, secret_expire_time, key, wildcards, default_rate_limits, rates })
     }
 }
 
@@ -327,6 +373,21 @@ pub fn micros(duration: Option<Duration>) -> Option<i64> {
 /// A time that may be missing, as a column.
 pub fn time(at: Option<Timestamp>) -> Option<i64> {
     at.map(Timestamp::as_micros)
+}
+
+/// A list as a column: what is empty is not there.
+pub fn list_column<T: Serialize>(list: &[T]) -> Result<Option<String>, StoreError> {
+    if list.is_empty() { Ok(None) } else { to_json(&list).map(Some) }
+}
+
+/// Credits as `api_key.credits`.
+pub fn credits_column(credits: Option<&Credits>) -> Result<Option<String>, StoreError> {
+    let rule = credits.map(|credits| CreditsRule { epoch: credits.epoch, refill: credits.refill });
+    rule.as_ref().map(to_json).transpose()
+}
+
+fn listed<T: DeserializeOwned>(text: Option<&str>, bad: impl FnOnce() -> StoreError) -> Result<Vec<T>, StoreError> {
+    text.map_or_else(|| Ok(Vec::new()), |text| from_json(text, bad))
 }
 
 /// A number of rows as `LIMIT` and `OFFSET` take it.

@@ -1,16 +1,21 @@
 //! A secret with its key as the hot path needs them: small, in one piece, and without what only people look at.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::allowance::{Allowance, Terms};
 use super::cache::Entry;
 use crate::clock::Timestamp;
+use crate::key::id::KeyId;
 use crate::key::keyspace::SYSTEM;
+use crate::key::network::Network;
 use crate::key::permission::{Grant, Permission, Reach, reach};
 use crate::key::record::{ApiKey, Json, State};
 use crate::key::secret::Digest;
+use crate::key::usage::{Counted, Counts};
 use crate::key::verifier::Verifier;
 use crate::store::{Found, StoreError};
 
@@ -34,6 +39,8 @@ pub struct CachedKey {
     expire_time: Timestamp,
     extra: Option<Box<Extra>>,
     last_use: AtomicI64,
+    /// By the place in [`Counted::ALL`], the first of which no verification counts.
+    counts: [AtomicU32; Counted::ALL.len() - 1],
     use_noted: AtomicBool,
     revoked: bool,
     enabled: bool,
@@ -61,8 +68,18 @@ pub(super) struct OtherProof {
 /// What few keys have.
 struct Extra {
     claims: Box<[u8]>,
+    networks: Box<[Network]>,
+    limited: Option<Limited>,
     /// Of a root key.
     rights: Option<Rights>,
+}
+
+/// Of a key that may not do as much as it likes.
+pub(super) struct Limited {
+    /// How much it may do.
+    pub terms: Arc<Terms>,
+    /// What is left of it.
+    pub allowance: Arc<Allowance>,
 }
 
 /// What a root key may do.
@@ -76,7 +93,8 @@ struct Rights {
 const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
 
 impl CachedKey {
-    /// The secret that `lookup` found; `warm` is its keyed digest, if that is known from before.
+    /// The secret that `lookup` found at `now`; `warm` is its keyed digest, if that is known from before. `allowance_of` has
+    /// what a limited key has left.
     ///
     /// # Errors
     /// If the key is larger than any can be.
@@ -85,13 +103,16 @@ impl CachedKey {
         found: Found,
         write_claims: WriteClaims,
         warm: Option<Digest>,
+        allowance_of: impl FnOnce(&KeyId) -> Arc<Allowance>,
+        now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let Found { verifier, secret_expire_time, key, wildcards } = found;
+        let limited = Terms::of(&found, now).map(|terms| Limited { terms, allowance: allowance_of(&found.key.id) });
+        let Found { verifier, secret_expire_time, key, wildcards, .. } = found;
         let too_large = || StoreError::Fault(format!("key {} is larger than any can be", key.id).into());
         let text = Text::of(lookup, &key).ok_or_else(too_large)?;
         let claims = if key.claims.is_empty() { Box::default() } else { write_claims(key.claims) };
         let rights = (key.keyspace == SYSTEM).then(|| Rights::of(&key.scopes));
-        let extra = (!claims.is_empty() || rights.is_some()).then(|| Box::new(Extra { claims, rights }));
+        let extra = Extra { claims, networks: key.allowed_cidrs.into(), limited, rights };
         Ok(Self {
             proof: Proof::of(verifier, warm),
             text: text.all.into_boxed_str(),
@@ -101,8 +122,9 @@ impl CachedKey {
             scopes_at: text.scopes_at,
             secret_expire_time: secret_expire_time.unwrap_or(NEVER),
             expire_time: key.expire_time.unwrap_or(NEVER),
-            extra,
+            extra: extra.boxed(),
             last_use: AtomicI64::new(i64::MIN),
+            counts: Default::default(),
             use_noted: AtomicBool::new(false),
             revoked: key.revocation.is_some(),
             enabled: key.enabled,
@@ -140,6 +162,23 @@ impl CachedKey {
     /// Its claims as the wire has them; empty if there are none.
     pub fn claims(&self) -> &[u8] {
         self.extra.as_ref().map_or(&[], |extra| &extra.claims)
+    }
+
+    /// How much it may do and what is left of it; `None`: it may do as much as it likes.
+    pub(super) fn limited(&self) -> Option<&Limited> {
+        self.extra.as_ref().and_then(|extra| extra.limited.as_ref())
+    }
+
+    /// The name of its `nth` limit; empty if it has none.
+    pub fn limit_name(&self, nth: u8) -> &str {
+        let limit = self.limited().and_then(|limited| limited.terms.limits().get(usize::from(nth)));
+        limit.map_or("", |limit| &limit.name)
+    }
+
+    /// Whether it may be used from `address`, or from an unknown one.
+    pub(super) fn allows(&self, address: Option<IpAddr>) -> bool {
+        let networks = self.extra.as_ref().map_or(&[][..], |extra| &extra.networks);
+        networks.is_empty() || address.is_some_and(|at| networks.iter().any(|network| network.contains(at)))
     }
 
     /// When it expires.
@@ -181,19 +220,38 @@ impl CachedKey {
         self.extra.as_ref().and_then(|extra| extra.rights.as_ref())
     }
 
-    /// Notes a use at `now`. Whether it is the first since [`CachedKey::take_use`].
-    pub(super) fn note_use(&self, now: Timestamp) -> bool {
-        let last = Timestamp::from_micros(self.last_use.load(Ordering::Relaxed));
-        if now >= last.saturating_add(LAST_USE_EXACT_TO) {
-            self.last_use.store(now.as_micros(), Ordering::Relaxed);
+    /// Notes that a verification ended so at `now`. Whether it is the first since [`CachedKey::take_uses`].
+    pub(super) fn note_use(&self, ended: Counted, now: Timestamp) -> bool {
+        // Nobody pays for the calls that he makes to this service.
+        if self.rights().is_none()
+            && let Some(count) = ended.place().checked_sub(1).and_then(|place| self.counts.get(place))
+        {
+            count.fetch_add(1, Ordering::SeqCst);
         }
-        !self.use_noted.load(Ordering::Relaxed) && !self.use_noted.swap(true, Ordering::AcqRel)
+        if ended == Counted::Valid {
+            let last = self.last_use.load(Ordering::Relaxed);
+            let exact_to = Timestamp::from_micros(last).saturating_add(LAST_USE_EXACT_TO);
+            // Also where the clock was set back: the last use is by the time it was then.
+            if now >= exact_to || now.as_micros() < last {
+                self.last_use.store(now.as_micros(), Ordering::Relaxed);
+            }
+        }
+        // In one order with what take_uses does: it sees the count, or this sees that nothing is noted any more.
+        !self.use_noted.load(Ordering::SeqCst) && !self.use_noted.swap(true, Ordering::SeqCst)
     }
 
-    /// When it was last used. The next use is a first one again.
-    pub(super) fn take_use(&self) -> Timestamp {
-        self.use_noted.store(false, Ordering::Release);
-        Timestamp::from_micros(self.last_use.load(Ordering::Relaxed))
+    /// How it was used since this was last called, and when it was last found valid. The next use is a first one again.
+    pub(super) fn take_uses(&self) -> (Counts, Option<Timestamp>) {
+        self.use_noted.swap(false, Ordering::SeqCst);
+        let mut counts = Counts::default();
+        for (counted, count) in Counted::ALL.into_iter().skip(1).zip(&self.counts) {
+            // Looked at first: most are none.
+            if count.load(Ordering::SeqCst) > 0 {
+                counts.add(counted, count.swap(0, Ordering::SeqCst).into());
+            }
+        }
+        let last = self.last_use.load(Ordering::Relaxed);
+        (counts, (last != i64::MIN).then_some(Timestamp::from_micros(last)))
     }
 
     /// Whether a change may have come since this was read. What is retired must be looked up again before it counts.
@@ -284,9 +342,17 @@ impl Proof {
 }
 
 impl Extra {
+    /// On the heap, if there is anything.
+    fn boxed(self) -> Option<Box<Self>> {
+        let is_none =
+            self.claims.is_empty() && self.networks.is_empty() && self.limited.is_none() && self.rights.is_none();
+        (!is_none).then(|| Box::new(self))
+    }
+
     fn size(&self) -> usize {
+        let limited = self.limited.as_ref().map_or(0, |limited| limited.terms.size());
         let grants = self.rights.as_ref().map_or(0, |rights| rights.grants.len() * 2 * size_of::<Grant>());
-        size_of::<Self>() + self.claims.len() + grants
+        size_of::<Self>() + self.claims.len() + size_of_val(&*self.networks) + limited + grants
     }
 }
 

@@ -44,13 +44,12 @@ impl Forms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::scope::Demand;
 
     #[test]
     fn the_credentials_of_callers_are_no_imports() {
         let forms = Forms::default();
         forms.add(SYSTEM, Form::Prefix(8));
-        let in_keyspace = |keyspace| Question { key: "sk_imported", keyspace, demand: Demand::default(), guesser: "" };
+        let in_keyspace = |keyspace| Question { keyspace, ..Question::about("sk_imported") };
         assert!(!forms.lookups(&in_keyspace(""), &Reach::Everywhere).is_empty());
         assert!(forms.lookups(&in_keyspace(SYSTEM), &Reach::Everywhere).is_empty());
     }

@@ -1,11 +1,14 @@
 //! May this key do this? Every verification, of customers' keys and of callers' root keys, ends here.
 //!
-//! Never writes to the store, and never answers VALID for what it could not read. A key that is known takes no I/O, no
-//! lock that anybody holds across I/O, and no memory.
+//! Never answers VALID for what it could not read. A key that is known takes no I/O, no lock that anybody holds across I/O,
+//! and no memory. What verifications change is written behind, but for one thing: credits are taken out of the store before
+//! they are spent, ahead of use where that can be.
 
+pub mod allowance;
 pub mod cache;
 mod cached;
 mod imported;
+mod ledger;
 mod memory;
 mod secrets;
 mod slow;
@@ -15,6 +18,7 @@ pub mod verdict;
 
 use std::borrow::Cow;
 use std::hint;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,13 +36,14 @@ use crate::key::verifier;
 use crate::seeded::{self, Fault};
 use crate::store::{Found, Store, StoreError};
 
+use allowance::{Standing, Taken};
 use cache::Known;
 use cached::Proof;
 pub use cached::{CachedKey, WriteClaims};
+pub use ledger::Ledger;
 pub use memory::Memory;
 use secrets::{Queue, Secrets};
 use slow::SlowSecrets;
-pub use uses::Uses;
 use verdict::Verdict;
 
 /// Verifies presented keys.
@@ -48,7 +53,7 @@ pub struct Verifier {
     memory: Arc<Memory>,
     lease: Arc<Lease>,
     clock: Arc<dyn Clock>,
-    uses: Arc<Uses>,
+    ledger: Arc<Ledger>,
     write_claims: WriteClaims,
 }
 
@@ -61,6 +66,10 @@ pub struct Question<'a> {
     pub keyspace: &'a str,
     /// What it must be allowed to do.
     pub demand: Demand<'a>,
+    /// Who presents it, as far as the caller knows.
+    pub client: Option<IpAddr>,
+    /// How many credits it takes.
+    pub cost: i64,
     /// Who asks, where guesses at a slow secret are to be counted for each who makes them; empty: for all together.
     pub guesser: &'a str,
 }
@@ -68,6 +77,16 @@ pub struct Question<'a> {
 /// How often a key is looked up whose leases run out meanwhile. The second time mostly takes no time: what was slow is
 /// remembered.
 const LEASES_MAX: u32 = 3;
+
+impl<'a> Question<'a> {
+    /// About `key`, in any keyspace but `system` and with no demand but that it is valid.
+    pub fn about(key: &'a str) -> Self {
+        Self { key, keyspace: "", demand: Demand::default(), client: None, cost: 1, guesser: "" }
+    }
+}
+
+/// How often the store is asked for credits, and answers that there are some, before others have taken them.
+const FETCHES_MAX: u32 = 16;
 
 /// A verdict that counts if there still is a lease.
 enum Judged {
@@ -136,26 +155,42 @@ impl Verifier {
         lease: Arc<Lease>,
         hashing: Arc<Hashing>,
         clock: Arc<dyn Clock>,
-        uses: Arc<Uses>,
+        ledger: Arc<Ledger>,
         write_claims: WriteClaims,
     ) -> Self {
         let slow = SlowSecrets::new(hashing, clock.clone());
         let secrets = Secrets::new(store, memory.clone());
-        Self { secrets, slow, memory, lease, clock, uses, write_claims }
+        Self { secrets, slow, memory, lease, clock, ledger, write_claims }
     }
 
-    /// The verdict on a presented key as far as `reach` goes, and notes that the key was used. The order of the checks
-    /// is part of the contract.
+    /// The verdict on a presented key as far as `reach` goes. Takes what it takes of the key's limits, and counts. The order
+    /// of the checks is part of the contract.
     pub async fn verify(&self, asked: &Question<'_>, reach: &Reach) -> Result<Verdict, VerifyError> {
         if let Some(verdict) = self.verify_known(asked, reach) {
             return Ok(verdict);
         }
+        for _ in 0..FETCHES_MAX {
+            let judged = self.judge_anew(asked, reach).await?;
+            match self.settle(judged, asked) {
+                Ok(verdict) => return Ok(verdict),
+                Err(Wanting::Credits(key)) => {
+                    let Some(limited) = key.limited() else { continue };
+                    self.ledger.book.fetch(&limited.allowance, asked.cost).await?;
+                }
+                Err(Wanting::Terms(key)) => self.memory.cache.apply(key.lookup()),
+            }
+        }
+        Err(VerifyError::Overloaded)
+    }
+
+    /// The verdict while there is a lease, whatever it takes; what the key has left apart.
+    async fn judge_anew(&self, asked: &Question<'_>, reach: &Reach) -> Result<Judged, VerifyError> {
         for _ in 0..LEASES_MAX {
             // Before anything is looked up: what is found rests on a look at the log that is no older.
             let deadline = self.lease.current().await?;
             let judged = self.look_up(asked, reach).await?;
             if self.lease.holds(deadline) {
-                return Ok(self.noted(judged));
+                return Ok(judged);
             }
         }
         Err(VerifyError::LeaseOver)
@@ -171,7 +206,7 @@ impl Verifier {
         // Nothing is imported into `system`, so that what is of no form there stays so.
         let is_malformed = asked.keyspace == SYSTEM && matches!(judged, Judged::Unfound(Verdict::Malformed));
         let is_sure = is_malformed || self.lease.holds(deadline);
-        is_sure.then(|| self.noted(judged))
+        if is_sure { self.settle(judged, asked).ok() } else { None }
     }
 
     async fn look_up(&self, asked: &Question<'_>, reach: &Reach) -> Result<Judged, VerifyError> {
@@ -211,16 +246,28 @@ impl Verifier {
         judged.or_else(|| self.imported(asked, reach).iter().find_map(try_known)).or(verdict.map(Judged::Unfound))
     }
 
-    /// The verdict, the use of a valid key noted.
-    fn noted(&self, judged: Judged) -> Verdict {
-        match judged {
-            Judged::Found(verdict, now) => {
-                if let Verdict::Valid(key) = &verdict {
-                    self.uses.note(key, now);
-                }
-                verdict
-            }
-            Judged::Unfound(verdict) => verdict,
+    /// The verdict once a key that may do this has given what it takes. What is refused takes nothing.
+    fn settle(&self, judged: Judged, asked: &Question<'_>) -> Result<Verdict, Wanting> {
+        let (verdict, now) = match judged {
+            Judged::Found(Verdict::Valid(key, _), now) => (self.spend(key, asked, now)?, now),
+            Judged::Found(verdict, now) => (verdict, now),
+            Judged::Unfound(verdict) => return Ok(verdict),
+        };
+        if let Some((key, ended)) = verdict.counted() {
+            self.ledger.uses.note(key, ended, now);
+        }
+        Ok(verdict)
+    }
+
+    fn spend(&self, key: Arc<CachedKey>, asked: &Question<'_>, now: Timestamp) -> Result<Verdict, Wanting> {
+        let Some(limited) = key.limited() else { return Ok(Verdict::Valid(key, Standing::default())) };
+        let is_current = || !key.is_retired();
+        match self.ledger.book.take(&limited.allowance, &limited.terms, is_current, asked.cost, now) {
+            Taken::Yes(standing) => Ok(Verdict::Valid(key, standing)),
+            Taken::RateLimited(rate) => Ok(Verdict::RateLimited(key, rate)),
+            Taken::CreditsExhausted(left) => Ok(Verdict::CreditsExhausted(key, left)),
+            Taken::Unknown => Err(Wanting::Credits(key)),
+            Taken::Void => Err(Wanting::Terms(key)),
         }
     }
 
@@ -261,17 +308,31 @@ impl Verifier {
     pub async fn inspect(&self, asked: &Question<'_>, reach: &Reach) -> Result<Inspected, VerifyError> {
         Ok(match self.locate(asked, reach).await?.map(|all| all.into_iter().next()) {
             Some(Some((found, key))) => {
-                Inspected { verdict: judge(key, asked, self.clock.now()), key: Some(found.key) }
+                let verdict = judge(key, asked, self.clock.now());
+                Inspected { verdict: self.peek(verdict, &found.key, asked), key: Some(found.key) }
             }
             Some(None) => Inspected { verdict: Verdict::NotFound, key: None },
             None => Inspected { verdict: Verdict::Malformed, key: None },
         })
     }
 
+    /// The verdict as it would be once the key had given what it takes. It gives nothing.
+    fn peek(&self, verdict: Verdict, stored: &ApiKey, asked: &Question<'_>) -> Verdict {
+        let Verdict::Valid(key, _) = &verdict else { return verdict };
+        let Some(limited) = key.limited() else { return verdict };
+        let credits = stored.credits.as_ref().map(|credits| credits.remaining);
+        match self.ledger.book.peek(&limited.allowance, &limited.terms, asked.cost, credits) {
+            Taken::Yes(standing) => Verdict::Valid(key.clone(), standing),
+            Taken::RateLimited(rate) => Verdict::RateLimited(key.clone(), rate),
+            Taken::CreditsExhausted(left) => Verdict::CreditsExhausted(key.clone(), left),
+            Taken::Unknown | Taken::Void => verdict,
+        }
+    }
+
     /// The secrets that a presented key is, with their keys in whatever state, as the store has them: mostly one; none
     /// if it proves none that is live and within `reach`; several if it was imported in several forms.
     pub async fn identify(&self, key: &str, reach: &Reach) -> Result<Vec<Found>, VerifyError> {
-        let asked = Question { key, keyspace: "", demand: Demand::default(), guesser: "" };
+        let asked = Question::about(key);
         let located = self.locate(&asked, reach).await?.unwrap_or_default();
         Ok(located.into_iter().map(|(found, _)| found).collect())
     }
@@ -369,12 +430,25 @@ impl Verifier {
     }
 
     fn reading(&self) -> secrets::Reading {
-        secrets::Reading { slow: self.slow.clone(), write_claims: self.write_claims }
+        secrets::Reading {
+            slow: self.slow.clone(),
+            write_claims: self.write_claims,
+            book: self.ledger.book.clone(),
+            clock: self.clock.clone(),
+        }
     }
 }
 
 fn root<'a>(credential: &'a str, guesser: &'a str) -> Question<'a> {
-    Question { key: credential, keyspace: SYSTEM, demand: Demand::default(), guesser }
+    Question { keyspace: SYSTEM, guesser, ..Question::about(credential) }
+}
+
+/// What has to come before a verdict.
+enum Wanting {
+    /// The store must be asked for credits of this key.
+    Credits(Arc<CachedKey>),
+    /// This key must be read again.
+    Terms(Arc<CachedKey>),
 }
 
 /// What was found, checked against what is presented.
@@ -416,6 +490,13 @@ fn judge(key: Arc<CachedKey>, asked: &Question<'_>, now: Timestamp) -> Verdict {
         State::Disabled => return Verdict::Disabled(key),
         State::Active => {}
     }
+    if !key.allows(asked.client) {
+        return Verdict::IpNotAllowed(key);
+    }
     let missing = asked.demand.missing(&key.scopes(), key.wildcards());
-    if missing.is_empty() { Verdict::Valid(key) } else { Verdict::InsufficientScope { key, missing } }
+    if missing.is_empty() {
+        Verdict::Valid(key, Standing::default())
+    } else {
+        Verdict::InsufficientScope { key, missing }
+    }
 }

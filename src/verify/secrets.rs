@@ -8,10 +8,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::VerifyError;
+use super::allowance::Book;
 use super::cache::{Begun, Known};
 use super::cached::{CachedKey, WriteClaims};
 use super::memory::{Fill, Memory, Outcome};
 use super::slow::SlowSecrets;
+use crate::clock::Clock;
 use crate::seeded::stoppable;
 use crate::store::{Found, Store, StoreError};
 
@@ -51,6 +53,8 @@ pub enum Queue {
 pub struct Reading {
     pub(super) slow: SlowSecrets,
     pub(super) write_claims: WriteClaims,
+    pub(super) book: Arc<Book>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Secrets {
@@ -162,7 +166,8 @@ impl Reading {
     /// If it is larger than any can be.
     pub fn cached(&self, lookup: &str, found: Found) -> Result<CachedKey, VerifyError> {
         let warm = self.slow.right(lookup, &found.verifier);
-        Ok(CachedKey::new(lookup, found, self.write_claims, warm)?)
+        let allowance_of = |id: &_| self.book.of(id);
+        Ok(CachedKey::new(lookup, found, self.write_claims, warm, allowance_of, self.clock.now())?)
     }
 }
 

@@ -1,64 +1,53 @@
-//! When keys were last used: noted in memory, written behind in batches, never by a verification itself.
+//! How keys were used: counted beside each key that is known, and collected from there, never by a verification itself.
 
-use std::collections::HashMap;
 use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::CachedKey;
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
-use crate::store::{Store, StoreError};
+use crate::key::usage::{Counted, Hour};
+use crate::usage::Usage;
 
-/// Most keys noted between two writes, at some 100 bytes each once they are written: 10 MB. A use beyond that goes
-/// unnoted, which can make a last use look older than it is, but costs nobody an answer.
+/// So many keys that were used are collected at once, at 16 bytes each, by whoever uses the next.
 const NOTED_MAX: usize = 100_000;
-/// Most uses in one write, so that none of them holds others up for long.
-const BATCH_MAX: usize = 1_000;
 
-/// The last uses that the store does not know of yet.
-#[derive(Debug, Default)]
+/// The keys that were used since uses were last collected.
+#[derive(Debug)]
 pub struct Uses {
-    /// Each once; when it was last used, it knows itself.
-    noted: Mutex<Vec<Arc<CachedKey>>>,
-    /// What could not be written.
-    unwritten: Mutex<HashMap<KeyId, Timestamp>>,
+    /// Each once, with the hour of its first use since; the rest it knows itself.
+    noted: Mutex<Vec<(Arc<CachedKey>, Hour)>>,
+    usage: Arc<Usage>,
 }
 
 impl Uses {
-    /// Notes that `key` was found valid at `at`.
-    pub fn note(&self, key: &Arc<CachedKey>, at: Timestamp) {
-        if !key.note_use(at) {
+    /// Those that are collected into `usage`.
+    pub fn new(usage: Arc<Usage>) -> Self {
+        Self { noted: Mutex::default(), usage }
+    }
+
+    /// Notes how a verification of `key` ended at `at`.
+    pub fn note(&self, key: &Arc<CachedKey>, ended: Counted, at: Timestamp) {
+        if !key.note_use(ended, at) {
             return;
         }
-        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.len() < NOTED_MAX {
-            noted.push(key.clone());
-        } else {
+        let mut noted = self.noted();
+        noted.push((key.clone(), Hour::of(at)));
+        if noted.len() >= NOTED_MAX {
             drop(noted);
-            key.take_use();
+            self.collect();
         }
     }
 
-    /// Writes what was noted. What cannot be written is tried again the next time.
-    pub async fn flush(&self, store: &dyn Store) -> Result<(), StoreError> {
-        let noted = mem::take(&mut *self.noted.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut uses = mem::take(&mut *self.unwritten.lock().unwrap_or_else(PoisonError::into_inner));
-        for key in noted {
-            let at = key.take_use();
-            if let Some(last) = uses.get_mut(key.id()) {
-                *last = at.max(*last);
-            } else if uses.len() < NOTED_MAX {
-                uses.insert(KeyId::from_text(key.id()), at);
-            }
+    /// Hands on what was noted.
+    pub fn collect(&self) {
+        for (key, hour) in mem::take(&mut *self.noted()) {
+            let (counts, last_use) = key.take_uses();
+            self.usage.add(&KeyId::from_text(key.id()), key.keyspace(), hour, &counts, last_use);
         }
-        let uses: Vec<_> = uses.into_iter().collect();
-        for (done, batch) in uses.chunks(BATCH_MAX).enumerate() {
-            if let Err(error) = store.record_uses(batch).await {
-                let rest = uses[done * BATCH_MAX..].iter().cloned();
-                self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).extend(rest);
-                return Err(error);
-            }
-        }
-        Ok(())
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Vec<(Arc<CachedKey>, Hour)>> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

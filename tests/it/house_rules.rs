@@ -9,24 +9,40 @@ use portcullis::grpc::pb;
 use prost_reflect::{DescriptorPool, Kind};
 
 /// Who may import whom: each module, and what it may name with `crate::`. Nothing imports from its right.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("clock", &[]),
     ("key", &["clock"]),
     ("seeded", &[]),
     ("store", &["clock", "key"]),
     ("fleet", &["clock", "seeded", "store"]),
     ("hashing", &["key"]),
-    ("verify", &["clock", "fleet", "hashing", "key", "seeded", "store"]),
-    ("manage", &["clock", "fleet", "hashing", "key", "seeded", "store"]),
+    ("usage", &["clock", "key", "store"]),
+    ("verify", &["clock", "fleet", "hashing", "key", "seeded", "store", "usage"]),
+    ("manage", &["clock", "fleet", "hashing", "key", "seeded", "store", "usage"]),
     ("transport", &[]),
     ("grpc", &["clock", "fleet", "hashing", "key", "manage", "store", "transport", "verify"]),
     ("metrics", &["fleet", "verify"]),
+    ("upkeep", &["clock", "fleet", "key", "store", "usage", "verify"]),
     ("telemetry", &[]),
     ("lifecycle", &[]),
     ("config", &["key", "store", "telemetry"]),
     (
         "server",
-        &["clock", "config", "fleet", "grpc", "hashing", "key", "manage", "metrics", "store", "transport", "verify"],
+        &[
+            "clock",
+            "config",
+            "fleet",
+            "grpc",
+            "hashing",
+            "key",
+            "manage",
+            "metrics",
+            "store",
+            "transport",
+            "upkeep",
+            "usage",
+            "verify",
+        ],
     ),
     (
         "cli",
@@ -73,6 +89,9 @@ const ONLY_IN: [(&[&str], &[&str]); 8] = [
             "server.rs",
             "store/",
             "transport/",
+            "upkeep.rs",
+            "usage/mod.rs",
+            "verify/allowance/book.rs",
             "verify/memory.rs",
             "verify/secrets.rs",
             "verify/slow.rs",
@@ -100,8 +119,9 @@ const ONLY_IN: [(&[&str], &[&str]); 8] = [
     (&["dbg!", "todo!", "unimplemented!", "unbounded_channel", "super::super", "crate::{"], &[]),
 ];
 
-/// What the hot path may ask of the store: it writes nothing but uses, and those behind the answer.
-const VERIFY_MAY_CALL: [&str; 2] = ["find_secret", "record_uses"];
+/// What the hot path may ask of the store. It writes nothing but what limited keys have left: behind the answer but for
+/// credits, which are taken out before they are spent.
+const VERIFY_MAY_CALL: [&str; 4] = ["find_secret", "return_credits", "settle_rates", "take_credits"];
 
 const FILE_LINES_MAX: usize = 600;
 const MAIN_LINES_MAX: usize = 60;

@@ -4,6 +4,7 @@ use clap::Args;
 use prost_types::{Duration, Struct, Timestamp};
 
 use crate::cli::exit::Error;
+use crate::cli::limits::Allowance;
 use crate::cli::parse;
 use crate::grpc::pb::CreateApiKeyRequest;
 use crate::grpc::pb::create_api_key_request;
@@ -33,6 +34,8 @@ pub struct CreateArgs {
     metadata: Vec<(String, String)>,
     #[command(flatten)]
     expiration: Expiration,
+    #[command(flatten)]
+    allowance: Allowance,
     /// Who asks for the key
     #[arg(long, value_name = "ID")]
     created_by: Option<String>,
@@ -62,6 +65,7 @@ impl From<Expiration> for Option<create_api_key_request::Expiration> {
 
 impl CreateArgs {
     pub fn request(self) -> Result<CreateApiKeyRequest, Error> {
+        let (rate_limit, credits, allowed_cidrs) = self.allowance.fields();
         Ok(CreateApiKeyRequest {
             keyspace: self.keyspace.unwrap_or_default(),
             name: self.name,
@@ -73,6 +77,9 @@ impl CreateArgs {
             expiration: self.expiration.into(),
             created_by: self.created_by.unwrap_or_default(),
             request_id: self.request_id.unwrap_or_default(),
+            rate_limit,
+            credits,
+            allowed_cidrs,
         })
     }
 }

@@ -1,12 +1,13 @@
 //! `keys list`
 
 use clap::Args;
-use prost_types::Timestamp;
+use prost_types::{Duration, Timestamp};
 
 use crate::cli::client::ClientArgs;
 use crate::cli::exit::{Error, Exit};
 use crate::cli::page::Page;
 use crate::cli::parse;
+use crate::clock::{self, Clock as _, SystemClock};
 use crate::grpc::pb::{ListApiKeysRequest, ListApiKeysResponse};
 
 #[derive(Args, Debug)]
@@ -32,6 +33,9 @@ pub struct ListArgs {
     /// Only keys not used at or after this time, those never used included
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     unused_since: Option<Timestamp>,
+    /// Only keys not used for this long by this machine's clock, e.g. 60d, those never used included
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration, conflicts_with = "unused_since")]
+    unused_for: Option<Duration>,
     #[command(flatten)]
     page: Page,
     /// How many keys to pass over first
@@ -40,7 +44,7 @@ pub struct ListArgs {
 }
 
 impl ListArgs {
-    fn request(self) -> Result<ListApiKeysRequest, Error> {
+    fn request(self, now: clock::Timestamp) -> Result<ListApiKeysRequest, Error> {
         Ok(ListApiKeysRequest {
             page_size: self.page.size(),
             page_token: self.page.token.unwrap_or_default(),
@@ -50,7 +54,7 @@ impl ListArgs {
             include_invalid: self.include_invalid,
             metadata: parse::labels(self.metadata)?,
             created_by: self.created_by.unwrap_or_default(),
-            unused_since: self.unused_since,
+            unused_since: self.unused_since.or_else(|| self.unused_for.map(|span| parse::before(now, span))),
             skip: self.skip.unwrap_or_default(),
         })
     }
@@ -58,7 +62,7 @@ impl ListArgs {
 
 pub async fn run(args: ListArgs, client: &ClientArgs) -> Result<Exit, Error> {
     let all = args.page.all;
-    let request = args.request()?;
+    let request = args.request(SystemClock.now())?;
     show(request, all, client).await
 }
 
@@ -75,4 +79,33 @@ pub async fn show(mut request: ListApiKeysRequest, all: bool, client: &ClientArg
         answer = ListApiKeysResponse { api_keys: answer.api_keys, ..next };
     }
     client.out().show(&answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    const NOW: clock::Timestamp = clock::Timestamp::from_micros(1_000_000_000_000_500);
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ListArgs,
+    }
+
+    fn unused_since(args: &[&str]) -> Option<Timestamp> {
+        let line = Line::try_parse_from(["list"].iter().chain(args)).ok()?;
+        line.args.request(NOW).unwrap().unused_since
+    }
+
+    #[test]
+    fn unused_for_counts_back_from_now() {
+        assert_eq!(unused_since(&["--unused-for", "1h"]), Some(Timestamp { seconds: 999_996_400, nanos: 500_000 }));
+        assert_eq!(unused_since(&["--unused-for", "1000y"]), Some(Timestamp::default()));
+        assert_eq!(unused_since(&["--unused-since", "1970-01-01"]), Some(Timestamp::default()));
+        assert!(unused_since(&[]).is_none());
+        assert!(Line::try_parse_from(["list", "--unused-for", "1h", "--unused-since", "2030-01-01"]).is_err());
+    }
 }

@@ -4,9 +4,10 @@ use clap::Args;
 use prost_types::{Duration, FieldMask, Struct, Timestamp};
 
 use crate::cli::exit::Error;
+use crate::cli::limits::{self, Set};
 use crate::cli::parse;
 use crate::clock;
-use crate::grpc::pb::{ApiKey, UpdateApiKeyRequest};
+use crate::grpc::pb::{ApiKey, Credits, CreditsRefill, RateLimit, UpdateApiKeyRequest};
 
 #[derive(Args, Debug)]
 #[command(override_usage = "portcullis keys update [OPTIONS] <ID>")]
@@ -55,6 +56,21 @@ struct Change {
     /// Let the key be valid for ever
     #[arg(long)]
     never_expires: bool,
+    /// How often the key may be used, in place of what holds now, e.g. 100/s, 100/s:burst=20 or daily=1000/day; may be
+    /// repeated, then all hold; none: as the keyspace says. A limit that keeps its name keeps what was spent
+    #[arg(long = "rate", value_name = "RATE", value_parser = limits::or_none(limits::rate))]
+    rates: Vec<Set<RateLimit>>,
+    /// How many credits the key has left; none: as many as it likes
+    #[arg(long, value_name = "COUNT", value_parser = limits::or_none(limits::credits))]
+    credits: Option<Set<i64>>,
+    /// How many credits the key has at least at the beginning of each day, week or month in UTC, e.g. 1000/month; none:
+    /// no new ones
+    #[arg(long, value_name = "REFILL", value_parser = limits::or_none(limits::refill))]
+    refill: Option<Set<CreditsRefill>>,
+    /// A network from which the key may be used, in place of those it has, e.g. 10.0.0.0/8; may be repeated; none: from
+    /// anywhere
+    #[arg(long = "cidr", value_name = "CIDR", value_parser = limits::or_none(limits::cidr))]
+    cidrs: Vec<Set<String>>,
     /// Switch the key on
     #[arg(long, conflicts_with = "disable")]
     enable: bool,
@@ -67,6 +83,7 @@ impl UpdateArgs {
     /// The request: the mask names what was given.
     pub fn request(self, now: clock::Timestamp) -> Result<UpdateApiKeyRequest, Error> {
         let Self { id, change, etag } = self;
+        let (credits_path, credits) = change_of_credits(change.credits, change.refill)?;
         let given = [
             ("name", change.name.is_some()),
             ("description", change.description.is_some()),
@@ -75,6 +92,9 @@ impl UpdateArgs {
             ("metadata", !change.metadata.is_empty() || change.clear_metadata),
             ("expire_time", change.expire_time.is_some() || change.ttl.is_some() || change.never_expires),
             ("enabled", change.enable || change.disable),
+            ("rate_limit", !change.rates.is_empty()),
+            (credits_path, !credits_path.is_empty()),
+            ("allowed_cidrs", !change.cidrs.is_empty()),
         ];
         let paths = given.into_iter().filter(|(_, given)| *given).map(|(path, _)| path.to_owned()).collect();
         let api_key = ApiKey {
@@ -84,8 +104,11 @@ impl UpdateArgs {
             scopes: change.scopes,
             claims: change.claims,
             metadata: parse::labels(change.metadata)?,
-            expire_time: change.expire_time.or_else(|| change.ttl.map(|ttl| after(now, ttl))),
+            expire_time: change.expire_time.or_else(|| change.ttl.map(|ttl| parse::after(now, ttl))),
             enabled: change.enable,
+            rate_limit: limits::together(limits::all("--rate", change.rates)?),
+            credits,
+            allowed_cidrs: limits::all("--cidr", change.cidrs)?,
             etag: etag.unwrap_or_default(),
             ..ApiKey::default()
         };
@@ -93,11 +116,24 @@ impl UpdateArgs {
     }
 }
 
-fn after(now: clock::Timestamp, ttl: Duration) -> Timestamp {
-    let span = std::time::Duration::try_from(ttl).unwrap_or_default();
-    let micros = now.saturating_add(span).as_micros();
-    let nanos = i32::try_from(micros.rem_euclid(1_000_000) * 1_000).expect("less than a billion");
-    Timestamp { seconds: micros.div_euclid(1_000_000), nanos }
+/// What to change about the credits, and its path: all of them, or the part that was given.
+fn change_of_credits(
+    credits: Option<Set<i64>>,
+    refill: Option<Set<CreditsRefill>>,
+) -> Result<(&'static str, Option<Credits>), Error> {
+    let is_both = credits.is_some() && refill.is_some();
+    let (remaining, refill) = match (credits, refill) {
+        (None, None) => return Ok(("", None)),
+        (Some(Set::Clear), None) => return Ok(("credits", None)),
+        (Some(Set::Clear), Some(_)) => return Err(Error::Usage("--credits none goes without --refill".into())),
+        (credits, refill) => (credits.and_then(Set::value), refill.and_then(Set::value)),
+    };
+    let path = match remaining {
+        _ if is_both => "credits",
+        Some(_) => "credits.remaining",
+        None => "credits.refill",
+    };
+    Ok((path, Some(Credits { remaining, refill, ..Credits::default() })))
 }
 
 #[cfg(test)]
@@ -151,6 +187,50 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_set_and_cleared() {
+        let none = ApiKey::default;
+        let key = |args: &[&str]| request(args).unwrap().0;
+        let rates = &["--rate", "100/s", "--rate", "1000/day"];
+        check(rates, &["rate_limit"], ApiKey { rate_limit: key(rates).rate_limit, ..none() });
+        assert_eq!(limits::in_words(&key(rates).rate_limit.unwrap()), "100/s per-day=1000/day");
+        check(&["--rate", "none"], &["rate_limit"], none());
+        check(&["--cidr", "none"], &["allowed_cidrs"], none());
+        let networks = vec!["10.0.0.0/8".into(), "::1".into()];
+        check(
+            &["--cidr", "10.0.0.0/8", "--cidr", "::1"],
+            &["allowed_cidrs"],
+            ApiKey { allowed_cidrs: networks, ..none() },
+        );
+    }
+
+    #[test]
+    fn the_mask_names_the_part_of_the_credits() {
+        let refill = Some(limits::refill("10/day").unwrap());
+        let of = |remaining, refill| ApiKey {
+            credits: Some(Credits { remaining, refill, ..Credits::default() }),
+            ..ApiKey::default()
+        };
+        check(&["--credits", "5"], &["credits.remaining"], of(Some(5), None));
+        check(&["--refill", "10/day"], &["credits.refill"], of(None, refill));
+        check(&["--refill", "none"], &["credits.refill"], of(None, None));
+        check(&["--credits", "5", "--refill", "10/day"], &["credits"], of(Some(5), refill));
+        check(&["--credits", "5", "--refill", "none"], &["credits"], of(Some(5), None));
+        check(&["--credits", "none"], &["credits"], ApiKey::default());
+    }
+
+    #[test]
+    fn none_goes_with_nothing_else() {
+        for bad in [
+            ["--credits", "none", "--refill", "1/day"],
+            ["--rate", "none", "--rate", "1/s"],
+            ["--cidr", "::1", "--cidr", "none"],
+        ] {
+            let line = Line::try_parse_from(["update", "key_1"].iter().chain(&bad)).unwrap();
+            assert!(matches!(line.args.request(NOW), Err(Error::Usage(_))), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn a_ttl_counts_from_now() {
         let at = |seconds, nanos| ApiKey { expire_time: Some(Timestamp { seconds, nanos }), ..ApiKey::default() };
         check(&["--ttl", "1h"], &["expire_time"], at(1_000_003_600, 500_000));
@@ -168,6 +248,9 @@ mod tests {
             &["--ttl", "1h", "--never-expires"],
             &["--ttl", "1h", "--expire-time", "2030-01-01"],
             &["--expire-time", "2030-01-01", "--never-expires"],
+            &["--rate", "100"],
+            &["--credits", "-1"],
+            &["--refill", "1/hour"],
         ] {
             assert!(request(bad).is_none(), "{bad:?}");
         }

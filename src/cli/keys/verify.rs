@@ -22,6 +22,12 @@ pub struct VerifyArgs {
     /// The keyspace that the key must belong to [default: any that the root key may verify in]
     #[arg(long)]
     keyspace: Option<String>,
+    /// The address that the key is presented from; needed for keys that may be used only from some networks
+    #[arg(long, value_name = "ADDRESS")]
+    client_ip: Option<String>,
+    /// How many credits to take; with --full, how many there must be [default: 1]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i64).range(0..))]
+    cost: Option<i64>,
     /// Read the store itself and show the whole key: for incidents and audits
     #[arg(long)]
     full: bool,
@@ -39,16 +45,16 @@ pub async fn run(args: VerifyArgs, client: &ClientArgs) -> Result<Exit, Error> {
         Some(key) if key != "-" => key,
         _ => terminal::secret_from_stdin()?,
     };
-    let keyspace = args.keyspace.unwrap_or_default();
+    let (required_scopes, any_of_scopes, cost) = (args.scopes, args.any_scopes, args.cost);
+    let (keyspace, client_ip) = (args.keyspace.unwrap_or_default(), args.client_ip.unwrap_or_default());
     let server = client.connect().await?;
     let valid = if args.full {
-        let request =
-            VerifyApiKeyRequest { key, required_scopes: args.scopes, any_of_scopes: args.any_scopes, keyspace };
+        let request = VerifyApiKeyRequest { key, required_scopes, any_of_scopes, keyspace, client_ip, cost };
         let answer = server.keys().verify_api_key(request).await?.into_inner();
         client.out().show(&answer)?;
         answer.valid
     } else {
-        let request = VerifyRequest { key, required_scopes: args.scopes, any_of_scopes: args.any_scopes, keyspace };
+        let request = VerifyRequest { key, required_scopes, any_of_scopes, keyspace, client_ip, cost };
         let answer = server.verification().verify(request).await?.into_inner();
         client.out().show(&answer)?;
         answer.valid

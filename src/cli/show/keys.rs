@@ -1,9 +1,10 @@
 //! Keys.
 
 use super::{lines, more, pairs, value_name};
-use crate::cli::json;
 use crate::cli::output::{self, Shown};
+use crate::cli::{json, limits};
 use crate::grpc::pb;
+use crate::key::keyspace::SYSTEM;
 
 impl Shown for pb::CreateApiKeyResponse {
     const NAME: &'static str = "portcullis.v1.CreateApiKeyResponse";
@@ -131,6 +132,9 @@ pub fn table(key: Option<&pb::ApiKey>) -> String {
         ("Updated", output::time(key.update_time.as_ref(), "")),
         ("Expires", output::time(key.expire_time.as_ref(), "never")),
         ("Last used", output::time(key.last_use_time.as_ref(), "never")),
+        ("Rate limit", key.rate_limit.as_ref().map_or_else(|| no_rate_limit(key), limits::in_words)),
+        ("Credits", key.credits.as_ref().map_or_else(String::new, credits)),
+        ("Networks", key.allowed_cidrs.join(" ")),
         ("Revoked", output::time(key.revoke_time.as_ref(), "")),
         ("Reason", reason.to_owned()),
         ("Comment", key.revocation_comment.clone()),
@@ -146,6 +150,21 @@ fn secrets(key: &pb::ApiKey) -> String {
         None => secret.hint.clone(),
     };
     key.secrets.iter().map(secret).collect::<Vec<_>>().join(" ")
+}
+
+/// What holds for a key without a limit of its own; keys of `system` have none.
+fn no_rate_limit(key: &pb::ApiKey) -> String {
+    if key.keyspace == SYSTEM { String::new() } else { "as the keyspace says".to_owned() }
+}
+
+/// How many there are, and when there will be more.
+fn credits(credits: &pb::Credits) -> String {
+    let left = format!("{} left", credits.remaining.unwrap_or_default());
+    let Some(refill) = &credits.refill else { return left };
+    let name = pb::CreditsInterval::try_from(refill.interval).ok().map(|interval| interval.as_str_name());
+    let interval = value_name(name, "CREDITS_INTERVAL_", refill.interval).to_lowercase();
+    let next = output::time(credits.refill_time.as_ref(), "");
+    format!("{left}, {}/{interval}{}{next}", refill.amount, if next.is_empty() { "" } else { " from " })
 }
 
 fn state(key: &pb::ApiKey) -> String {
@@ -186,6 +205,29 @@ mod tests {
         );
         assert_eq!(list.quiet(), "key_1\n");
         assert!(list.note().unwrap().starts_with("1 of 7 keys; "));
+    }
+
+    #[test]
+    fn a_key_tells_its_limits() {
+        let key = pb::ApiKey {
+            rate_limit: Some(limits::rate("100/s:burst=20").unwrap()),
+            credits: Some(pb::Credits {
+                remaining: Some(7),
+                refill: Some(limits::refill("10/month").unwrap()),
+                refill_time: Some(prost_types::Timestamp::default()),
+            }),
+            allowed_cidrs: vec!["10.0.0.0/8".into(), "::1/128".into()],
+            ..pb::ApiKey::default()
+        };
+        let table = table(Some(&key));
+        for line in [
+            "Rate limit  100/s:burst=20\n",
+            "Credits     7 left, 10/month from 1970-01-01T00:00:00Z\n",
+            "Networks    10.0.0.0/8 ::1/128\n",
+        ] {
+            assert!(table.contains(line), "{table}");
+        }
+        assert_eq!(credits(&pb::Credits { remaining: Some(0), ..pb::Credits::default() }), "0 left");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Keyspaces.
 
 use super::{lines, more, value_name};
+use crate::cli::limits;
 use crate::cli::output::{self, Shown};
 use crate::grpc::pb;
 use crate::key::keyspace;
@@ -77,6 +78,7 @@ fn table(keyspace: &pb::Keyspace) -> String {
         ("Max TTL", span(keyspace.max_ttl)),
         ("Wildcards", if keyspace.allow_wildcard_scopes { "allowed" } else { "refused" }.to_owned()),
         ("Hash policy", hash_policy(keyspace)),
+        ("Default rate", keyspace.default_rate_limit.as_ref().map_or_else(String::new, limits::in_words)),
         ("Created", output::time(keyspace.create_time.as_ref(), "")),
         ("Updated", output::time(keyspace.update_time.as_ref(), "")),
         ("Etag", keyspace.etag.clone()),

@@ -13,7 +13,9 @@ use tonic::Status;
 
 use super::caller::Caller;
 use super::status;
+use crate::key::credits::COST_MAX;
 use crate::key::keyspace::{SYSTEM, is_keyspace_id};
+use crate::key::network;
 use crate::key::permission::Grant;
 use crate::key::scope::{self, Demand, SCOPES_MAX};
 use crate::manage::Violations;
@@ -50,6 +52,16 @@ async fn ask(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Result<
         Err(error @ (VerifyError::Store(_) | VerifyError::LeaseOver | VerifyError::Overloaded)) => {
             Err(status::from_verify(error))
         }
+    }
+}
+
+/// Notes what makes no sense about who presents a key, and what it costs.
+pub(super) fn check_spending(client_ip: &str, cost: Option<i64>, at: Place, bad: &mut Violations) {
+    if !client_ip.is_empty() {
+        bad.must(format!("{at}client_ip"), client_ip, network::address(client_ip).map(drop));
+    }
+    if let Some(cost) = cost.filter(|cost| !(0..=COST_MAX).contains(cost)) {
+        bad.add(format!("{at}cost"), format!("must be 0 to {COST_MAX}; is {cost}"));
     }
 }
 

@@ -1,42 +1,64 @@
 //! VerifyRequest and those that hold one, read where they lie.
 
+use std::net::IpAddr;
+
 use smallvec::SmallVec;
 use tonic::Status;
 
-use super::check_demand;
 use super::place::Place;
-use super::wire::{Malformed, read_fields, text};
+use super::wire::{Malformed, Value, read_fields, text};
+use super::{check_demand, check_spending};
 use crate::grpc::caller::Caller;
 use crate::grpc::status;
+use crate::key::network;
 use crate::key::permission::Reach;
 use crate::key::scope::Demand;
 use crate::manage::Violations;
 use crate::verify::Question;
 
 /// A VerifyRequest.
-#[derive(Default)]
 pub struct Asked<'a> {
     key: &'a str,
     required_scopes: SmallVec<[&'a str; 8]>,
     any_of_scopes: SmallVec<[&'a str; 4]>,
     keyspace: &'a str,
+    client_ip: &'a str,
+    client: Option<IpAddr>,
+    cost: Option<i64>,
 }
 
 impl<'a> Asked<'a> {
     /// Reads a VerifyRequest. Of a field that is there twice, the last counts, as everywhere in protobuf.
     pub fn read(message: &'a [u8]) -> Result<Self, Malformed> {
-        let mut asked = Self::default();
+        let mut asked = Self::empty();
         asked.merge(message)?;
         Ok(asked)
     }
 
+    fn empty() -> Self {
+        Self {
+            key: "",
+            required_scopes: SmallVec::new(),
+            any_of_scopes: SmallVec::new(),
+            keyspace: "",
+            client_ip: "",
+            client: None,
+            cost: None,
+        }
+    }
+
     fn merge(&mut self, message: &'a [u8]) -> Result<(), Malformed> {
         read_fields(message, |number, value| {
-            match number {
-                1 => self.key = text(value)?,
-                2 => self.required_scopes.push(text(value)?),
-                3 => self.any_of_scopes.push(text(value)?),
-                4 => self.keyspace = text(value)?,
+            match (number, value) {
+                (1, Value::Bytes(value)) => self.key = text(value)?,
+                (2, Value::Bytes(value)) => self.required_scopes.push(text(value)?),
+                (3, Value::Bytes(value)) => self.any_of_scopes.push(text(value)?),
+                (4, Value::Bytes(value)) => self.keyspace = text(value)?,
+                (5, Value::Bytes(value)) => {
+                    self.client_ip = text(value)?;
+                    self.client = network::address(self.client_ip).ok();
+                }
+                (6, Value::Number(value)) => self.cost = Some(value.cast_signed()),
                 _ => {}
             }
             Ok(())
@@ -66,11 +88,19 @@ impl<'a> Asked<'a> {
     /// Notes what makes no sense.
     pub fn check(&self, at: Place, bad: &mut Violations) {
         check_demand(self.demand(), self.keyspace, at, bad);
+        check_spending(self.client_ip, self.cost, at, bad);
     }
 
     /// What is asked.
     pub fn question(&self) -> Question<'_> {
-        Question { key: self.key, keyspace: self.keyspace, demand: self.demand(), guesser: "" }
+        Question {
+            key: self.key,
+            keyspace: self.keyspace,
+            demand: self.demand(),
+            client: self.client,
+            cost: self.cost.unwrap_or(1),
+            guesser: "",
+        }
     }
 
     fn demand(&self) -> Demand<'_> {
@@ -82,7 +112,7 @@ impl<'a> Asked<'a> {
 pub fn read_batch(message: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
     let mut requests = Vec::new();
     read_fields(message, |number, value| {
-        if number == 1 {
+        if let (1, Value::Bytes(value)) = (number, value) {
             requests.push(value);
         }
         Ok(())
@@ -92,12 +122,12 @@ pub fn read_batch(message: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
 
 /// Reads a VerifyStreamRequest: its correlation id and its request.
 pub fn read_streamed(message: &[u8]) -> Result<(&str, Asked<'_>), Malformed> {
-    let (mut correlation_id, mut asked) = ("", Asked::default());
+    let (mut correlation_id, mut asked) = ("", Asked::empty());
     read_fields(message, |number, value| {
-        match number {
-            1 => correlation_id = text(value)?,
+        match (number, value) {
+            (1, Value::Bytes(value)) => correlation_id = text(value)?,
             // A message that is there twice is merged.
-            2 => asked.merge(value)?,
+            (2, Value::Bytes(value)) => asked.merge(value)?,
             _ => {}
         }
         Ok(())
@@ -122,16 +152,21 @@ mod tests {
             required_scopes: texts(&asked.required_scopes),
             any_of_scopes: texts(&asked.any_of_scopes),
             keyspace: asked.keyspace.to_owned(),
+            client_ip: asked.client_ip.to_owned(),
+            cost: asked.cost,
         }
     }
 
     fn requests() -> impl Strategy<Value = pb::VerifyRequest> {
-        (".{0,80}", vec("[a-z:]{0,20}", 0..20), vec("[a-z:]{0,20}", 0..20), "[a-z]{0,9}").prop_map(
-            |(key, required_scopes, any_of_scopes, keyspace)| pb::VerifyRequest {
+        let scopes = || vec("[a-z:]{0,20}", 0..20);
+        (".{0,80}", scopes(), scopes(), "[a-z]{0,9}", "[0-9.:a-f]{0,20}", any::<Option<i64>>()).prop_map(
+            |(key, required_scopes, any_of_scopes, keyspace, client_ip, cost)| pb::VerifyRequest {
                 key,
                 required_scopes,
                 any_of_scopes,
                 keyspace,
+                client_ip,
+                cost,
             },
         )
     }

@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::grpc::{convert, pb};
 use crate::key::record::Json;
 use crate::verify::CachedKey;
+use crate::verify::allowance::RateStanding;
 use crate::verify::verdict::Verdict;
 
 /// Room for most verdicts, so that none of them moves while it is written.
@@ -20,13 +21,16 @@ pub fn write_claims(claims: Json) -> Box<[u8]> {
 /// The number of a verdict.
 pub fn number(verdict: &Verdict) -> pb::Verdict {
     match verdict {
-        Verdict::Valid(_) => pb::Verdict::Valid,
+        Verdict::Valid(..) => pb::Verdict::Valid,
         Verdict::Malformed => pb::Verdict::Malformed,
         Verdict::NotFound => pb::Verdict::NotFound,
         Verdict::Revoked(_) => pb::Verdict::Revoked,
         Verdict::Expired(_) => pb::Verdict::Expired,
         Verdict::Disabled(_) => pb::Verdict::Disabled,
+        Verdict::IpNotAllowed(_) => pb::Verdict::IpNotAllowed,
         Verdict::InsufficientScope { .. } => pb::Verdict::InsufficientScope,
+        Verdict::RateLimited(..) => pb::Verdict::RateLimited,
+        Verdict::CreditsExhausted(..) => pb::Verdict::CreditsExhausted,
     }
 }
 
@@ -89,14 +93,16 @@ fn write_entry(entry: &Entry, out: &mut Vec<u8>) {
 
 /// A VerifyResponse.
 fn write(verdict: &Verdict, out: &mut Vec<u8>) {
-    if let Verdict::Valid(_) = verdict {
+    if let Verdict::Valid(..) = verdict {
         put_varint(1, 1, out);
     }
     put_varint(2, u64::from(number(verdict) as u32), out);
     match verdict {
         Verdict::Malformed | Verdict::NotFound => {}
-        Verdict::Revoked(key) | Verdict::Expired(key) | Verdict::Disabled(key) => write_identity(key, out),
-        Verdict::Valid(key) => {
+        Verdict::Revoked(key) | Verdict::Expired(key) | Verdict::Disabled(key) | Verdict::IpNotAllowed(key) => {
+            write_identity(key, out);
+        }
+        Verdict::Valid(key, standing) => {
             write_identity(key, out);
             write_scopes(6, key.scopes(), out);
             if !key.claims().is_empty() {
@@ -105,6 +111,20 @@ fn write(verdict: &Verdict, out: &mut Vec<u8>) {
             if let Some(at) = key.expire_time() {
                 put_message(8, out, |out| write_time(at, out));
             }
+            if let Some(rate) = &standing.rate {
+                put_message(10, out, |out| write_rate(key, rate, out));
+            }
+            if let Some(left) = standing.credits {
+                put_varint(11, left.cast_unsigned(), out);
+            }
+        }
+        Verdict::RateLimited(key, rate) => {
+            write_identity(key, out);
+            put_message(10, out, |out| write_rate(key, rate, out));
+        }
+        Verdict::CreditsExhausted(key, left) => {
+            write_identity(key, out);
+            put_varint(11, left.cast_unsigned(), out);
         }
         Verdict::InsufficientScope { key, missing } => {
             write_identity(key, out);
@@ -126,6 +146,22 @@ fn write_scopes<'a>(number: u32, scopes: impl Iterator<Item = &'a str>, out: &mu
     }
 }
 
+/// A RateLimitStatus. As everywhere in proto3, what is zero or empty is left out.
+fn write_rate(key: &CachedKey, rate: &RateStanding, out: &mut Vec<u8>) {
+    put_varint(1, rate.limit.into(), out);
+    if rate.remaining > 0 {
+        put_varint(2, rate.remaining.into(), out);
+    }
+    put_message(3, out, |out| write_time(rate.at.saturating_add(rate.reset), out));
+    if !rate.retry.is_zero() {
+        put_message(4, out, |out| write_time(rate.at.saturating_add(rate.retry), out));
+    }
+    let name = key.limit_name(rate.nth);
+    if !name.is_empty() {
+        put_bytes(5, name.as_bytes(), out);
+    }
+}
+
 fn write_time(at: Timestamp, out: &mut Vec<u8>) {
     convert::timestamp(at).encode_raw(out);
 }
@@ -134,26 +170,56 @@ fn write_time(at: Timestamp, out: &mut Vec<u8>) {
 mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
     use crate::key::id::KeyId;
+    use crate::key::rate_limit::RateLimit;
     use crate::key::record::{ApiKey, object};
     use crate::key::token::PublicPrefix;
     use crate::key::verifier::{self, Verifier};
     use crate::store::Found;
+    use crate::verify::allowance::{Allowance, Standing};
 
     fn key(scopes: Vec<String>, claims: Json, expire_time: Option<i64>) -> (Arc<CachedKey>, ApiKey) {
         let first = PublicPrefix::from_stored("ak_1".into());
         let id = KeyId::from_text("key_1");
         let key = ApiKey::issued(id, "default", "n", "user_1", first, Timestamp::from_micros(0));
         let expire_time = expire_time.map(Timestamp::from_micros);
-        let key = ApiKey { scopes, claims, expire_time, metadata: BTreeMap::new(), ..key };
+        let window = Duration::from_hours(24);
+        let rate_limits = vec![RateLimit { name: "daily".into(), limit: 10, window, burst: 10 }];
+        let key = ApiKey { scopes, claims, expire_time, metadata: BTreeMap::new(), rate_limits, ..key };
         let verifier = Verifier::Sha256(verifier::sha256("secret"));
-        let found = Found { verifier, secret_expire_time: None, key: key.clone(), wildcards: false };
-        (Arc::new(CachedKey::new("ak_1", found, write_claims, None).unwrap()), key)
+        let found = Found {
+            verifier,
+            secret_expire_time: None,
+            key: key.clone(),
+            wildcards: false,
+            default_rate_limits: Vec::new(),
+            rates: Vec::new(),
+        };
+        let allowance_of = |id: &KeyId| Arc::new(Allowance::new(id.clone()));
+        let now = Timestamp::from_micros(0);
+        (Arc::new(CachedKey::new("ak_1", found, write_claims, None, allowance_of, now).unwrap()), key)
+    }
+
+    fn standing(left: u32) -> RateStanding {
+        let retry = Duration::from_micros(if left == 0 { 500_000 } else { 0 });
+        let (at, reset) = (Timestamp::from_micros(1_000_000), Duration::from_secs(2));
+        RateStanding { at, nth: 0, limit: 10, remaining: left, reset, retry }
+    }
+
+    fn status(left: u32) -> pb::RateLimitStatus {
+        pb::RateLimitStatus {
+            limit: 10,
+            remaining: left.into(),
+            reset_time: Some(convert::timestamp(Timestamp::from_micros(3_000_000))),
+            retry_time: (left == 0).then(|| convert::timestamp(Timestamp::from_micros(1_500_000))),
+            name: "daily".to_owned(),
+        }
     }
 
     /// The response as the table of the contract has it, by generated code.
@@ -167,12 +233,18 @@ mod tests {
         };
         match verdict {
             Verdict::Malformed | Verdict::NotFound => bare,
-            Verdict::Revoked(_) | Verdict::Expired(_) | Verdict::Disabled(_) => identity,
+            Verdict::Revoked(_) | Verdict::Expired(_) | Verdict::Disabled(_) | Verdict::IpNotAllowed(_) => identity,
+            Verdict::RateLimited(_, rate) => {
+                pb::VerifyResponse { rate_limit: Some(status(rate.remaining)), ..identity }
+            }
+            Verdict::CreditsExhausted(_, left) => pb::VerifyResponse { credits_remaining: Some(*left), ..identity },
             Verdict::InsufficientScope { missing, .. } => {
                 pb::VerifyResponse { scopes: key.scopes.clone(), missing_scopes: missing.clone(), ..identity }
             }
-            Verdict::Valid(_) => pb::VerifyResponse {
+            Verdict::Valid(_, standing) => pb::VerifyResponse {
                 valid: true,
+                rate_limit: standing.rate.map(|rate| status(rate.remaining)),
+                credits_remaining: standing.credits,
                 scopes: key.scopes.clone(),
                 claims: (!key.claims.is_empty()).then(|| convert::to_struct(key.claims.clone())),
                 expire_time: key.expire_time.map(convert::timestamp),
@@ -188,6 +260,7 @@ mod tests {
             claim in proptest::option::of(".{0,300}"),
             expire_time in proptest::option::of(-1_000_000_000_000_i64..1_000_000_000_000_000),
             correlation_id in ".{0,200}",
+            left in 0..i64::MAX,
         ) {
             let claims = claim.map_or_else(Json::new, |claim| object(json!({ "a": claim })));
             let (cached, key) = key(scopes.clone(), claims, expire_time);
@@ -198,7 +271,12 @@ mod tests {
                 Verdict::Expired(cached.clone()),
                 Verdict::Disabled(cached.clone()),
                 Verdict::InsufficientScope { key: cached.clone(), missing: scopes },
-                Verdict::Valid(cached),
+                Verdict::IpNotAllowed(cached.clone()),
+                Verdict::RateLimited(cached.clone(), standing(0)),
+                Verdict::CreditsExhausted(cached.clone(), left),
+                Verdict::Valid(cached.clone(), Standing::default()),
+                Verdict::Valid(cached.clone(), Standing { rate: Some(standing(3)), credits: None }),
+                Verdict::Valid(cached, Standing { rate: Some(standing(0)), credits: Some(left) }),
             ];
             let all: Vec<_> = verdicts.iter().map(|verdict| expected(verdict, &key)).collect();
             for (verdict, expected) in verdicts.iter().zip(&all) {

@@ -11,23 +11,38 @@ pub const FRAME_HEAD_LEN: usize = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// Reads the fields of `message` that are text or messages themselves, each by its number and bytes. Fields of other
-/// types are passed over, as unknown ones must be.
+/// What a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// Text, or a message.
+    Bytes(&'a [u8]),
+    /// A number that is written as a varint.
+    Number(u64),
+}
+
+/// Reads the fields of `message`, each by its number. Fields of other types are passed over, as unknown ones must be.
 pub fn read_fields<'a>(
     message: &'a [u8],
-    mut field: impl FnMut(u32, &'a [u8]) -> Result<(), Malformed>,
+    mut field: impl FnMut(u32, Value<'a>) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
     let mut rest = message;
     while !rest.is_empty() {
         let (number, wire_type) = encoding::decode_key(&mut rest).map_err(|_| Malformed)?;
-        if wire_type == WireType::LengthDelimited {
-            let length = encoding::decode_varint(&mut rest).map_err(|_| Malformed)?;
-            let length = usize::try_from(length).map_err(|_| Malformed)?;
-            let (value, behind) = rest.split_at_checked(length).ok_or(Malformed)?;
-            field(number, value)?;
-            rest = behind;
-        } else {
-            encoding::skip_field(wire_type, number, &mut rest, DecodeContext::default()).map_err(|_| Malformed)?;
+        match wire_type {
+            WireType::LengthDelimited => {
+                let length = encoding::decode_varint(&mut rest).map_err(|_| Malformed)?;
+                let length = usize::try_from(length).map_err(|_| Malformed)?;
+                let (value, behind) = rest.split_at_checked(length).ok_or(Malformed)?;
+                field(number, Value::Bytes(value))?;
+                rest = behind;
+            }
+            WireType::Varint => {
+                let value = encoding::decode_varint(&mut rest).map_err(|_| Malformed)?;
+                field(number, Value::Number(value))?;
+            }
+            _ => {
+                encoding::skip_field(wire_type, number, &mut rest, DecodeContext::default()).map_err(|_| Malformed)?;
+            }
         }
         debug_assert!(rest.remaining() < message.len(), "it goes on");
     }

@@ -118,6 +118,10 @@ impl Management {
         for (one, made) in batch.into_iter().zip(made) {
             match made {
                 Err(Refusal::LookupChanged) => left.push(one),
+                Ok(key) => {
+                    self.usage.created(&key.id, keyspace, now);
+                    answers[one.at] = Some(Ok(key));
+                }
                 made => answers[one.at] = Some(made.map_err(Error::Refused)),
             }
         }

@@ -127,7 +127,10 @@ fn answer(job: Job, outcome: Outcome<ApiKey>) {
     let _ = job.answer.send(outcome);
 }
 
-/// Makes and commits these changes, in their order. `None`: somebody else has the key locked.
+/// Makes and commits these changes, those of a key in their order. `None`: somebody else has the key locked.
+///
+/// They are made in the order of their keys: what hangs on a key is locked with it, and whoever else locks such rows of
+/// several keys goes by that order, too.
 ///
 /// One that finds everything as it should be is committed as well: what it found may be in no standby yet, and to lock
 /// it is a write, whose commit waits for that.
@@ -140,15 +143,13 @@ async fn make(pool: &PgPool, batch: &[Job], busy: Busy) -> Result<Vec<Option<Res
     if busy == Busy::Skip && !missing.is_empty() {
         locked = keys::existing(&mut tx, &missing).await?;
     }
-    let mut outcomes = Vec::with_capacity(batch.len());
-    for job in batch {
-        if locked.iter().any(|id| id == job.id.as_str()) {
-            outcomes.push(None);
-            continue;
-        }
+    let mut outcomes: Vec<_> = batch.iter().map(|_| None).collect();
+    let mut jobs: Vec<_> = batch.iter().zip(&mut outcomes).collect();
+    jobs.sort_by_key(|(job, _)| &job.id);
+    for (job, made) in jobs.into_iter().filter(|(job, _)| !locked.iter().any(|id| id == job.id.as_str())) {
         match keys::change(&mut tx, &mut keys, &job.id, &job.change, &job.by).await {
             Err(Stop::Failed(error)) => return Err(error),
-            done => outcomes.push(Some(outcome(done)?)),
+            done => *made = Some(outcome(done)?),
         }
     }
     tx.commit().await?;

@@ -6,14 +6,14 @@ use std::time::Duration;
 use sqlx::{PgConnection, PgPool};
 
 use super::events::{self, Deed};
-use super::{KEYSPACE_FKEY, begin, refuse_if, term};
+use super::{KEYSPACE_FKEY, begin, refuse_if, spending, term};
 use crate::clock::Timestamp;
 use crate::key::field::folded;
 use crate::key::id::KeyId;
 use crate::key::keyspace::SYSTEM;
 use crate::key::record::{ApiKey, Ended, Json, NewSecret, Patch, Revocation, SecretInfo};
 use crate::store::error::{Stop, one_row};
-use crate::store::row::{FoundRow, KeyRow, time, to_json, verifier_columns};
+use crate::store::row::{FoundRow, KeyRow, credits_column, list_column, time, to_json, verifier_columns};
 use crate::store::{Actor, Found, NewKey, REQUEST_ID_KEPT, Refusal, StoreError};
 
 /// Most forgotten request ids that one creation clears away: more than the one it adds, and soon done.
@@ -24,7 +24,9 @@ macro_rules! columns {
     () => {
         "k.id, k.keyspace, k.name, k.description, k.subject, k.scopes, k.claims, k.metadata::text AS metadata, k.enabled, k.created_by, \
          k.create_time_us, k.update_time_us, k.expire_time_us, k.revoke_time_us, k.revocation_reason, \
-         k.revocation_comment, k.last_use_time_us, k.revision, \
+         k.revocation_comment, k.last_use_time_us, k.rate_limit, k.credits, k.allowed_cidrs, k.revision, \
+         (SELECT c.remaining FROM key_credits c WHERE c.key_id = k.id) AS credits_remaining, \
+         (SELECT c.refill_time_us FROM key_credits c WHERE c.key_id = k.id) AS credits_refill_time_us, \
          (SELECT json_agg(json_build_array(s.public_prefix, s.create_time_us, s.expire_time_us) \
           ORDER BY s.generation DESC)::text FROM api_key_secret s WHERE s.key_id = k.id) AS secrets"
     };
@@ -44,7 +46,10 @@ pub async fn find_secret(pool: &PgPool, public_prefix: &str) -> Result<Option<Fo
         "SELECT ",
         columns!(),
         ", found.verifier_kind, found.verifier, found.expire_time_us AS secret_expire_time_us,
-             keyspace.allow_wildcard_scopes
+             keyspace.allow_wildcard_scopes, keyspace.default_rate_limit,
+             (SELECT json_agg(json_build_array(r.name, r.level, r.at_us, r.spent, r.asked))::text
+              FROM key_rate r WHERE r.key_id = k.id) AS rates,
+             (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us
          FROM api_key_secret found JOIN api_key k ON k.id = found.key_id JOIN keyspace ON keyspace.id = k.keyspace
          WHERE found.public_prefix = $1"
     ));
@@ -126,8 +131,9 @@ pub async fn insert(conn: &mut PgConnection, key: &ApiKey) -> Result<(), Stop> {
     sqlx::query(
         "INSERT INTO api_key (id, keyspace, name, name_folded, description, subject, scopes, claims, metadata, enabled,
              created_by, create_time_us, update_time_us, expire_time_us, revoke_time_us, revocation_reason,
-             revocation_comment, last_use_time_us, revision)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+             revocation_comment, last_use_time_us, revision, rate_limit, credits, allowed_cidrs)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+             $22)",
     )
     .bind(key.id.as_str())
     .bind(&key.keyspace)
@@ -148,10 +154,13 @@ pub async fn insert(conn: &mut PgConnection, key: &ApiKey) -> Result<(), Stop> {
     .bind(revocation.map(|r| &r.comment))
     .bind(time(key.last_use_time))
     .bind(key.revision)
-    .execute(conn)
+    .bind(list_column(&key.rate_limits)?)
+    .bind(credits_column(key.credits.as_ref())?)
+    .bind(list_column(&key.allowed_cidrs)?)
+    .execute(&mut *conn)
     .await
     .map_err(|e| refuse_if(e, KEYSPACE_FKEY, Refusal::KeyspaceNotFound))?;
-    Ok(())
+    Ok(spending::set_credits(conn, None, key).await?)
 }
 
 /// Writes what can change about a key, its secrets and its last use apart, and the event of it: with one statement, for
@@ -170,7 +179,7 @@ async fn save(
              VALUES ($15, $16, $17, $18, $19, $1, $20, $21))
          UPDATE api_key SET name = $2, name_folded = $3, description = $4, scopes = $5, claims = $6, metadata = $7::jsonb,
              enabled = $8, update_time_us = $9, expire_time_us = $10, revoke_time_us = $11, revocation_reason = $12,
-             revocation_comment = $13, revision = $14
+             revocation_comment = $13, revision = $14, rate_limit = $22, credits = $23, allowed_cidrs = $24
          WHERE id = $1",
     )
     .bind(key.id.as_str())
@@ -194,6 +203,9 @@ async fn save(
     .bind(&key.keyspace)
     .bind(&by.peer)
     .bind(to_json(changes)?)
+    .bind(list_column(&key.rate_limits)?)
+    .bind(credits_column(key.credits.as_ref())?)
+    .bind(list_column(&key.allowed_cidrs)?)
     .execute(conn)
     .await?;
     one_row(saved.rows_affected())
@@ -324,9 +336,11 @@ pub async fn change(
             if revision.is_some_and(|revision| revision != key.revision) {
                 return Err(Refusal::EtagMismatch.into());
             }
+            let before = key.credits.clone();
             let changes = key.update(patch, by.at);
             if !changes.is_empty() {
                 save(conn, &key, by, "UpdateApiKey", &changes).await?;
+                spending::set_credits(conn, before.as_ref(), &key).await?;
             }
         }
         Change::Rotate { newest, overlap } => {
@@ -356,29 +370,6 @@ pub async fn change(
     }
     keys.insert(id.clone(), key.clone());
     Ok(key)
-}
-
-/// See [`crate::store::Store::record_uses`].
-pub async fn record_uses(pool: &PgPool, uses: &[(KeyId, Timestamp)]) -> Result<(), Stop> {
-    let mut latest = BTreeMap::new();
-    for (id, at) in uses {
-        let latest = latest.entry(id.as_str()).or_insert(at.as_micros());
-        *latest = at.as_micros().max(*latest);
-    }
-    let (ids, times): (Vec<&str>, Vec<i64>) = latest.into_iter().unzip();
-    let mut tx = begin(pool).await?;
-    // Rows are locked in the order of their ids: two who record at once must not wait for each other.
-    sqlx::query(
-        "WITH used AS (SELECT id FROM api_key WHERE id = ANY ($1) ORDER BY id FOR UPDATE)
-         UPDATE api_key k SET last_use_time_us = u.at
-         FROM used JOIN unnest($1::text[], $2::bigint[]) AS u (id, at) ON u.id = used.id
-         WHERE k.id = used.id AND coalesce(k.last_use_time_us < u.at, true)",
-    )
-    .bind(ids)
-    .bind(times)
-    .execute(&mut *tx)
-    .await?;
-    Ok(tx.commit().await?)
 }
 
 /// Writes the event of what was done to a key.

@@ -11,6 +11,8 @@ mod keyspaces;
 mod log;
 mod open;
 mod search;
+mod spending;
+mod usage;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +28,8 @@ use self::log::PostgresLog;
 use super::error::{Stop, one_row, outcome, unrefused};
 use super::log::{Listener, News};
 use super::row::InstallationRow;
+use super::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent};
+use super::usage::{Retention, UsageBatch, UsagePage, UsageQuery};
 use super::{
     Actor, ConnectError, Event, EventQuery, Found, Hints, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey,
     Outcome, Refusal, Schema, Store, StoreError,
@@ -238,8 +242,34 @@ impl Store for Postgres {
         in_time(keys::find_secret(&self.pool, public_prefix)).await
     }
 
-    async fn record_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
-        unrefused(self.change(keys::record_uses(&self.pool, uses)).await)
+    async fn record_usage(&self, batch: &UsageBatch) -> Result<(), StoreError> {
+        unrefused(self.change(usage::record(&self.pool, batch)).await)
+    }
+
+    async fn query_usage(&self, query: &UsageQuery) -> Result<UsagePage, StoreError> {
+        in_time(usage::query(&self.pool, query)).await
+    }
+
+    async fn fold_usage(
+        &self,
+        after: Option<&KeyId>,
+        kept: Retention,
+        now: Timestamp,
+    ) -> Result<Option<KeyId>, StoreError> {
+        unrefused(self.change(usage::fold(&self.pool, after, kept, now)).await)
+    }
+
+    async fn take_credits(&self, asked: &[CreditsAsked], now: Timestamp) -> Result<Vec<CreditsGranted>, StoreError> {
+        unrefused(self.change(spending::take(&self.pool, asked, now)).await)
+    }
+
+    async fn return_credits(&self, returned: &[CreditsReturned]) -> Result<(), StoreError> {
+        unrefused(self.change(spending::give_back(&self.pool, returned)).await)
+    }
+
+    /// By the server's clock: those of processes differ, and each would give the others time that has not passed.
+    async fn settle_rates(&self, spent: &[RateSpent], _: Timestamp) -> Result<Vec<RateLevel>, StoreError> {
+        unrefused(self.change(spending::settle(&self.pool, spent)).await)
     }
 
     async fn list_events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {

@@ -5,13 +5,14 @@ use std::time::Duration;
 use sqlx::{QueryBuilder, SqliteConnection, SqlitePool};
 
 use super::events::{self, Deed};
+use super::spending;
 use crate::clock::Timestamp;
 use crate::key::field::folded;
 use crate::key::id::KeyId;
 use crate::key::keyspace::SYSTEM;
 use crate::key::record::{ApiKey, Ended, Json, NewSecret, Patch, Revocation, SecretInfo};
 use crate::store::error::{Stop, one_row};
-use crate::store::row::{FoundRow, KeyRow, time, to_json, verifier_columns};
+use crate::store::row::{FoundRow, KeyRow, credits_column, list_column, time, to_json, verifier_columns};
 use crate::store::{Actor, Found, NewKey, REQUEST_ID_KEPT, Refusal, StoreError};
 
 /// Most forgotten request ids that one creation clears away: more than the one it adds, and soon done.
@@ -22,7 +23,9 @@ macro_rules! columns {
     () => {
         "k.id, k.keyspace, k.name, k.description, k.subject, k.scopes, k.claims, k.metadata, k.enabled, k.created_by, \
          k.create_time_us, k.update_time_us, k.expire_time_us, k.revoke_time_us, k.revocation_reason, \
-         k.revocation_comment, k.last_use_time_us, k.revision, \
+         k.revocation_comment, k.last_use_time_us, k.rate_limit, k.credits, k.allowed_cidrs, k.revision, \
+         (SELECT c.remaining FROM key_credits c WHERE c.key_id = k.id) AS credits_remaining, \
+         (SELECT c.refill_time_us FROM key_credits c WHERE c.key_id = k.id) AS credits_refill_time_us, \
          (SELECT json_group_array(json_array(s.public_prefix, s.create_time_us, s.expire_time_us) \
           ORDER BY s.generation DESC) FROM api_key_secret s WHERE s.key_id = k.id) AS secrets"
     };
@@ -42,7 +45,9 @@ pub async fn find_secret(readers: &SqlitePool, public_prefix: &str) -> Result<Op
         "SELECT ",
         columns!(),
         ", found.verifier_kind, found.verifier, found.expire_time_us AS secret_expire_time_us,
-             keyspace.allow_wildcard_scopes
+             keyspace.allow_wildcard_scopes, keyspace.default_rate_limit,
+             (SELECT json_group_array(json_array(r.name, r.level, r.at_us, r.spent, r.asked))
+              FROM key_rate r WHERE r.key_id = k.id) AS rates, NULL AS now_us
          FROM api_key_secret found JOIN api_key k ON k.id = found.key_id JOIN keyspace ON keyspace.id = k.keyspace
          WHERE found.public_prefix = $1"
     ));
@@ -123,8 +128,9 @@ pub async fn insert(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(), Sto
     sqlx::query(
         "INSERT INTO api_key (id, keyspace, name, name_folded, description, subject, scopes, claims, metadata, enabled,
              created_by, create_time_us, update_time_us, expire_time_us, revoke_time_us, revocation_reason,
-             revocation_comment, last_use_time_us, revision)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+             revocation_comment, last_use_time_us, revision, rate_limit, credits, allowed_cidrs)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+             $22)",
     )
     .bind(key.id.as_str())
     .bind(&key.keyspace)
@@ -145,9 +151,12 @@ pub async fn insert(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(), Sto
     .bind(revocation.map(|r| &r.comment))
     .bind(time(key.last_use_time))
     .bind(key.revision)
-    .execute(conn)
+    .bind(list_column(&key.rate_limits)?)
+    .bind(credits_column(key.credits.as_ref())?)
+    .bind(list_column(&key.allowed_cidrs)?)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    spending::set_credits(conn, None, key).await
 }
 
 /// Writes what can change about a key, its secrets and its last use apart.
@@ -156,7 +165,7 @@ async fn save(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(), StoreErro
     let saved = sqlx::query(
         "UPDATE api_key SET name = $2, name_folded = $3, description = $4, scopes = $5, claims = $6, metadata = $7,
              enabled = $8, update_time_us = $9, expire_time_us = $10, revoke_time_us = $11, revocation_reason = $12,
-             revocation_comment = $13, revision = $14
+             revocation_comment = $13, revision = $14, rate_limit = $15, credits = $16, allowed_cidrs = $17
          WHERE id = $1",
     )
     .bind(key.id.as_str())
@@ -173,6 +182,9 @@ async fn save(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(), StoreErro
     .bind(revocation.map(|r| r.reason as i16))
     .bind(revocation.map(|r| &r.comment))
     .bind(key.revision)
+    .bind(list_column(&key.rate_limits)?)
+    .bind(credits_column(key.credits.as_ref())?)
+    .bind(list_column(&key.allowed_cidrs)?)
     .execute(conn)
     .await?;
     one_row(saved.rows_affected())
@@ -241,11 +253,13 @@ pub async fn update(
     if revision.is_some_and(|revision| revision != key.revision) {
         return Err(Refusal::EtagMismatch.into());
     }
+    let before = key.credits.clone();
     let changes = key.update(patch, by.at);
     if changes.is_empty() {
         return Ok(key);
     }
     save(conn, &key).await?;
+    spending::set_credits(conn, before.as_ref(), &key).await?;
     if changes.contains_key("metadata") {
         let forget = sqlx::query("DELETE FROM api_key_metadata WHERE key_id = $1").bind(id.as_str());
         forget.execute(&mut *conn).await?;
@@ -298,19 +312,6 @@ pub async fn delete(conn: &mut SqliteConnection, id: &KeyId, by: &Actor) -> Resu
     let deleted = sqlx::query("DELETE FROM api_key WHERE id = $1").bind(id.as_str()).execute(&mut *conn).await?;
     one_row(deleted.rows_affected())?;
     record(conn, by, "DeleteApiKey", &key, &key.audited()).await
-}
-
-/// See [`crate::store::Store::record_uses`].
-pub async fn record_uses(conn: &mut SqliteConnection, uses: &[(KeyId, Timestamp)]) -> Result<(), Stop> {
-    for (id, at) in uses {
-        // No row: the key is gone, or was used later.
-        sqlx::query("UPDATE api_key SET last_use_time_us = $2 WHERE id = $1 AND coalesce(last_use_time_us < $2, true)")
-            .bind(id.as_str())
-            .bind(at.as_micros())
-            .execute(&mut *conn)
-            .await?;
-    }
-    Ok(())
 }
 
 /// Writes the event of what was done to a key.

@@ -7,13 +7,13 @@ use crate::key::keyspace::{Keyspace, KeyspacePatch, SYSTEM};
 use crate::key::permission::Reach;
 use crate::key::record::Json;
 use crate::store::error::{Stop, one_row};
-use crate::store::row::{KeyspaceRow, all, count, hash_policy_column, micros, to_json};
+use crate::store::row::{KeyspaceRow, all, count, hash_policy_column, list_column, micros, to_json};
 use crate::store::{Actor, Refusal, StoreError};
 
 macro_rules! columns {
     () => {
         "id, display_name, key_prefix, allowed_subject_types, default_ttl_us, max_ttl_us, allow_wildcard_scopes, \
-         hash_policy, create_time_us, update_time_us, revision"
+         hash_policy, create_time_us, update_time_us, revision, default_rate_limit"
     };
 }
 
@@ -51,7 +51,7 @@ pub async fn create(conn: &mut SqliteConnection, keyspace: &Keyspace, by: &Actor
     let inserted = sqlx::query(concat!(
         "INSERT INTO keyspace (",
         columns!(),
-        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING"
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (id) DO NOTHING"
     ))
     .bind(&keyspace.id)
     .bind(&keyspace.display_name)
@@ -64,6 +64,7 @@ pub async fn create(conn: &mut SqliteConnection, keyspace: &Keyspace, by: &Actor
     .bind(keyspace.create_time.as_micros())
     .bind(keyspace.update_time.as_micros())
     .bind(keyspace.revision)
+    .bind(list_column(&keyspace.default_rate_limits)?)
     .execute(&mut *conn)
     .await?;
     if inserted.rows_affected() == 0 {
@@ -89,7 +90,8 @@ pub async fn update(
     };
     let updated = sqlx::query(
         "UPDATE keyspace SET display_name = $2, key_prefix = $3, allowed_subject_types = $4, default_ttl_us = $5,
-             max_ttl_us = $6, allow_wildcard_scopes = $7, hash_policy = $8, update_time_us = $9, revision = $10
+             max_ttl_us = $6, allow_wildcard_scopes = $7, hash_policy = $8, update_time_us = $9, revision = $10,
+             default_rate_limit = $11
          WHERE id = $1",
     )
     .bind(&next.id)
@@ -102,6 +104,7 @@ pub async fn update(
     .bind(hash_policy_column(next.hash_policy))
     .bind(next.update_time.as_micros())
     .bind(next.revision)
+    .bind(list_column(&next.default_rate_limits)?)
     .execute(&mut *conn)
     .await?;
     one_row(updated.rows_affected())?;

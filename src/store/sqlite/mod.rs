@@ -11,6 +11,8 @@ mod keyspaces;
 mod lock;
 mod open;
 mod search;
+mod spending;
+mod usage;
 mod writer;
 
 use std::sync::Arc;
@@ -24,6 +26,8 @@ use self::writer::{Doing, Writer};
 use super::error::{Stop, one_row, unrefused};
 use super::log::{Listener, News};
 use super::row::InstallationRow;
+use super::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent};
+use super::usage::{Retention, UsageBatch, UsagePage, UsageQuery};
 use super::{
     Actor, ConnectError, Event, EventQuery, Found, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey, Outcome,
     Refusal, Schema, Store, StoreError,
@@ -203,9 +207,39 @@ impl Store for Sqlite {
         keys::find_secret(&self.readers, public_prefix).await
     }
 
-    async fn record_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
-        let uses = uses.to_owned();
-        unrefused(self.write(move |conn| Box::pin(async move { keys::record_uses(conn, &uses).await })).await)
+    async fn record_usage(&self, batch: &UsageBatch) -> Result<(), StoreError> {
+        let batch = batch.clone();
+        unrefused(self.write(move |conn| Box::pin(async move { usage::record(conn, &batch).await })).await)
+    }
+
+    async fn query_usage(&self, query: &UsageQuery) -> Result<UsagePage, StoreError> {
+        usage::query(&self.listers, query).await
+    }
+
+    async fn fold_usage(
+        &self,
+        after: Option<&KeyId>,
+        kept: Retention,
+        now: Timestamp,
+    ) -> Result<Option<KeyId>, StoreError> {
+        let after = after.cloned();
+        let fold = self.write(move |conn| Box::pin(async move { usage::fold(conn, after.as_ref(), kept, now).await }));
+        unrefused(fold.await)
+    }
+
+    async fn take_credits(&self, asked: &[CreditsAsked], now: Timestamp) -> Result<Vec<CreditsGranted>, StoreError> {
+        let asked = asked.to_owned();
+        unrefused(self.write(move |conn| Box::pin(async move { spending::take(conn, &asked, now).await })).await)
+    }
+
+    async fn return_credits(&self, returned: &[CreditsReturned]) -> Result<(), StoreError> {
+        let returned = returned.to_owned();
+        unrefused(self.write(move |conn| Box::pin(async move { spending::give_back(conn, &returned).await })).await)
+    }
+
+    async fn settle_rates(&self, spent: &[RateSpent], now: Timestamp) -> Result<Vec<RateLevel>, StoreError> {
+        let spent = spent.to_owned();
+        unrefused(self.write(move |conn| Box::pin(async move { spending::settle(conn, &spent, now).await })).await)
     }
 
     async fn list_events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {

@@ -38,6 +38,7 @@ async fn every_bad_field_is_named_at_once(backend: Backend) {
         expiration: Some(Expiration::Ttl(prost_types::Duration { seconds: 0, nanos: 0 })),
         created_by: "é".into(),
         request_id: "\n".into(),
+        ..CreateApiKeyRequest::default()
     };
     let expect = [
         "name",

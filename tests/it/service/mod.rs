@@ -4,11 +4,13 @@ use crate::support::backend::Backend;
 
 mod batch;
 mod callers;
+mod credits;
 mod errors;
 mod guesses;
 mod imports;
 mod keys;
 mod keyspaces;
+mod limits;
 mod listing;
 mod memory;
 mod ordinary;
@@ -16,6 +18,7 @@ mod probes;
 mod stream;
 mod trail;
 mod updates;
+mod usage;
 mod verdicts;
 
 /// Runs each test over both stores, under the same name.

@@ -133,7 +133,7 @@ async fn bad_updates_are_refused_by_name(backend: Backend) {
     assert_eq!(bad_fields(admin.update(bad, &["*"]).await), expect);
     assert_eq!(admin.get(&key.id).await.unwrap(), key, "nothing was changed");
 
-    let mask = ["name", "rate_limit", "id", "metadata.k", "*"];
+    let mask = ["name", "etag", "id", "metadata.k", "*"];
     assert_eq!(bad_fields(admin.update(key.clone(), &mask).await), ["update_mask"; 4]);
     assert_eq!(bad_fields(admin.update(pb::ApiKey::default(), &["name"]).await), ["api_key.id"]);
     let absent = UpdateApiKeyRequest { api_key: None, update_mask: None };

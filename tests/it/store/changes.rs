@@ -5,15 +5,19 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use portcullis::key::credits::{Credits, CreditsPatch, Interval, Refill};
 use portcullis::key::imported::{DigestAlgorithm, Form};
 use portcullis::key::keyspace::{DEFAULT, KeyspacePatch};
 use portcullis::key::record::Patch;
 use portcullis::key::token::PublicPrefix;
+use portcullis::key::usage::{Counted, Counts, Hour};
 use portcullis::key::verifier::{Verifier, argon2id, sha256};
 use portcullis::store::NewImport;
 use portcullis::store::log::{Change, ChangeLog, Incarnation, Listener, News, Position};
+use portcullis::store::spending::{CreditsAsked, CreditsReturned, RateSpent};
+use portcullis::store::usage::{KeyspaceUsage, Retention, UsageBatch};
 
-use super::rig::{Rig, at, by, done, new_key, new_secret, refused};
+use super::rig::{Rig, at, by, done, limit, networks, new_key, new_secret, refused, used};
 use crate::support::backend::Backend;
 
 /// Whoever listens, whichever way.
@@ -78,6 +82,15 @@ pub async fn each_change_of_a_key_is_told(rig: Rig) {
         Patch { enabled: Some(false), ..Patch::default() },
         Patch { expire_time: Some(Some(at(9))), ..Patch::default() },
         Patch { claims: Some([("a".to_owned(), 1.into())].into_iter().collect()), ..Patch::default() },
+        Patch { rate_limits: Some(vec![limit("", 9, 1)]), ..Patch::default() },
+        Patch { rate_limits: Some(vec![limit("", 9, 2)]), ..Patch::default() },
+        Patch { allowed_cidrs: Some(networks(&["10.0.0.0/8"])), ..Patch::default() },
+        set_credits(Some(5), None),
+        set_credits(Some(6), None),
+        set_credits(None, Some(Some(Refill { amount: 5, interval: Interval::Day }))),
+        set_credits(None, Some(Some(Refill { amount: 6, interval: Interval::Day }))),
+        set_credits(None, Some(None)),
+        Patch { credits: Some(CreditsPatch::Unlimited), ..Patch::default() },
     ];
     for patch in patches {
         rig.update(id, patch).await;
@@ -99,7 +112,7 @@ pub async fn each_change_of_a_key_is_told(rig: Rig) {
 pub async fn what_changes_no_verdict_is_not_told(rig: Rig) {
     let key = rig.create(|_| ()).await;
     let mut ear = Ear::new(&rig).await;
-    rig.store.record_uses(&[(key.id.clone(), at(1))]).await.expect("noted");
+    rig.record_uses(&[(key.id.clone(), at(1))]).await;
     refused(rig.store.update_key(&key.id, &Patch::default(), Some(77), &by(at(1))).await);
     rig.update(&key.id, Patch::default()).await;
     let renamed = KeyspacePatch { display_name: Some("another".into()), ..KeyspacePatch::default() };
@@ -109,6 +122,34 @@ pub async fn what_changes_no_verdict_is_not_told(rig: Rig) {
     assert_eq!(ear.news().await.len(), 1);
     rig.revoke(&key.id).await;
     assert_eq!(ear.news().await, [], "it was revoked already");
+}
+
+#[expect(clippy::option_option, reason = "as the patch has it")]
+fn set_credits(remaining: Option<i64>, refill: Option<Option<Refill>>) -> Patch {
+    Patch { credits: Some(CreditsPatch::Limited { remaining, refill }), ..Patch::default() }
+}
+
+pub async fn what_a_key_spends_is_not_told(rig: Rig) {
+    let refill = Refill { amount: 5, interval: Interval::Day };
+    let of_key = Credits { remaining: 9, refill: Some(refill), refill_time: Some(at(1)), epoch: 1 };
+    let id = rig.create(|key| key.credits = Some(of_key)).await.id;
+    let mut ear = Ear::new(&rig).await;
+    let asked = CreditsAsked { key_id: id.clone(), epoch: 1, want: 1, need: 1, refill: Some(refill) };
+    assert_eq!(rig.store.take_credits(&[asked], at(2)).await.expect("an answer").len(), 1);
+    let returned = CreditsReturned { key_id: id.clone(), epoch: 1, amount: 1 };
+    rig.store.return_credits(&[returned]).await.expect("taken back");
+    let limit = limit("", 9, 1);
+    let spent = RateSpent { key_id: id.clone(), limit, spent: 1, asked: 1, idle_max: None };
+    for _ in 0..2 {
+        assert_eq!(rig.store.settle_rates(std::slice::from_ref(&spent), at(2)).await.expect("an answer").len(), 1);
+    }
+    let keyspaces =
+        vec![KeyspaceUsage { keyspace: DEFAULT.into(), hour: Hour::of(at(1)), counts: Counts::of(Counted::Valid, 1) }];
+    let usage = UsageBatch { keyspaces, ..used(&[(id, at(1))]) };
+    rig.store.record_usage(&usage).await.expect("recorded");
+    let kept = Retention { hours: Duration::ZERO, days: Duration::ZERO };
+    assert_eq!(rig.store.fold_usage(None, kept, at(9_000_000)).await.expect("folded"), None);
+    assert_eq!(ear.news().await, []);
 }
 
 pub async fn what_was_asked_for_in_vain_is_told(rig: Rig) {
@@ -137,6 +178,11 @@ pub async fn a_rule_of_a_keyspace_is_told(rig: Rig) {
     let wild = KeyspacePatch { allow_wildcard_scopes: Some(true), ..KeyspacePatch::default() };
     done(rig.store.update_keyspace(DEFAULT, &wild, None, &by(at(1))).await);
     assert_eq!(ear.news().await, [Change::Keyspace(DEFAULT.to_owned())]);
+    let limits = KeyspacePatch { default_rate_limits: Some(vec![limit("", 9, 1)]), ..KeyspacePatch::default() };
+    for expect in [&[Change::Keyspace(DEFAULT.to_owned())][..], &[]] {
+        done(rig.store.update_keyspace(DEFAULT, &limits, None, &by(at(1))).await);
+        assert_eq!(ear.news().await, expect);
+    }
 }
 
 /// Only where others can be at the store.

@@ -7,9 +7,9 @@ use portcullis::key::phc::Phc;
 use portcullis::key::record::{ApiKey, SecretInfo};
 use portcullis::key::token::PublicPrefix;
 use portcullis::key::verifier::{Verifier, sha256, sha384, sha512};
-use portcullis::store::{Found, Holder, NewImport, Outcome, Refusal};
+use portcullis::store::{Holder, NewImport, Outcome, Refusal};
 
-use super::rig::{Rig, at, by, done, new_key, new_secret, refused};
+use super::rig::{Rig, at, by, done, found_as, new_key, new_secret, refused};
 
 const PHC: &str = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$ndekWQKIWGRCRo2lVYOgg2Mec+Ntr+wcUEg2xuzjFSM";
 
@@ -84,8 +84,7 @@ pub async fn every_material_comes_back_as_given(mut rig: Rig) {
         assert_eq!(made, Ok(expect.clone()));
         assert_eq!(rig.get(&new.key.id).await, expect);
         let found = rig.find(&new.lookups[0]).await;
-        let verifier = new.verifier.clone();
-        assert_eq!(found, Some(Found { verifier, secret_expire_time: None, key: expect.clone(), wildcards: false }));
+        assert_eq!(found, Some(found_as(new.verifier.clone(), expect.clone())));
         let events = rig.events_of(&new.key.id).await;
         assert_eq!(events.len(), 1);
         assert_eq!((events[0].id.as_str(), events[0].action.as_str()), (new.event_id.as_str(), "ImportApiKeys"));

@@ -19,7 +19,9 @@ mod rig;
 mod rotation;
 mod schema;
 mod secrets;
+mod spending;
 mod updates;
+mod usage;
 mod uses;
 
 use crate::support::backend::Backend;
@@ -74,6 +76,7 @@ for_both! {
         each_change_of_a_key_is_told
         what_changes_no_verdict_is_not_told
         what_was_asked_for_in_vain_is_told
+        what_a_key_spends_is_not_told
         a_rule_of_a_keyspace_is_told;
     secrets:
         a_secret_is_found_with_its_key
@@ -98,6 +101,47 @@ for_both! {
         uses_of_keys_that_are_gone_are_passed_over
         many_uses_at_once_are_noted
         uses_from_all_sides_end_at_the_latest;
+    usage:
+        what_is_counted_adds_up
+        a_batch_counts_once
+        a_batch_is_known_over_restarts_until_a_day_has_passed
+        usage_of_what_is_gone_is_passed_over
+        a_use_in_an_earlier_hour_moves_no_time_back
+        a_deleted_key_takes_its_usage_along_but_not_its_keyspaces
+        a_deleted_keyspace_takes_its_usage_along
+        what_all_sides_count_adds_up
+        usage_is_recorded_while_keys_and_keyspaces_go
+        two_thousand_keys_fit_a_batch
+        keys_are_told_by_id_and_time
+        days_begin_at_midnight
+        hours_count_from_the_first_and_up_to_the_last
+        subjects_are_told_with_all_their_keys
+        keyspaces_are_told_within_reach
+        a_page_can_follow_any_place
+        many_keys_that_do_nothing_are_gone_through_in_steps
+        what_is_old_is_folded_into_days
+        what_is_older_than_it_is_kept_is_forgotten
+        many_keys_are_folded_in_steps
+        folding_from_all_sides_while_more_comes_loses_nothing;
+    spending:
+        limits_come_back_as_given
+        credits_are_set_by_updates
+        credits_are_taken_and_given_back
+        no_more_than_an_eighth_is_taken_beyond_need
+        nobody_takes_of_what_is_not_there
+        credits_are_refilled_once_when_it_is_time
+        who_knows_of_no_refill_brings_none
+        credits_that_are_set_anew_void_what_was_taken
+        what_is_spent_stays_spent_when_the_key_changes
+        a_refill_comes_once_though_the_key_changes
+        all_sides_together_get_no_more_than_there_is
+        spending_and_deleting_do_not_wait_for_each_other
+        what_is_spent_of_a_limit_adds_up
+        what_is_spent_is_found_with_the_secret
+        limits_of_keys_that_are_gone_are_passed_over
+        what_was_spent_comes_back_with_time
+        a_clock_that_steps_back_brings_nothing_back
+        what_all_sides_spend_of_limits_adds_up;
     listing:
         the_newest_come_first
         keys_of_one_microsecond_come_by_id

@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use portcullis::clock::Timestamp;
 use portcullis::key::id::{IdSource, KeyId};
 use portcullis::key::keyspace::{self, Keyspace};
+use portcullis::key::network::Network;
 use portcullis::key::permission::Reach;
+use portcullis::key::rate_limit::RateLimit;
 use portcullis::key::record::{ApiKey, Json, NewSecret, Patch, Revocation, RevocationReason, SecretInfo};
 use portcullis::key::token::{self, PublicPrefix, Token};
+use portcullis::key::usage::{Counted, Counts, Hour};
 use portcullis::key::verifier::{HashPolicy, Verifier, sha256};
+use portcullis::store::usage::{KeyUsage, UsageBatch};
 use portcullis::store::{Actor, Event, EventQuery, Found, KeyPage, KeyQuery, NewKey, Outcome, Refusal, Store};
 use serde_json::json;
 
@@ -74,6 +79,11 @@ impl Rig {
 
     pub async fn revoke(&self, id: &KeyId) -> ApiKey {
         done(self.store.revoke_key(id, &revocation(at(2)), &by(at(2))).await)
+    }
+
+    /// Notes uses of keys, each found valid at its time.
+    pub async fn record_uses(&self, uses: &[(KeyId, Timestamp)]) {
+        self.store.record_usage(&used(uses)).await.expect("noted");
     }
 
     /// The keys of `default` that match the `edit`ed query.
@@ -180,6 +190,9 @@ pub fn new_key(edit: impl FnOnce(&mut ApiKey)) -> NewKey {
         expire_time: None,
         revocation: None,
         last_use_time: None,
+        rate_limits: vec![],
+        credits: None,
+        allowed_cidrs: vec![],
         secrets: vec![],
         revision: 1,
     };
@@ -193,6 +206,37 @@ pub fn new_key(edit: impl FnOnce(&mut ApiKey)) -> NewKey {
     NewKey { key, secret, request_id: None }
 }
 
+/// What is found of a secret in a keyspace without rules, before anything is spent.
+pub fn found_as(verifier: Verifier, key: ApiKey) -> Found {
+    Found { verifier, secret_expire_time: None, key, wildcards: false, default_rate_limits: vec![], rates: vec![] }
+}
+
+pub fn networks(texts: &[&str]) -> Vec<Network> {
+    texts.iter().map(|text| text.parse().expect("a network")).collect()
+}
+
+/// A limit of so many in each window.
+pub fn limit(name: &str, limit: u32, window_seconds: u64) -> RateLimit {
+    RateLimit { name: name.into(), limit, window: Duration::from_secs(window_seconds), burst: limit }
+}
+
+/// What a process of its own tells of these uses.
+pub fn used(uses: &[(KeyId, Timestamp)]) -> UsageBatch {
+    let mut keys = BTreeMap::new();
+    for (id, at) in uses {
+        let (counts, last) = keys.entry((id, Hour::of(*at))).or_insert((Counts::default(), *at));
+        counts.add(Counted::Valid, 1);
+        *last = at.max(last).to_owned();
+    }
+    let keys = keys.into_iter().map(|((id, hour), (counts, last))| KeyUsage {
+        id: id.clone(),
+        hour,
+        counts,
+        last_use: Some(last),
+    });
+    UsageBatch { writer: IDS.event(at(0)), seq: 1, at: at(0), keys: keys.collect(), keyspaces: vec![] }
+}
+
 pub fn new_keyspace(id: &str) -> Keyspace {
     Keyspace {
         id: id.into(),
@@ -203,6 +247,7 @@ pub fn new_keyspace(id: &str) -> Keyspace {
         max_ttl: None,
         allow_wildcard_scopes: false,
         hash_policy: HashPolicy::Sha256,
+        default_rate_limits: vec![],
         create_time: at(0),
         update_time: at(0),
         revision: 1,

@@ -5,16 +5,14 @@ use std::time::Duration;
 use portcullis::key::keyspace::KeyspacePatch;
 use portcullis::key::record::Patch;
 use portcullis::key::verifier::{Verifier, argon2id};
-use portcullis::store::Found;
 
-use super::rig::{Rig, at, by, done, new_key};
+use super::rig::{Rig, at, by, done, found_as, new_key};
 
 pub async fn a_secret_is_found_with_its_key(rig: Rig) {
     let new = new_key(|_| ());
     let key = rig.create_new(&new).await;
     rig.create(|_| ()).await;
-    let found = Found { verifier: new.secret.verifier, secret_expire_time: None, key, wildcards: false };
-    assert_eq!(rig.find(&new.secret.public_prefix).await, Some(found));
+    assert_eq!(rig.find(&new.secret.public_prefix).await, Some(found_as(new.secret.verifier, key)));
 }
 
 pub async fn an_argon2id_verifier_survives(rig: Rig) {

@@ -1,10 +1,11 @@
 //! Changing keys.
 
+use portcullis::key::credits::CreditsPatch;
 use portcullis::key::record::Patch;
 use portcullis::store::Refusal;
 use serde_json::json;
 
-use super::rig::{Rig, at, by, claims, done, labels, refused, renamed};
+use super::rig::{Rig, at, by, claims, done, labels, limit, networks, refused, renamed};
 
 pub async fn each_field_changes_alone(rig: Rig) {
     let mut key = rig.create(|key| key.expire_time = Some(at(100))).await;
@@ -16,10 +17,14 @@ pub async fn each_field_changes_alone(rig: Rig) {
         Patch { metadata: Some(labels(&[("a", "b")])), ..Patch::default() },
         Patch { expire_time: Some(Some(at(200))), ..Patch::default() },
         Patch { enabled: Some(false), ..Patch::default() },
+        Patch { rate_limits: Some(vec![limit("", 9, 1), limit("daily", 99, 86_400)]), ..Patch::default() },
+        Patch { allowed_cidrs: Some(networks(&["10.0.0.0/8", "2001:db8::1"])), ..Patch::default() },
+        Patch { rate_limits: Some(vec![]), ..Patch::default() },
+        Patch { allowed_cidrs: Some(vec![]), ..Patch::default() },
     ];
     for (patch, second) in patches.into_iter().zip(1..) {
         let updated = done(rig.store.update_key(&key.id, &patch, Some(key.revision), &by(at(second))).await);
-        let Patch { name, description, scopes, claims, metadata, expire_time, enabled } = patch;
+        let Patch { name, description, scopes, claims, metadata, expire_time, enabled, .. } = patch;
         key.name = name.unwrap_or(key.name);
         key.description = description.unwrap_or(key.description);
         key.scopes = scopes.unwrap_or(key.scopes);
@@ -27,6 +32,8 @@ pub async fn each_field_changes_alone(rig: Rig) {
         key.metadata = metadata.unwrap_or(key.metadata);
         key.expire_time = expire_time.unwrap_or(key.expire_time);
         key.enabled = enabled.unwrap_or(key.enabled);
+        key.rate_limits = patch.rate_limits.unwrap_or(key.rate_limits);
+        key.allowed_cidrs = patch.allowed_cidrs.unwrap_or(key.allowed_cidrs);
         key.update_time = at(second);
         key.revision += 1;
         assert_eq!(updated, key);
@@ -46,10 +53,15 @@ pub async fn all_fields_change_at_once(rig: Rig) {
         metadata: Some(labels(&[])),
         expire_time: Some(Some(at(9))),
         enabled: Some(false),
+        rate_limits: Some(vec![limit("", 1, 1)]),
+        credits: Some(CreditsPatch::Limited { remaining: Some(7), refill: None }),
+        allowed_cidrs: Some(networks(&["192.0.2.0/24"])),
     };
     let updated = rig.update(&key.id, patch).await;
     assert_eq!((updated.name.as_str(), updated.description.as_str()), ("n", "d"));
     assert_eq!((updated.expire_time, updated.enabled, updated.revision), (Some(at(9)), false, 2));
+    assert_eq!(updated.credits.as_ref().map(|credits| (credits.remaining, credits.epoch)), Some((7, 2)));
+    assert_eq!((updated.rate_limits.len(), updated.allowed_cidrs.len()), (1, 1));
     assert!(updated.scopes.is_empty() && updated.claims.is_empty() && updated.metadata.is_empty());
     assert_eq!(rig.get(&key.id).await, updated);
     assert_eq!(rig.get(&other.id).await, other);

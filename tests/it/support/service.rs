@@ -10,6 +10,7 @@ use portcullis::grpc::pb::api_key_service_client::ApiKeyServiceClient;
 use portcullis::grpc::pb::audit_service_client::AuditServiceClient;
 use portcullis::grpc::pb::keyspace_service_client::KeyspaceServiceClient;
 use portcullis::grpc::pb::replica_service_client::ReplicaServiceClient;
+use portcullis::grpc::pb::usage_service_client::UsageServiceClient;
 use portcullis::grpc::pb::verification_service_client::VerificationServiceClient;
 use portcullis::grpc::pb::{self, CreateApiKeyRequest, Verdict, VerifyRequest, VerifyResponse};
 use portcullis::key::verifier::sha256;
@@ -184,6 +185,7 @@ pub struct Caller {
     pub verification: VerificationServiceClient<Authorized>,
     pub audit: AuditServiceClient<Authorized>,
     pub replicas: ReplicaServiceClient<Authorized>,
+    pub usage: UsageServiceClient<Authorized>,
 }
 
 type Authorized = InterceptedService<Channel, Bearer>;
@@ -202,6 +204,7 @@ impl Caller {
             verification: VerificationServiceClient::with_interceptor(channel(), bearer()),
             audit: AuditServiceClient::with_interceptor(channel(), bearer()),
             replicas: ReplicaServiceClient::with_interceptor(channel(), bearer()),
+            usage: UsageServiceClient::with_interceptor(channel(), bearer()),
         }
     }
 

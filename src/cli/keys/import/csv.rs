@@ -7,12 +7,12 @@ use csv_core::ReadRecordResult;
 
 use super::{LINE_SIZE_MAX, Line};
 use crate::cli::exit::Error;
-use crate::cli::{json, parse};
-use crate::grpc::pb::ApiKeyImport;
+use crate::cli::{json, limits, parse};
 use crate::grpc::pb::api_key_import::{Expiration, Material};
+use crate::grpc::pb::{ApiKeyImport, Credits};
 
 /// What a column may be; `metadata.` and the key of a label is another.
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 18] = [
     "name",
     "subject",
     "description",
@@ -27,6 +27,10 @@ const COLUMNS: [&str; 14] = [
     "algorithm",
     "phc",
     "lookup_prefix",
+    "rate_limit",
+    "credits",
+    "refill",
+    "allowed_cidrs",
 ];
 const LABEL: &str = "metadata.";
 
@@ -136,12 +140,17 @@ fn entry(header: &[String], row: &[String]) -> Result<ApiKeyImport, String> {
         created_by: take("created_by").to_owned(),
         request_id: take("request_id").to_owned(),
         lookup_prefix: take("lookup_prefix").to_owned(),
+        allowed_cidrs: take("allowed_cidrs").split_whitespace().map(str::to_owned).collect(),
         ..ApiKeyImport::default()
     };
     let claims = take("claims");
     if !claims.is_empty() {
         entry.claims = Some(json::parse_object(claims).map_err(|_| "claims: not a JSON object")?);
     }
+    let rates = take("rate_limit").split_whitespace().map(limits::rate);
+    let rates = rates.collect::<Result<Vec<_>, _>>().map_err(|why| format!("rate_limit: {why}"))?;
+    entry.rate_limit = limits::together(rates);
+    entry.credits = credits(take("credits"), take("refill"))?;
     entry.expiration = match (take("expire_time"), take("ttl")) {
         ("", "") => None,
         (time, "") => Some(Expiration::ExpireTime(parse::time(time).map_err(|why| format!("expire_time: {why}"))?)),
@@ -162,6 +171,16 @@ fn entry(header: &[String], row: &[String]) -> Result<ApiKeyImport, String> {
     let label = |(name, value): (&str, &str)| Some((name.strip_prefix(LABEL)?.to_owned(), value.to_owned()));
     entry.metadata = values.into_iter().filter_map(label).collect();
     Ok(entry)
+}
+
+fn credits(remaining: &str, refill: &str) -> Result<Option<Credits>, String> {
+    let some = |text: &'_ str| !text.is_empty();
+    let remaining = some(remaining).then(|| limits::credits(remaining)).transpose();
+    let refill = some(refill).then(|| limits::refill(refill)).transpose();
+    let remaining = remaining.map_err(|why| format!("credits: {why}"))?;
+    let refill = refill.map_err(|why| format!("refill: {why}"))?;
+    let is_limited = remaining.is_some() || refill.is_some();
+    Ok(is_limited.then(|| Credits { remaining, refill, ..Credits::default() }))
 }
 
 #[cfg(test)]
@@ -186,6 +205,23 @@ mod tests {
         assert!(matches!(&entries[0].material, Some(Material::Plaintext(text)) if text == "sk_live_x"));
         assert!(matches!(&entries[1].material, Some(Material::Digest(digest)) if digest.value == b"abcd"));
         assert!(matches!(&entries[2].material, Some(Material::Phc(text)) if text == "$2b$"));
+    }
+
+    #[test]
+    fn rows_have_limits() {
+        let rows =
+            all("rate_limit,credits,refill,allowed_cidrs\n100/s 1000/day,5,10/month,10.0.0.0/8 ::1\n,,,\n,7,,\n");
+        let entries: Vec<_> = rows.into_iter().map(|row| row.entry.unwrap()).collect();
+        let rate = entries[0].rate_limit.as_ref().unwrap();
+        assert_eq!(limits::in_words(rate), "100/s per-day=1000/day");
+        let refill = Some(limits::refill("10/month").unwrap());
+        assert_eq!(entries[0].credits, Some(Credits { remaining: Some(5), refill, ..Credits::default() }));
+        assert_eq!(entries[0].allowed_cidrs, ["10.0.0.0/8", "::1"]);
+        assert!(entries[1].rate_limit.is_none() && entries[1].credits.is_none());
+        assert_eq!(entries[2].credits.and_then(|credits| credits.remaining), Some(7));
+        for row in all("rate_limit,credits,refill\nhush,,\n,hush,\n,,hush\n") {
+            assert!(!row.entry.unwrap_err().contains("hush"));
+        }
     }
 
     #[test]

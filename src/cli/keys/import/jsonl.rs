@@ -110,6 +110,15 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_has_limits() {
+        let text = r#"{"rateLimit": {"limit": 100, "window": "1s", "also": [{"limit": 9, "window": "60s", "name": "m"}]},
+            "credits": {"refill": {"amount": 10, "interval": "CREDITS_INTERVAL_MONTH"}}, "allowedCidrs": ["::1"]}"#;
+        let entry = entry(text.as_bytes()).unwrap();
+        assert_eq!(crate::cli::limits::in_words(entry.rate_limit.as_ref().unwrap()), "100/s m=9/min");
+        assert_eq!((entry.credits.unwrap().remaining, entry.allowed_cidrs), (None, vec!["::1".to_owned()]));
+    }
+
+    #[test]
     fn a_digest_may_be_text_of_any_form() {
         for algorithm in ["sha256", "SHA-256", "DIGEST_ALGORITHM_SHA256"] {
             let text = format!(r#"{{"digest": {{"algorithm": "{algorithm}", "value": "00ff"}}}}"#);

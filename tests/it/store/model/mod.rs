@@ -15,7 +15,7 @@ use portcullis::key::record::{ApiKey, Revocation};
 use portcullis::store::{Actor, EventQuery, KeyQuery, NewKey, Store};
 use proptest::test_runner::{Config, TestRunner};
 
-use super::rig::{Rig, at, by, every_event, every_key, new_id, new_key, new_keyspace, new_secret};
+use super::rig::{Rig, at, by, every_event, every_key, new_id, new_key, new_keyspace, new_secret, used};
 use crate::support::backend::Backend;
 use reference::{Reference, Trace};
 use steps::{KEYSPACES, Operation, Pick, RevisionGiven, Step};
@@ -128,7 +128,7 @@ impl<'a> Case<'a> {
             }
             Operation::Create { which, like, expires_after_us, request_id } => {
                 let expire_time = expires_after_us.map(|after| Timestamp::from_micros(now.as_micros() + after));
-                let like = ApiKey { keyspace: self.keyspaces[which].clone(), create_time: now, expire_time, ..like };
+                let like = ApiKey { keyspace: self.keyspaces[which].clone(), create_time: now, expire_time, ..*like };
                 self.create(like, request_id).await;
             }
             Operation::Read { pick } => {
@@ -163,7 +163,7 @@ impl<'a> Case<'a> {
                     .into_iter()
                     .map(|(pick, ago)| (self.id(pick), Timestamp::from_micros(now.as_micros() - ago)))
                     .collect();
-                self.store.record_uses(&uses).await.expect("noted");
+                self.store.record_usage(&used(&uses)).await.expect("noted");
                 self.reference.record_uses(&uses);
             }
             Operation::FindSecret { pick } => {

@@ -139,7 +139,7 @@ impl Reference {
             return Err(Refusal::EtagMismatch);
         }
         let before = key.clone();
-        let Patch { name, description, scopes, claims, metadata, expire_time, enabled } = patch.clone();
+        let Patch { name, description, scopes, claims, metadata, expire_time, enabled, .. } = patch.clone();
         key.name = name.unwrap_or(before.name.clone());
         key.description = description.unwrap_or(before.description.clone());
         key.scopes = scopes.unwrap_or(before.scopes.clone());
@@ -227,6 +227,8 @@ impl Reference {
                         secret_expire_time: secret.expire_time,
                         key: key.clone(),
                         wildcards: self.keyspaces[&key.keyspace].allow_wildcard_scopes,
+                        default_rate_limits: vec![],
+                        rates: vec![],
                     });
                 }
             }

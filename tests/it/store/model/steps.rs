@@ -50,7 +50,7 @@ pub enum Operation {
     UpdateKeyspace { which: usize, patch: KeyspacePatch, revision: RevisionGiven },
     DeleteKeyspace { which: usize },
     ReadKeyspace { which: usize },
-    Create { which: usize, like: ApiKey, expires_after_us: Option<i64>, request_id: Option<u8> },
+    Create { which: usize, like: Box<ApiKey>, expires_after_us: Option<i64>, request_id: Option<u8> },
     Read { pick: Pick },
     Update { pick: Pick, patch: Patch, revision: RevisionGiven },
     Rotate { pick: Pick, overlap: Duration },
@@ -91,7 +91,7 @@ fn operations() -> impl Strategy<Value = Operation> {
         1 => which().prop_map(|which| Operation::ReadKeyspace { which }),
         12 => (select(&[0, 0, 0, 1][..]), keys(), option::of(select(&[1, 2, 12 * HOUR_US][..])), option::of(0..2_u8))
             .prop_map(|(which, like, expires_after_us, request_id)| {
-                Operation::Create { which, like, expires_after_us, request_id }
+                Operation::Create { which, like: Box::new(like), expires_after_us, request_id }
             }),
         2 => picks().prop_map(|pick| Operation::Read { pick }),
         6 => (picks(), patches(), revisions())
@@ -158,6 +158,7 @@ fn patches() -> impl Strategy<Value = Patch> {
             metadata,
             expire_time,
             enabled,
+            ..Patch::default()
         })
 }
 

@@ -1,0 +1,58 @@
+-- What keys did, how much they may still do. Hours are counted from 1970-01-01T00:00:00Z.
+
+-- The keys of a keyspace by id, as their usage is told.
+CREATE INDEX api_key_by_id ON api_key (keyspace, id);
+
+-- `counted`: 0: keys made; else a verdict, by the number it has on the wire. Hours that are older than they are kept are
+-- folded into the first of their day. A row is changed each second while its key is used: room for that within its page.
+CREATE TABLE key_usage (
+    key_id  text COLLATE "C" NOT NULL,
+    hour    integer NOT NULL,
+    counted smallint NOT NULL,
+    count   bigint NOT NULL,
+    CONSTRAINT key_usage_pkey PRIMARY KEY (key_id, hour, counted),
+    CONSTRAINT key_usage_key_fkey FOREIGN KEY (key_id) REFERENCES api_key (id) ON DELETE CASCADE,
+    CONSTRAINT key_usage_count CHECK (count > 0)
+) WITH (fillfactor = 80);
+
+-- The same for all keys of a keyspace, those that are deleted by now as well.
+CREATE TABLE keyspace_usage (
+    keyspace text COLLATE "C" NOT NULL,
+    hour     integer NOT NULL,
+    counted  smallint NOT NULL,
+    count    bigint NOT NULL,
+    CONSTRAINT keyspace_usage_pkey PRIMARY KEY (keyspace, hour, counted),
+    CONSTRAINT keyspace_usage_keyspace_fkey FOREIGN KEY (keyspace) REFERENCES keyspace (id) ON DELETE CASCADE,
+    CONSTRAINT keyspace_usage_count CHECK (count > 0)
+) WITH (fillfactor = 50);
+
+-- The last batch that each process added, so that one whose commit nobody heard of is not added twice.
+CREATE TABLE usage_batch (
+    writer          text COLLATE "C" NOT NULL CONSTRAINT usage_batch_pkey PRIMARY KEY,
+    seq             bigint NOT NULL,
+    create_time_us  bigint NOT NULL
+) WITH (fillfactor = 50);
+
+-- How many credits each key has left that has any. What is taken out by a process of an older `epoch` is worth nothing.
+CREATE TABLE key_credits (
+    key_id          text COLLATE "C" NOT NULL CONSTRAINT key_credits_pkey PRIMARY KEY,
+    epoch           bigint NOT NULL,
+    remaining       bigint NOT NULL,
+    refill_time_us  bigint,
+    CONSTRAINT key_credits_key_fkey FOREIGN KEY (key_id) REFERENCES api_key (id) ON DELETE CASCADE,
+    CONSTRAINT key_credits_remaining CHECK (remaining >= 0)
+) WITH (fillfactor = 50);
+
+-- How much was spent of rate limits, by the name of the limit.
+CREATE TABLE key_rate (
+    key_id  text COLLATE "C" NOT NULL,
+    name    text COLLATE "C" NOT NULL,
+    -- What was spent and is not there again at `at_us`.
+    level   double precision NOT NULL,
+    at_us   bigint NOT NULL,
+    -- What was spent, and asked for, ever: by how much these grew tells a process what others did.
+    spent   bigint NOT NULL,
+    asked   bigint NOT NULL,
+    CONSTRAINT key_rate_pkey PRIMARY KEY (key_id, name),
+    CONSTRAINT key_rate_key_fkey FOREIGN KEY (key_id) REFERENCES api_key (id) ON DELETE CASCADE
+) WITH (fillfactor = 50);

@@ -1,0 +1,208 @@
+//! SQL of what limited keys have spent. Rows are locked in the order of their keys, as everywhere: two processes that
+//! each want several must not wait for each other.
+
+use sqlx::{PgConnection, PgPool};
+
+use super::begin;
+use crate::clock::Timestamp;
+use crate::key::credits::Credits;
+use crate::key::id::KeyId;
+use crate::key::record::ApiKey;
+use crate::store::StoreError;
+use crate::store::error::Stop;
+use crate::store::row::time;
+use crate::store::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent, SHARE_MAX, signed};
+
+/// Brings the credits of a key from `before` to what they are in `key`. What processes spend meanwhile stays spent, and what
+/// was refilled meanwhile is not due again.
+pub async fn set_credits(conn: &mut PgConnection, before: Option<&Credits>, key: &ApiKey) -> Result<(), StoreError> {
+    let id = key.id.as_str();
+    let refill_time = |credits: &Credits| time(credits.refill_time);
+    let change = match (before, &key.credits) {
+        (None, None) => return Ok(()),
+        (Some(_), None) => sqlx::query("DELETE FROM key_credits WHERE key_id = $1").bind(id),
+        (Some(before), Some(credits)) if before.epoch == credits.epoch => {
+            if before.refill_time == credits.refill_time {
+                return Ok(());
+            }
+            let set = sqlx::query("UPDATE key_credits SET refill_time_us = $2 WHERE key_id = $1");
+            set.bind(id).bind(refill_time(credits))
+        }
+        (_, Some(credits)) => sqlx::query(
+            "INSERT INTO key_credits AS c (key_id, refill_time_us, epoch, remaining) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (key_id) DO UPDATE SET epoch = $3, remaining = $4,
+                 refill_time_us = CASE WHEN $2 IS DISTINCT FROM $5 THEN $2 ELSE c.refill_time_us END",
+        )
+        .bind(id)
+        .bind(refill_time(credits))
+        .bind(credits.epoch)
+        .bind(credits.remaining)
+        .bind(before.and_then(refill_time)),
+    };
+    change.execute(conn).await?;
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct GrantedRow {
+    key_id: String,
+    granted: i64,
+    remaining: i64,
+    refill_time_us: Option<i64>,
+}
+
+/// See [`crate::store::Store::take_credits`].
+pub async fn take(pool: &PgPool, asked: &[CreditsAsked], now: Timestamp) -> Result<Vec<CreditsGranted>, Stop> {
+    let of = |column: fn(&CreditsAsked) -> i64| asked.iter().map(column).collect::<Vec<_>>();
+    let ids: Vec<_> = asked.iter().map(|asked| asked.key_id.as_str()).collect();
+    let amounts: Vec<_> = asked.iter().map(|asked| asked.refill.map(|refill| refill.amount)).collect();
+    let nexts = asked.iter().map(|asked| asked.refill.map(|refill| refill.interval.next(now).as_micros()));
+    let mut tx = begin(pool).await?;
+    let rows: Vec<GrantedRow> = sqlx::query_as(
+        "WITH found AS MATERIALIZED (
+             SELECT c.key_id, a.want, a.need, c.refill_time_us <= $7 AND a.amount IS NOT NULL AS due, c.remaining,
+                 c.refill_time_us, a.amount, a.next_us
+             FROM key_credits c
+             JOIN unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+                 AS a (key_id, epoch, want, need, amount, next_us)
+                 ON a.key_id = c.key_id AND a.epoch = c.epoch
+             ORDER BY c.key_id FOR UPDATE OF c),
+         due AS (
+             SELECT key_id, want, need, CASE WHEN due THEN greatest(remaining, amount) ELSE remaining END AS there,
+                 CASE WHEN due THEN next_us ELSE refill_time_us END AS refill_time_us
+             FROM found),
+         shared AS (
+             SELECT key_id, there, refill_time_us,
+                 least(there, greatest(need, least(want, there / $8))) AS granted
+             FROM due)
+         UPDATE key_credits c SET remaining = s.there - s.granted, refill_time_us = s.refill_time_us
+         FROM shared s WHERE c.key_id = s.key_id
+         RETURNING c.key_id, s.granted, c.remaining, c.refill_time_us",
+    )
+    .bind(ids)
+    .bind(of(|asked| asked.epoch))
+    .bind(of(|asked| asked.want))
+    .bind(of(|asked| asked.need))
+    .bind(amounts)
+    .bind(nexts.collect::<Vec<_>>())
+    .bind(now.as_micros())
+    .bind(SHARE_MAX)
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    let granted = rows.into_iter().map(|row| CreditsGranted {
+        key_id: KeyId::from_text(row.key_id),
+        granted: row.granted,
+        remaining: row.remaining,
+        refill_time: row.refill_time_us.map(Timestamp::from_micros),
+    });
+    Ok(granted.collect())
+}
+
+/// See [`crate::store::Store::return_credits`].
+pub async fn give_back(pool: &PgPool, returned: &[CreditsReturned]) -> Result<(), Stop> {
+    let ids: Vec<_> = returned.iter().map(|returned| returned.key_id.as_str()).collect();
+    let epochs: Vec<_> = returned.iter().map(|returned| returned.epoch).collect();
+    let amounts: Vec<_> = returned.iter().map(|returned| returned.amount).collect();
+    let mut tx = begin(pool).await?;
+    sqlx::query(
+        "WITH found AS MATERIALIZED (
+             SELECT c.key_id, r.amount FROM key_credits c
+             JOIN unnest($1::text[], $2::bigint[], $3::bigint[]) AS r (key_id, epoch, amount)
+                 ON r.key_id = c.key_id AND r.epoch = c.epoch
+             ORDER BY c.key_id FOR UPDATE OF c)
+         UPDATE key_credits c SET remaining = c.remaining + f.amount FROM found f WHERE c.key_id = f.key_id",
+    )
+    .bind(ids)
+    .bind(epochs)
+    .bind(amounts)
+    .execute(&mut *tx)
+    .await?;
+    Ok(tx.commit().await?)
+}
+
+#[derive(sqlx::FromRow)]
+struct LevelRow {
+    key_id: String,
+    name: String,
+    level: f64,
+    at_us: i64,
+    spent: i64,
+    asked: i64,
+}
+
+/// See [`crate::store::Store::settle_rates`].
+pub async fn settle(pool: &PgPool, spent: &[RateSpent]) -> Result<Vec<RateLevel>, Stop> {
+    let mut tx = begin(pool).await?;
+    let mut told = add(&mut tx, spent).await?;
+    if told.len() < spent.len() {
+        // Anew: whoever deletes a key locks it before what hangs on it.
+        tx.rollback().await?;
+        tx = begin(pool).await?;
+        insert(&mut tx, spent).await?;
+        told = add(&mut tx, spent).await?;
+    }
+    tx.commit().await?;
+    Ok(told)
+}
+
+/// Adds to rows that are there.
+async fn add(conn: &mut PgConnection, spent: &[RateSpent]) -> Result<Vec<RateLevel>, StoreError> {
+    let of = |column: fn(&RateSpent) -> i64| spent.iter().map(column).collect::<Vec<_>>();
+    let (ids, names) = places(spent);
+    let rows: Vec<LevelRow> = sqlx::query_as(
+        "WITH found AS MATERIALIZED (
+             SELECT r.key_id, r.name, s.spent, s.asked, s.idle_max, s.rate,
+                 (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us
+             FROM key_rate r
+             JOIN unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::double precision[])
+                 AS s (key_id, name, spent, asked, idle_max, rate)
+                 ON s.key_id = r.key_id AND s.name = r.name
+             ORDER BY r.key_id, r.name FOR UPDATE OF r)
+         UPDATE key_rate r SET
+             level = greatest(0, r.level - greatest(0, least(f.now_us - r.at_us, f.idle_max))::double precision * f.rate)
+                 + f.spent,
+             at_us = f.now_us, spent = r.spent + f.spent, asked = r.asked + f.asked
+         FROM found f WHERE r.key_id = f.key_id AND r.name = f.name
+         RETURNING r.key_id, r.name, r.level, r.at_us, r.spent, r.asked",
+    )
+    .bind(ids)
+    .bind(names)
+    .bind(of(|spent| signed(spent.spent)))
+    .bind(of(|spent| signed(spent.asked)))
+    .bind(of(RateSpent::idle_max_micros))
+    .bind(spent.iter().map(RateSpent::rate).collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?;
+    let told = rows.into_iter().map(|row| RateLevel {
+        key_id: KeyId::from_text(row.key_id),
+        name: row.name,
+        level: row.level,
+        at: Timestamp::from_micros(row.at_us),
+        now: Some(Timestamp::from_micros(row.at_us)),
+        spent: row.spent,
+        asked: row.asked,
+    });
+    Ok(told.collect())
+}
+
+/// Makes rows that are not there, of keys that are.
+async fn insert(conn: &mut PgConnection, spent: &[RateSpent]) -> Result<(), StoreError> {
+    let (ids, names) = places(spent);
+    sqlx::query(
+        "WITH k AS MATERIALIZED (SELECT id FROM api_key WHERE id = ANY ($1) ORDER BY id FOR KEY SHARE)
+         INSERT INTO key_rate (key_id, name, level, at_us, spent, asked)
+         SELECT k.id, s.name, 0, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, 0, 0
+         FROM unnest($1::text[], $2::text[]) AS s (key_id, name) JOIN k ON k.id = s.key_id
+         ORDER BY k.id, s.name ON CONFLICT DO NOTHING",
+    )
+    .bind(ids)
+    .bind(names)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+fn places(spent: &[RateSpent]) -> (Vec<&str>, Vec<&str>) {
+    spent.iter().map(|spent| (spent.key_id.as_str(), spent.limit.name.as_str())).unzip()
+}
