@@ -25,7 +25,10 @@ pub async fn show(backend: Backend, url: &str) -> Result<(), Error> {
                 println!("  {name}:");
                 let plan = sqlx::query_scalar(AssertSqlSafe(format!("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) {sql}")));
                 let plan: Vec<String> = plan.fetch_all(&mut conn).await?;
-                plan.iter().for_each(|line| println!("    {line}"));
+                for line in plan {
+                    // The list of groups is long.
+                    println!("    {line:.120}");
+                }
             }
             conn.close().await?;
         }
