@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test bench demo-fleet lint fmt proto loom model simulate fuzz ci clean
+.PHONY: help run test bench demo-fleet demo-usage lint fmt proto loom model simulate fuzz ci clean
 
 FUZZ_SECONDS ?= 60
 
@@ -17,6 +17,9 @@ bench: ## Measure what a verification costs on the wire
 
 demo-fleet: ## See three replicas refuse a key that was revoked on one of them
 	scripts/demo-fleet
+
+demo-usage: ## See what a day of traffic looks like in `portcullis usage`
+	scripts/demo-usage
 
 lint: ## Check Rust, protobuf, Dockerfile, manifests, scripts and licences
 	scripts/lint

@@ -12,6 +12,7 @@
 //! - [`postgres`], [`redis`]: what one would write instead
 //! - [`load`]: the calls
 //! - [`pairs`]: one target beside another, in turn
+//! - [`flush`]: what it costs to write how very many keys are used
 //! - [`made`], [`store`], [`sweep`], [`bystander`]: many keys, each verified once, and who suffers from it
 //! - [`cold`], [`flood`], [`connections`], [`memory`]: bad days
 //! - [`revoke`]: how long it takes until a key is refused everywhere
@@ -23,6 +24,7 @@ mod cold;
 mod connections;
 mod echo;
 mod flood;
+mod flush;
 mod grpc;
 mod load;
 mod made;
@@ -113,6 +115,9 @@ fn measurement(mode: Mode) -> Measurement {
         Mode::Redis => Measurement::Comparison(redis),
         Mode::Batch => Measurement::Comparison(batch),
         Mode::Stream => Measurement::Comparison(stream),
+        Mode::Build => Measurement::Comparison(build),
+        Mode::Limits => Measurement::Comparison(limits),
+        Mode::Flush => Measurement::BadDay(flush::measure),
         Mode::Cold => Measurement::BadDay(cold::measure),
         Mode::Flood => Measurement::BadDay(flood::measure),
         Mode::Connections => Measurement::BadDay(connections::measure),
@@ -127,6 +132,19 @@ fn verify(pairs: &Pairs<'_>, portcullis: &Portcullis, report: &mut Report) -> Re
     let echo = echo::start(portcullis.response_len)?;
     let echo = Unary::echo(&echo, portcullis)?;
     pairs.run(&echo, &verify, report)
+}
+
+/// Verify beside Verify of another build.
+fn build(pairs: &Pairs<'_>, portcullis: &Portcullis, report: &mut Report) -> Result<(), Error> {
+    let beside = pairs.options.beside.clone().ok_or("--beside names no build")?;
+    let other = Portcullis::start(&Options { program: Some(beside), ..pairs.options.clone() })?;
+    pairs.run(&Unary::verify(&other)?, &Unary::verify(portcullis)?, report)
+}
+
+/// Verify of keys that have a rate limit and credits beside Verify of keys that have neither.
+fn limits(pairs: &Pairs<'_>, portcullis: &Portcullis, report: &mut Report) -> Result<(), Error> {
+    let limited = Portcullis::start_limited(pairs.options)?;
+    pairs.run(&Unary::verify(portcullis)?, &Unary::verify(&limited)?.named("limited"), report)
 }
 
 /// Verify beside a SELECT.

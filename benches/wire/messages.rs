@@ -108,6 +108,33 @@ pub struct CreateApiKeyRequest {
     pub subject: String,
     #[prost(string, repeated, tag = "5")]
     pub scopes: Vec<String>,
+    #[prost(message, optional, tag = "12")]
+    pub rate_limit: Option<RateLimit>,
+    #[prost(message, optional, tag = "13")]
+    pub credits: Option<Credits>,
+}
+
+/// `portcullis.v1.RateLimit`.
+#[derive(Clone, PartialEq, Message)]
+pub struct RateLimit {
+    #[prost(int64, tag = "1")]
+    pub limit: i64,
+    #[prost(message, optional, tag = "2")]
+    pub window: Option<Duration>,
+}
+
+/// `google.protobuf.Duration`.
+#[derive(Clone, PartialEq, Message)]
+pub struct Duration {
+    #[prost(int64, tag = "1")]
+    pub seconds: i64,
+}
+
+/// `portcullis.v1.Credits`.
+#[derive(Clone, PartialEq, Message)]
+pub struct Credits {
+    #[prost(int64, optional, tag = "1")]
+    pub remaining: Option<i64>,
 }
 
 /// `portcullis.v1.CreateApiKeyResponse`.

@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 use crate::Error;
 
 /// Measures what a verification costs on the wire.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 pub struct Options {
     /// What to measure; without a mode, all that compare
     #[arg(value_enum, default_values_t = Mode::COMPARISONS)]
@@ -69,6 +69,12 @@ pub struct Options {
     /// The program; default: the one beside this
     #[arg(long, env = "BENCH_PROGRAM")]
     pub program: Option<PathBuf>,
+    /// Another build of the program, to measure beside it
+    #[arg(long, env = "BENCH_BESIDE")]
+    pub beside: Option<PathBuf>,
+    /// Keys that are in use all at once, while their use is written
+    #[arg(long, env = "BENCH_ACTIVE_KEYS", default_value_t = 100_000)]
+    pub active_keys: u64,
     /// Where the results go as JSON, one line for each run
     #[arg(long, env = "BENCH_JSON", default_value = "target/bench/wire.json")]
     pub json: PathBuf,
@@ -107,6 +113,12 @@ pub enum Mode {
     Batch,
     /// VerifyStream beside Verify; skipped if the program has no such method
     Stream,
+    /// Verify beside Verify of another build, which `--beside` names
+    Build,
+    /// Verify of keys with a rate limit and credits beside Verify of keys without
+    Limits,
+    /// Verify of very many keys in turn, whose use is all to be written each second, beside Verify of a few
+    Flush,
     /// A bad day: keys that the server has not seen, beside one who verifies some that it has
     Cold,
     /// A bad day: well-formed keys that do not exist, beside one who verifies some that do
@@ -130,6 +142,9 @@ impl Mode {
             Self::Redis => "redis",
             Self::Batch => "batch",
             Self::Stream => "stream",
+            Self::Build => "build",
+            Self::Limits => "limits",
+            Self::Flush => "flush",
             Self::Cold => "cold",
             Self::Flood => "flood",
             Self::Connections => "connections",

@@ -235,6 +235,7 @@ async fn make(replica: &Portcullis, count: usize) -> Result<Vec<Made>, Error> {
                 name: format!("key {number}"),
                 subject: format!("user_{number:08}"),
                 scopes: SCOPES.map(str::to_owned).to_vec(),
+                ..Default::default()
             };
             let answer = MadeApiKey::decode(connection.unary(&head, framed(&request)).await?)?;
             let id = answer.api_key.ok_or("no key was made")?.id;

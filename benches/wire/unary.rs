@@ -38,6 +38,20 @@ impl<'a> Unary<'a> {
         Ok(Self { name: "portcullis", process: &portcullis.process, head, calls })
     }
 
+    /// The same under another name.
+    pub fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
+
+    /// Verify of the first so many keys only.
+    pub fn first(self, keys: usize) -> Self {
+        let calls = self.calls.iter().take(keys);
+        Self {
+            calls: calls.map(|call| Call { framed: call.framed.clone(), expected: call.expected.clone() }).collect(),
+            ..self
+        }
+    }
+
     /// The server that does nothing, with as many bytes both ways and the same headers.
     pub fn echo(process: &'a Process, like: &Portcullis) -> Result<Self, Error> {
         let head = Head::new(&process.address, echo::PATH, &like.root_key)?;

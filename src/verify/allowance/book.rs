@@ -43,6 +43,8 @@ struct Inner {
     /// Those for which credits are to be asked for; each once.
     wanting: Mutex<Vec<Arc<Allowance>>>,
     wanted: Notify,
+    /// Held while credits are being asked for.
+    turn: tokio::sync::Mutex<()>,
     /// Counts how often credits were asked for.
     rounds: watch::Sender<u64>,
 }
@@ -58,6 +60,7 @@ impl Book {
             noted: Mutex::default(),
             wanting: Mutex::default(),
             wanted: Notify::new(),
+            turn: tokio::sync::Mutex::default(),
             rounds: watch::Sender::new(0),
         });
         let asking = Handle::current().spawn(stoppable(ask(inner.clone())));
@@ -128,6 +131,8 @@ impl Book {
     /// If the store fails. What could not be told is told the next time; what could not be given back is lost, for nobody
     /// knows whether it was.
     pub async fn settle(&self, last: bool) -> Result<(), StoreError> {
+        // What is being asked for is to be given back too, and nothing is to be asked for any more.
+        let _turn = if last { Some(self.inner.turn.lock().await) } else { None };
         let noted = mem::take(&mut *lock(&self.inner.noted));
         let (mut spent, mut returned) = (Vec::new(), Vec::new());
         let elapsed = nanos(self.inner.clock.elapsed());
@@ -257,6 +262,7 @@ impl Inner {
 async fn ask(inner: Arc<Inner>) {
     loop {
         inner.wanted.notified().await;
+        let _turn = inner.turn.lock().await;
         loop {
             let wanting = mem::take(&mut *lock(&inner.wanting));
             if wanting.is_empty() {

@@ -137,6 +137,12 @@ impl Terms {
         let credits = |of: &Self| of.credits.as_ref().map(|credits| (credits.epoch, credits.refill));
         self.limits == other.limits && credits(self) == credits(other)
     }
+
+    /// Whether credits were set anew since `other`: of two secrets of a key, the change of one is heard of first.
+    fn is_later(&self, other: &Self) -> bool {
+        let epoch = |of: &Self| of.credits.as_ref().map(|credits| credits.epoch);
+        epoch(self).zip(epoch(other)).is_some_and(|(own, other)| own > other)
+    }
 }
 
 /// How much of a limit is spent and not there again at `now`.
@@ -200,7 +206,7 @@ impl State {
     /// Goes by `terms` from now on, if they are others and the latest.
     fn go_by(&mut self, terms: &Arc<Terms>, is_current: impl FnOnce() -> bool, elapsed: u64) {
         if let Some(present) = &self.terms
-            && (Arc::ptr_eq(present, terms) || present.is_as(terms) || !is_current())
+            && (Arc::ptr_eq(present, terms) || present.is_as(terms) || present.is_later(terms) || !is_current())
         {
             return;
         }
