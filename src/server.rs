@@ -225,8 +225,10 @@ impl Server {
         let background = tokio::spawn(background);
         let mut background = std::pin::pin!(background);
         let upkeep = Arc::new(self.upkeep);
-        let (kept_up, stop_upkeep) = (upkeep.clone(), stop_background.clone());
-        let mut keeping_up = std::pin::pin!(tokio::spawn(async move { kept_up.run(&stop_upkeep).await }));
+        // It goes on while calls do.
+        let stop_upkeep = CancellationToken::new();
+        let (kept_up, stop_keeping_up) = (upkeep.clone(), stop_upkeep.clone());
+        let mut keeping_up = std::pin::pin!(tokio::spawn(async move { kept_up.run(&stop_keeping_up).await }));
 
         let callers = Callers::new(self.verifier.clone());
         let metrics = Metrics::of(&self.fleet, self.verifier.clone());
@@ -270,6 +272,7 @@ impl Server {
         }
         cores.stop();
         background.await.map_err(ServerError::Task)?;
+        stop_upkeep.cancel();
         keeping_up.await.map_err(ServerError::Task)?;
         self.fleet.leave().await;
         upkeep.end().await;

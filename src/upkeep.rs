@@ -22,6 +22,8 @@ use crate::verify::allowance::SWEEP_INTERVAL;
 const ROUND: Range<Duration> = Duration::from_millis(800)..Duration::from_millis(1_200);
 /// How soon after another it is written all the same if there is much.
 const URGENT: Duration = Duration::from_millis(100);
+/// How often the last of it is tried.
+const END_TRIES: u32 = 3;
 /// How long there is between two steps of folding old usage, and between two walks through all of it.
 const STEP: Duration = Duration::from_secs(5);
 const WALK: Duration = Duration::from_hours(1);
@@ -57,8 +59,12 @@ impl Upkeep {
         if let Err(error) = self.ledger.settle(true).await {
             tracing::warn!(%error, "what limited keys had left could not be given back");
         }
-        if let Err(error) = self.usage.flush(self.store.as_ref(), self.clock.as_ref(), false).await {
-            tracing::warn!(%error, "the last uses of keys could not be written");
+        for left in (0..END_TRIES).rev() {
+            match self.usage.flush(self.store.as_ref(), self.clock.as_ref(), false).await {
+                Ok(()) => return,
+                Err(error) if left == 0 => tracing::warn!(%error, "the last uses of keys could not be written"),
+                Err(_) => sleep(URGENT).await,
+            }
         }
     }
 
@@ -94,6 +100,9 @@ impl Upkeep {
         let mut after: Option<KeyId> = None;
         loop {
             sleep(STEP).await;
+            if !self.lease.is_held() {
+                continue;
+            }
             match self.store.fold_usage(after.as_ref(), self.retention, self.clock.now()).await {
                 Ok(Some(last)) => after = Some(last),
                 Ok(None) => {

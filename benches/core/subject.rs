@@ -123,6 +123,7 @@ impl Store for Numbered {
             wildcards: false,
             default_rate_limits: vec![],
             rates: vec![],
+            keyspace_revision: 1,
         }))
     }
 

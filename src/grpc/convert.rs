@@ -15,7 +15,7 @@ use crate::key::credits::Interval;
 use crate::key::imported::DigestAlgorithm;
 use crate::key::keyspace::Keyspace;
 use crate::key::rate_card::RateCard;
-use crate::key::rate_limit::RateLimit;
+use crate::key::rate_limit::{LIMITS_MAX, RateLimit};
 use crate::key::record::{ApiKey, Json, State};
 use crate::key::secret::Secret;
 use crate::key::usage::Counted;
@@ -146,7 +146,8 @@ fn rate_limit_fields(asked: pb::RateLimit) -> RateLimitFields {
         window: asked.window.map(length_nanos),
         burst: asked.burst,
         name: asked.name,
-        also: asked.also.into_iter().map(rate_limit_fields).collect(),
+        // One more than there may be says that there are too many.
+        also: asked.also.into_iter().take(LIMITS_MAX).map(rate_limit_fields).collect(),
     }
 }
 

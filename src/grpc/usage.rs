@@ -6,6 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::pb::usage_service_server::UsageService;
 use super::{caller, convert, pb, status};
+use crate::key::keyspace::DEFAULT;
 use crate::key::permission::Permission;
 use crate::key::rate_card::RateCard;
 use crate::manage::{Management, QueryUsage, UsageGroup};
@@ -28,8 +29,15 @@ impl UsageService for Usage {
         let caller = caller::of(&request).await?;
         let reach = caller.reach(Permission::UsageRead)?;
         let asked = request.into_inner();
+        let is_of_all = asked.subject.is_empty()
+            && matches!(
+                pb::UsageGroup::try_from(asked.group_by),
+                Ok(pb::UsageGroup::Keyspace | pb::UsageGroup::Unspecified)
+            );
         if !asked.keyspace.is_empty() {
             caller.may(Permission::UsageRead, &asked.keyspace)?;
+        } else if asked.key_id.is_empty() && !is_of_all {
+            caller.may(Permission::UsageRead, DEFAULT)?;
         }
         let asked = QueryUsage {
             span: match pb::UsageGranularity::try_from(asked.granularity) {

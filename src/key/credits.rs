@@ -87,12 +87,17 @@ impl CreditsPatch {
         let present = to.and_then(|credits| credits.refill);
         let refill = refill.unwrap_or(present);
         let refill_time = match to {
-            // The time that is due stays due.
-            Some(credits) if refill.map(|r| r.interval) == present.map(|r| r.interval) => credits.refill_time,
+            // The time that is due stays due, unless what is left is said: then that is what is left.
+            Some(credits)
+                if refill.map(|r| r.interval) == present.map(|r| r.interval)
+                    && (remaining.is_none() || credits.refill_time > Some(now)) =>
+            {
+                credits.refill_time
+            }
             _ => refill.map(|refill| refill.interval.next(now)),
         };
         let (remaining, epoch) = match (remaining, to) {
-            (Some(remaining), Some(credits)) if *remaining == credits.remaining => (*remaining, credits.epoch),
+            // Also if it is what is left already: more may have been taken out than that.
             (Some(remaining), _) => (*remaining, revision),
             (None, Some(credits)) => (credits.remaining, credits.epoch),
             (None, None) => (refill.map_or(0, |refill| refill.amount), revision),
@@ -141,7 +146,11 @@ mod tests {
         assert_eq!((more.remaining, more.refill, more.epoch), (50, Some(monthly), 8));
         assert_eq!(more.refill_time, first.refill_time);
         let as_read = set(Some(40), Some(Some(monthly))).applied(Some(&spent), now, 8).unwrap();
-        assert_eq!(as_read, spent);
+        assert_eq!(as_read, Credits { epoch: 8, ..spent.clone() }, "what was taken out is void all the same");
+        let overdue = Credits { refill_time: Some(now), ..spent.clone() };
+        let emptied = set(Some(0), None).applied(Some(&overdue), now, 8).unwrap();
+        assert_eq!(emptied.refill_time, first.refill_time, "nothing comes at once");
+        assert_eq!(set(None, None).applied(Some(&overdue), now, 8).unwrap().refill_time, Some(now));
         let daily = Refill { amount: 5, interval: Interval::Day };
         let other = set(None, Some(Some(daily))).applied(Some(&spent), now, 8).unwrap();
         assert_eq!((other.remaining, other.epoch, other.refill_time), (40, 7, Some(at("2026-11-23T00:00:00Z"))));

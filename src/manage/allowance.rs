@@ -56,7 +56,7 @@ pub struct RefillFields {
 pub(super) fn check_rate_limit(path: &str, asked: Option<&RateLimitFields>, bad: &mut Violations) -> Vec<RateLimit> {
     let Some(first) = asked else { return Vec::new() };
     if first.also.len() >= LIMITS_MAX {
-        bad.add(format!("{path}.also"), format!("must be at most {}; are {}", LIMITS_MAX - 1, first.also.len()));
+        bad.add(format!("{path}.also"), format!("must be at most {}; are more", LIMITS_MAX - 1));
         return Vec::new();
     }
     let mut limits = Vec::with_capacity(1 + first.also.len());

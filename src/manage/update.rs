@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::allowance::{self, AllowanceFields};
+use super::allowance::{self, AllowanceFields, CreditsFields};
 use super::create::{check_expire_time, check_metadata, check_scopes};
 use super::list::clamped;
 use super::{Claims, Error, Management, Nanos, Principal, Violations, check_id, claims};
 use crate::clock::Timestamp;
-use crate::key::credits::CreditsPatch;
+use crate::key::credits::{Credits, CreditsPatch};
 use crate::key::field;
 use crate::key::id::KeyId;
 use crate::key::keyspace::Keyspace;
@@ -77,7 +77,8 @@ impl Management {
         let key = self.get(&asked.id, reach).await?;
         let keyspace = self.keyspace(&key.keyspace).await?;
         let now = self.clock.now();
-        let mut patch = check_fields(&asked.fields, &paths, &key, &keyspace, now, &mut bad);
+        let is_named = asked.mask.as_ref().is_some_and(|mask| mask.iter().any(|path| path == "credits"));
+        let mut patch = check_fields(&asked.fields, &paths, is_named, &key, (&keyspace, now), &mut bad);
         if !parts.is_empty() {
             check_parts(&parts, &asked.fields, &mut patch, &keyspace, &mut bad);
         }
@@ -107,12 +108,13 @@ impl KeyFields {
 }
 
 /// The change, without what is so already: a caller that sends back what it read is not held to rules that came since.
+/// Credits that are named are set anew whatever they are: what processes have taken out of them is then worth nothing.
 fn check_fields(
     fields: &KeyFields,
     paths: &[&str],
+    is_named: bool,
     key: &ApiKey,
-    keyspace: &Keyspace,
-    now: Timestamp,
+    (keyspace, now): (&Keyspace, Timestamp),
     bad: &mut Violations,
 ) -> Patch {
     let mut patch = Patch::default();
@@ -156,6 +158,7 @@ fn check_fields(
                 allowance::check_keyspace([("api_key.rate_limit", asked.is_some())], keyspace, bad);
                 patch.rate_limits = Some(allowance::check_rate_limit("api_key.rate_limit", asked, bad));
             }
+            "credits" if !is_named && is_as_read(fields.allowance.credits.as_ref(), key.credits.as_ref()) => {}
             "credits" => {
                 let asked = fields.allowance.credits.as_ref();
                 allowance::check_keyspace([("api_key.credits", asked.is_some())], keyspace, bad);
@@ -170,6 +173,19 @@ fn check_fields(
         }
     }
     patch
+}
+
+/// Whether credits are sent back as they were read.
+fn is_as_read(asked: Option<&CreditsFields>, present: Option<&Credits>) -> bool {
+    match (asked, present) {
+        (None, None) => true,
+        (Some(asked), Some(present)) => {
+            let refill = asked.refill.as_ref().map(|refill| (refill.amount, refill.interval));
+            asked.remaining == Some(present.remaining)
+                && refill == present.refill.map(|refill| (refill.amount, Ok(refill.interval)))
+        }
+        _ => false,
+    }
 }
 
 /// What a mask names of [`PARTS`], and the rest of it.

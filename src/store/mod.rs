@@ -325,6 +325,8 @@ pub struct Found {
     pub default_rate_limits: Vec<RateLimit>,
     /// What is known of the key's limits.
     pub rates: Vec<RateLevel>,
+    /// Counts the changes of the key's keyspace.
+    pub keyspace_revision: i64,
 }
 
 /// Which keys to list. All that is given must hold.

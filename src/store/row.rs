@@ -182,6 +182,7 @@ pub struct FoundRow {
     secret_expire_time_us: Option<i64>,
     allow_wildcard_scopes: bool,
     default_rate_limit: Option<String>,
+    keyspace_revision: i64,
     /// JSON: each `[name, level, at_us, spent, asked]`.
     rates: Option<String>,
     /// What time the store has; `None`: that of the process.
@@ -209,7 +210,8 @@ impl TryFrom<FoundRow> for Found {
         let verifier = verifier(row.verifier_kind, row.verifier, key.id.as_str())?;
         let secret_expire_time = row.secret_expire_time_us.map(Timestamp::from_micros);
         let wildcards = row.allow_wildcard_scopes;
-        Ok(Self { verifier, secret_expire_time, key, wildcards, default_rate_limits, rates })
+        let keyspace_revision = row.keyspace_revision;
+        Ok(Self { verifier, secret_expire_time, key, wildcards, default_rate_limits, rates, keyspace_revision })
     }
 }
 

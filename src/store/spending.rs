@@ -89,6 +89,13 @@ impl RateSpent {
         f64::from(self.limit.limit) / (self.limit.window.as_secs_f64() * 1e6)
     }
 
+    /// What is spent and not there again yet, if it was `before` so many microseconds ago and this is added.
+    pub(super) fn level(&self, before: f64, idle_micros: i64) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a level need not be exact")]
+        let (idle, spent) = (idle_micros as f64, self.spent as f64);
+        (before - idle * self.rate()).max(0.0) + spent
+    }
+
     /// The most that has passed, in microseconds.
     pub(super) fn idle_max_micros(&self) -> i64 {
         self.idle_max.and_then(|idle| i64::try_from(idle.as_micros()).ok()).unwrap_or(i64::MAX)

@@ -140,7 +140,7 @@ pub(super) const WRITER_KEPT: Duration = Duration::from_hours(24);
 /// Most processes that one batch forgets.
 pub(super) const BATCHES_PRUNED_MAX: i64 = 16;
 /// Most keys whose usage is folded at once.
-pub(super) const FOLDED_MAX: usize = 200;
+pub(super) const FOLDED_MAX: usize = 50;
 
 /// What was counted under a name in an hour, as a row: the name, the hour, what was counted, how often.
 pub(super) type CountRow<'b> = (&'b str, i64, i16, i64);

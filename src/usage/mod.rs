@@ -70,8 +70,13 @@ impl Usage {
         let mut pending = self.pending();
         pending.add(key_id, keyspace, hour, counts, last_use);
         if pending.len() >= URGENT {
-            self.urgent.notify_one();
+            self.hurry();
         }
+    }
+
+    /// Says that there is much.
+    pub fn hurry(&self) {
+        self.urgent.notify_one();
     }
 
     /// Waits until so much waits that it should be written at once.

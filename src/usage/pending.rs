@@ -13,6 +13,8 @@ use crate::store::usage::{KeyUsage, KeyspaceUsage};
 pub struct Pending {
     hours: BTreeMap<Hour, HashMap<KeyId, Noted>>,
     keyspaces: BTreeMap<Hour, HashMap<String, Counts>>,
+    /// What is of an earlier hour is folded into this one.
+    folded: Option<Hour>,
     len: usize,
     max: usize,
 }
@@ -33,7 +35,7 @@ impl Noted {
 impl Pending {
     /// Of at most `max` keys and hours.
     pub fn new(max: usize) -> Self {
-        Self { hours: BTreeMap::new(), keyspaces: BTreeMap::new(), len: 0, max }
+        Self { hours: BTreeMap::new(), keyspaces: BTreeMap::new(), folded: None, len: 0, max }
     }
 
     /// How many keys and hours there are.
@@ -57,7 +59,7 @@ impl Pending {
         }
         while self.len >= self.max && self.fold() {}
         // Where all hours are one already, there are more keys than can be told apart: this one counts for its keyspace.
-        let hour = self.hours.first_key_value().map_or(hour, |(first, _)| hour.max(*first));
+        let hour = self.folded.map_or(hour, |folded| hour.max(folded));
         let is_full = self.len >= self.max;
         let keys = self.hours.entry(hour).or_default();
         match keys.get_mut(key_id.as_str()) {
@@ -76,7 +78,8 @@ impl Pending {
             return false;
         }
         let (_, oldest) = self.hours.pop_first().expect("two of them");
-        let (_, next) = self.hours.iter_mut().next().expect("another");
+        let (into, next) = self.hours.iter_mut().next().expect("another");
+        self.folded = Some(*into);
         for (key_id, noted) in oldest {
             match next.get_mut(key_id.as_str()) {
                 Some(present) => {
@@ -106,6 +109,9 @@ impl Pending {
             if keys.is_empty() {
                 first.remove();
             }
+        }
+        if self.hours.is_empty() {
+            self.folded = None;
         }
         let keyspaces = std::mem::take(&mut self.keyspaces).into_iter().flat_map(|(hour, keyspaces)| {
             keyspaces.into_iter().map(move |(keyspace, counts)| KeyspaceUsage { keyspace, hour, counts })

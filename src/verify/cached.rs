@@ -93,7 +93,7 @@ struct Rights {
 const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
 
 impl CachedKey {
-    /// The secret that `lookup` found at `now`; `warm` is its keyed digest, if that is known from before. `allowance_of` has
+    /// The secret that `lookup` found at `now`, when so much had `elapsed`; `warm` is its keyed digest, if that is known from before. `allowance_of` has
     /// what a limited key has left.
     ///
     /// # Errors
@@ -104,9 +104,10 @@ impl CachedKey {
         write_claims: WriteClaims,
         warm: Option<Digest>,
         allowance_of: impl FnOnce(&KeyId) -> Arc<Allowance>,
-        now: Timestamp,
+        (now, elapsed): (Timestamp, Duration),
     ) -> Result<Self, StoreError> {
-        let limited = Terms::of(&found, now).map(|terms| Limited { terms, allowance: allowance_of(&found.key.id) });
+        let limited =
+            Terms::of(&found, now, elapsed).map(|terms| Limited { terms, allowance: allowance_of(&found.key.id) });
         let Found { verifier, secret_expire_time, key, wildcards, .. } = found;
         let too_large = || StoreError::Fault(format!("key {} is larger than any can be", key.id).into());
         let text = Text::of(lookup, &key).ok_or_else(too_large)?;
@@ -350,7 +351,8 @@ impl Extra {
     }
 
     fn size(&self) -> usize {
-        let limited = self.limited.as_ref().map_or(0, |limited| limited.terms.size());
+        // What is left of it is counted with it: it lives no longer than a minute more.
+        let limited = self.limited.as_ref().map_or(0, |limited| limited.terms.size() + Allowance::SIZE);
         let grants = self.rights.as_ref().map_or(0, |rights| rights.grants.len() * 2 * size_of::<Grant>());
         size_of::<Self>() + self.claims.len() + size_of_val(&*self.networks) + limited + grants
     }

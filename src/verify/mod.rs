@@ -261,8 +261,7 @@ impl Verifier {
 
     fn spend(&self, key: Arc<CachedKey>, asked: &Question<'_>, now: Timestamp) -> Result<Verdict, Wanting> {
         let Some(limited) = key.limited() else { return Ok(Verdict::Valid(key, Standing::default())) };
-        let is_current = || !key.is_retired();
-        match self.ledger.book.take(&limited.allowance, &limited.terms, is_current, asked.cost, now) {
+        match self.ledger.book.take(&limited.allowance, &limited.terms, asked.cost, now) {
             Taken::Yes(standing) => Ok(Verdict::Valid(key, standing)),
             Taken::RateLimited(rate) => Ok(Verdict::RateLimited(key, rate)),
             Taken::CreditsExhausted(left) => Ok(Verdict::CreditsExhausted(key, left)),

@@ -166,8 +166,9 @@ impl Reading {
     /// If it is larger than any can be.
     pub fn cached(&self, lookup: &str, found: Found) -> Result<CachedKey, VerifyError> {
         let warm = self.slow.right(lookup, &found.verifier);
+        let times = (self.clock.now(), self.clock.elapsed());
         let allowance_of = |id: &_| self.book.of(id);
-        Ok(CachedKey::new(lookup, found, self.write_claims, warm, allowance_of, self.clock.now())?)
+        Ok(CachedKey::new(lookup, found, self.write_claims, warm, allowance_of, times)?)
     }
 }
 

@@ -9,8 +9,10 @@ use crate::key::id::KeyId;
 use crate::key::usage::{Counted, Hour};
 use crate::usage::Usage;
 
-/// So many keys that were used are collected at once, at 16 bytes each, by whoever uses the next.
-const NOTED_MAX: usize = 100_000;
+/// When so many keys were used they are to be collected at once.
+const URGENT: usize = 100_000;
+/// And when so many were, at 16 bytes each and what the keys take, whoever uses the next collects them.
+const NOTED_MAX: usize = 1_000_000;
 
 /// The keys that were used since uses were last collected.
 #[derive(Debug)]
@@ -33,6 +35,9 @@ impl Uses {
         }
         let mut noted = self.noted();
         noted.push((key.clone(), Hour::of(at)));
+        if noted.len() == URGENT {
+            self.usage.hurry();
+        }
         if noted.len() >= NOTED_MAX {
             drop(noted);
             self.collect();

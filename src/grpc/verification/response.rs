@@ -200,10 +200,11 @@ mod tests {
             wildcards: false,
             default_rate_limits: Vec::new(),
             rates: Vec::new(),
+            keyspace_revision: 1,
         };
         let allowance_of = |id: &KeyId| Arc::new(Allowance::new(id.clone()));
         let now = Timestamp::from_micros(0);
-        (Arc::new(CachedKey::new("ak_1", found, write_claims, None, allowance_of, now).unwrap()), key)
+        (Arc::new(CachedKey::new("ak_1", found, write_claims, None, allowance_of, (now, Duration::ZERO)).unwrap()), key)
     }
 
     fn standing(left: u32) -> RateStanding {

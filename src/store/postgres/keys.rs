@@ -47,6 +47,7 @@ pub async fn find_secret(pool: &PgPool, public_prefix: &str) -> Result<Option<Fo
         columns!(),
         ", found.verifier_kind, found.verifier, found.expire_time_us AS secret_expire_time_us,
              keyspace.allow_wildcard_scopes, keyspace.default_rate_limit,
+             keyspace.revision AS keyspace_revision,
              (SELECT json_agg(json_build_array(r.name, r.level, r.at_us, r.spent, r.asked))::text
               FROM key_rate r WHERE r.key_id = k.id) AS rates,
              (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us

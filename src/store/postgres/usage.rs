@@ -263,10 +263,24 @@ async fn fold_keys(
 }
 
 async fn fold_keyspaces(conn: &mut PgConnection, fold_before: i32, forget_before: i32) -> Result<(), StoreError> {
-    sqlx::query("SELECT FROM keyspace ORDER BY id FOR NO KEY UPDATE").execute(&mut *conn).await?;
+    // Those that somebody is adding to are left for the next time: nobody shall wait for this.
+    let due: Vec<String> = sqlx::query_scalar(
+        "SELECT id FROM keyspace k
+         WHERE EXISTS (
+             SELECT FROM keyspace_usage u WHERE u.keyspace = k.id AND u.hour < $1 AND (u.hour < $2 OR u.hour % 24 <> 0))
+         ORDER BY id LIMIT $3 FOR NO KEY UPDATE OF k SKIP LOCKED",
+    )
+    .bind(fold_before)
+    .bind(forget_before)
+    .bind(count(FOLDED_MAX))
+    .fetch_all(&mut *conn)
+    .await?;
+    if due.is_empty() {
+        return Ok(());
+    }
     sqlx::query(
         "WITH old AS (
-             DELETE FROM keyspace_usage WHERE hour < $1 AND (hour < $2 OR hour % 24 <> 0)
+             DELETE FROM keyspace_usage WHERE keyspace = ANY ($3) AND hour < $1 AND (hour < $2 OR hour % 24 <> 0)
              RETURNING keyspace, hour, counted, count)
          INSERT INTO keyspace_usage (keyspace, hour, counted, count)
          SELECT keyspace, hour - (hour % 24 + 24) % 24, counted, sum(count) FROM old WHERE hour >= $2
@@ -275,6 +289,7 @@ async fn fold_keyspaces(conn: &mut PgConnection, fold_before: i32, forget_before
     )
     .bind(fold_before)
     .bind(forget_before)
+    .bind(due)
     .execute(conn)
     .await?;
     Ok(())

@@ -46,6 +46,7 @@ pub async fn find_secret(readers: &SqlitePool, public_prefix: &str) -> Result<Op
         columns!(),
         ", found.verifier_kind, found.verifier, found.expire_time_us AS secret_expire_time_us,
              keyspace.allow_wildcard_scopes, keyspace.default_rate_limit,
+             keyspace.revision AS keyspace_revision,
              (SELECT json_group_array(json_array(r.name, r.level, r.at_us, r.spent, r.asked))
               FROM key_rate r WHERE r.key_id = k.id) AS rates, NULL AS now_us
          FROM api_key_secret found JOIN api_key k ON k.id = found.key_id JOIN keyspace ON keyspace.id = k.keyspace

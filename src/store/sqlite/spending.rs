@@ -1,5 +1,7 @@
 //! SQL of what limited keys have spent.
 
+use std::collections::HashMap;
+
 use sqlx::SqliteConnection;
 
 use crate::clock::Timestamp;
@@ -7,7 +9,7 @@ use crate::key::credits::Credits;
 use crate::key::record::ApiKey;
 use crate::store::StoreError;
 use crate::store::error::Stop;
-use crate::store::row::time;
+use crate::store::row::{time, to_json};
 use crate::store::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent, SHARE_MAX, signed};
 
 /// Brings the credits of a key from `before` to what they are in `key`. What processes spend meanwhile stays spent.
@@ -40,19 +42,23 @@ pub async fn set_credits(
     Ok(())
 }
 
-/// See [`crate::store::Store::take_credits`].
+/// See [`crate::store::Store::take_credits`]. One statement for all keys, here and below: each costs more than what it does
+/// for one.
 pub async fn take(
     conn: &mut SqliteConnection,
     asked: &[CreditsAsked],
     now: Timestamp,
 ) -> Result<Vec<CreditsGranted>, Stop> {
-    let mut granted = Vec::with_capacity(asked.len());
-    for asked in asked {
-        let found =
-            sqlx::query_as("SELECT remaining, refill_time_us FROM key_credits WHERE key_id = $1 AND epoch = $2");
-        let found: Option<(i64, Option<i64>)> =
-            found.bind(asked.key_id.as_str()).bind(asked.epoch).fetch_optional(&mut *conn).await?;
-        let Some((mut there, mut refill_time)) = found else { continue };
+    let places: Vec<_> = asked.iter().map(|asked| (asked.key_id.as_str(), asked.epoch)).collect();
+    let found = sqlx::query_as(
+        "SELECT c.key_id, c.remaining, c.refill_time_us FROM json_each($1) a CROSS JOIN key_credits c
+         WHERE c.key_id = a.value ->> 0 AND c.epoch = a.value ->> 1",
+    );
+    let found: Vec<(String, i64, Option<i64>)> = found.bind(to_json(&places)?).fetch_all(&mut *conn).await?;
+    let asked: HashMap<_, _> = asked.iter().map(|asked| (asked.key_id.as_str(), asked)).collect();
+    let mut granted = Vec::with_capacity(found.len());
+    for (key_id, mut there, mut refill_time) in found {
+        let Some(asked) = asked.get(key_id.as_str()) else { continue };
         if let Some(refill) = asked.refill
             && refill_time.is_some_and(|at| at <= now.as_micros())
         {
@@ -60,70 +66,81 @@ pub async fn take(
             refill_time = Some(refill.interval.next(now).as_micros());
         }
         let grant = asked.want.min(there / SHARE_MAX).max(asked.need).min(there);
-        let left = there - grant;
-        sqlx::query("UPDATE key_credits SET remaining = $2, refill_time_us = $3 WHERE key_id = $1")
-            .bind(asked.key_id.as_str())
-            .bind(left)
-            .bind(refill_time)
-            .execute(&mut *conn)
-            .await?;
         granted.push(CreditsGranted {
             key_id: asked.key_id.clone(),
             granted: grant,
-            remaining: left,
+            remaining: there - grant,
             refill_time: refill_time.map(Timestamp::from_micros),
         });
     }
+    let left = granted.iter().map(|granted| (granted.key_id.as_str(), granted.remaining, time(granted.refill_time)));
+    sqlx::query(
+        "UPDATE key_credits SET remaining = a.value ->> 1, refill_time_us = a.value ->> 2
+         FROM json_each($1) a WHERE key_credits.key_id = a.value ->> 0",
+    )
+    .bind(to_json(&left.collect::<Vec<_>>())?)
+    .execute(conn)
+    .await?;
     Ok(granted)
 }
 
 /// See [`crate::store::Store::return_credits`].
 pub async fn give_back(conn: &mut SqliteConnection, returned: &[CreditsReturned]) -> Result<(), Stop> {
+    let mut sums: HashMap<_, i64> = HashMap::new();
     for returned in returned {
-        // No row: what they were taken from is not there any more.
-        sqlx::query("UPDATE key_credits SET remaining = remaining + $3 WHERE key_id = $1 AND epoch = $2")
-            .bind(returned.key_id.as_str())
-            .bind(returned.epoch)
-            .bind(returned.amount)
-            .execute(&mut *conn)
-            .await?;
+        let sum = sums.entry((returned.key_id.as_str(), returned.epoch)).or_default();
+        *sum = sum.saturating_add(returned.amount);
     }
+    let sums: Vec<_> = sums.into_iter().map(|((key_id, epoch), sum)| (key_id, epoch, sum)).collect();
+    // No row: what they were taken from is not there any more.
+    sqlx::query(
+        "UPDATE key_credits SET remaining = remaining + (a.value ->> 2)
+         FROM json_each($1) a WHERE key_credits.key_id = a.value ->> 0 AND key_credits.epoch = a.value ->> 1",
+    )
+    .bind(to_json(&sums)?)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
 /// See [`crate::store::Store::settle_rates`].
 pub async fn settle(conn: &mut SqliteConnection, spent: &[RateSpent], now: Timestamp) -> Result<Vec<RateLevel>, Stop> {
-    let mut told = Vec::with_capacity(spent.len());
-    for spent in spent {
-        let settled = sqlx::query_as(
-            "INSERT INTO key_rate AS r (key_id, name, level, at_us, spent, asked)
-             SELECT id, $2, $3, $4, $3, $5 FROM api_key WHERE id = $1
-             ON CONFLICT (key_id, name) DO UPDATE SET
-                 level = max(0.0, r.level - max(0, min($4 - r.at_us, $6)) * $7) + $3,
-                 at_us = $4, spent = r.spent + $3, asked = r.asked + $5
-             RETURNING level, spent, asked",
-        );
-        let settled: Option<(f64, i64, i64)> = settled
-            .bind(spent.key_id.as_str())
-            .bind(&spent.limit.name)
-            .bind(signed(spent.spent))
-            .bind(now.as_micros())
-            .bind(signed(spent.asked))
-            .bind(spent.idle_max_micros())
-            .bind(spent.rate())
-            .fetch_optional(&mut *conn)
-            .await?;
-        if let Some((level, spent_ever, asked_ever)) = settled {
-            told.push(RateLevel {
-                key_id: spent.key_id.clone(),
-                name: spent.limit.name.clone(),
-                level,
-                at: now,
-                now: None,
-                spent: spent_ever,
-                asked: asked_ever,
-            });
-        }
+    let places: Vec<_> = spent.iter().map(|spent| (spent.key_id.as_str(), &spent.limit.name)).collect();
+    let found = sqlx::query_as(
+        "SELECT k.id, a.value ->> 1, r.level, r.at_us, r.spent, r.asked
+         FROM json_each($1) a CROSS JOIN api_key k ON k.id = a.value ->> 0
+         LEFT JOIN key_rate r ON r.key_id = k.id AND r.name = a.value ->> 1",
+    );
+    let found: Vec<FoundRate> = found.bind(to_json(&places)?).fetch_all(&mut *conn).await?;
+    let spent: HashMap<_, _> =
+        spent.iter().map(|spent| ((spent.key_id.as_str(), spent.limit.name.as_str()), spent)).collect();
+    let mut told = Vec::with_capacity(found.len());
+    for (key_id, name, level, at_us, spent_ever, asked_ever) in found {
+        let Some(spent) = spent.get(&(key_id.as_str(), name.as_str())) else { continue };
+        let idle = at_us.map_or(0, |at| now.as_micros().saturating_sub(at)).clamp(0, spent.idle_max_micros());
+        told.push(RateLevel {
+            key_id: spent.key_id.clone(),
+            name: spent.limit.name.clone(),
+            level: spent.level(level.unwrap_or(0.0), idle),
+            at: now,
+            now: None,
+            spent: spent_ever.unwrap_or(0).saturating_add(signed(spent.spent)),
+            asked: asked_ever.unwrap_or(0).saturating_add(signed(spent.asked)),
+        });
     }
+    let rows = told.iter().map(|told| (told.key_id.as_str(), &told.name, told.level, told.spent, told.asked));
+    sqlx::query(
+        "INSERT INTO key_rate (key_id, name, level, at_us, spent, asked)
+         SELECT value ->> 0, value ->> 1, value ->> 2, $2, value ->> 3, value ->> 4 FROM json_each($1) WHERE true
+         ON CONFLICT (key_id, name) DO UPDATE SET
+             level = excluded.level, at_us = excluded.at_us, spent = excluded.spent, asked = excluded.asked",
+    )
+    .bind(to_json(&rows.collect::<Vec<_>>())?)
+    .bind(now.as_micros())
+    .execute(conn)
+    .await?;
     Ok(told)
 }
+
+/// Key, name, and what there is in `key_rate`: level, since when, spent and asked ever.
+type FoundRate = (String, String, Option<f64>, Option<i64>, Option<i64>, Option<i64>);

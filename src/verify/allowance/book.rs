@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Allowance, Purse, Taken, Terms, nanos};
@@ -20,6 +21,8 @@ use crate::verify::VerifyError;
 
 /// Most keys that the store is told of, or asked about, at once.
 const BATCH_MAX: usize = 500;
+/// How long credits that nobody waits for yet are asked for later, so that many keys share a commit.
+const UNHURRIED: Duration = Duration::from_millis(25);
 /// Most verifications that wait for credits, at about 1 KiB each.
 const WAITING_MAX: usize = 4_096;
 
@@ -43,6 +46,8 @@ struct Inner {
     /// Those for which credits are to be asked for; each once.
     wanting: Mutex<Vec<Arc<Allowance>>>,
     wanted: Notify,
+    /// Somebody waits.
+    urgent: Notify,
     /// Held while credits are being asked for.
     turn: tokio::sync::Mutex<()>,
     /// Counts how often credits were asked for.
@@ -60,6 +65,7 @@ impl Book {
             noted: Mutex::default(),
             wanting: Mutex::default(),
             wanted: Notify::new(),
+            urgent: Notify::new(),
             turn: tokio::sync::Mutex::default(),
             rounds: watch::Sender::new(0),
         });
@@ -74,16 +80,9 @@ impl Book {
         allowances.entry(key_id.clone()).or_insert_with(allowance).clone()
     }
 
-    /// Takes a use and `cost` credits at `now`, or nothing; `is_current` tells whether `terms` are the latest.
-    pub fn take(
-        &self,
-        allowance: &Arc<Allowance>,
-        terms: &Arc<Terms>,
-        is_current: impl FnOnce() -> bool,
-        cost: i64,
-        now: Timestamp,
-    ) -> Taken {
-        let (taken, chores) = allowance.take(terms, is_current, cost, self.inner.clock.elapsed(), now);
+    /// Takes a use and `cost` credits at `now`, or nothing.
+    pub fn take(&self, allowance: &Arc<Allowance>, terms: &Arc<Terms>, cost: i64, now: Timestamp) -> Taken {
+        let (taken, chores) = allowance.take(terms, cost, self.inner.clock.elapsed(), now);
         if chores.tell {
             lock(&self.inner.noted).push(allowance.clone());
         }
@@ -106,14 +105,17 @@ impl Book {
     pub async fn fetch(&self, allowance: &Arc<Allowance>, cost: i64) -> Result<(), VerifyError> {
         let _place = self.waiting.try_acquire().map_err(|_| VerifyError::Overloaded)?;
         let mut rounds = self.inner.rounds.subscribe();
-        let begun = allowance.state().purse.as_mut().is_some_and(|purse| {
+        let was_asking = {
+            let mut state = allowance.state();
+            let Some(purse) = &mut state.purse else { return Ok(()) };
             purse.need(cost);
-            purse.begin()
-        });
-        if begun {
+            mem::replace(&mut state.asking, true)
+        };
+        if !was_asking {
             self.inner.want(allowance);
         }
-        while allowance.state().purse.as_ref().is_some_and(Purse::is_asking) {
+        self.inner.urgent.notify_one();
+        while allowance.state().asking {
             if rounds.changed().await.is_err() {
                 return Err(StoreError::Unavailable("credits are asked for no more".into()).into());
             }
@@ -151,9 +153,9 @@ impl Book {
                 }
             }
             if let Some(purse) = &mut state.purse {
-                if last || !purse.take_used() {
-                    returned.extend(purse.empty(&allowance.key_id));
-                } else {
+                if last || purse.is_idle() {
+                    returned.extend(purse.empty(&allowance.key_id).map(|returned| (allowance.clone(), returned)));
+                } else if purse.holds() {
                     state.noted = true;
                     lock(&self.inner.noted).push(allowance.clone());
                 }
@@ -176,6 +178,12 @@ impl Book {
             let elapsed = nanos(self.inner.clock.elapsed());
             let places = batch.iter().map(|(allowance, sent)| ((&sent.key_id, &*sent.limit.name), (allowance, sent)));
             let places: HashMap<_, _> = places.collect();
+            for (allowance, _) in
+                batch.iter().filter(|(_, sent)| !levels.iter().any(|level| level.key_id == sent.key_id))
+            {
+                // Its key is gone.
+                allowance.state().buckets.iter_mut().for_each(super::Bucket::told_nobody);
+            }
             for level in &levels {
                 let Some((allowance, sent)) = places.get(&(&level.key_id, &*level.name)) else { continue };
                 let mut state = allowance.state();
@@ -188,9 +196,18 @@ impl Book {
         Ok(())
     }
 
-    async fn give_back(&self, returned: Vec<CreditsReturned>) -> Result<(), StoreError> {
-        for batch in returned.chunks(BATCH_MAX) {
-            self.inner.store.return_credits(batch).await?;
+    async fn give_back(&self, returned: Vec<(Arc<Allowance>, CreditsReturned)>) -> Result<(), StoreError> {
+        for (done, batch) in returned.chunks(BATCH_MAX).enumerate() {
+            let amounts: Vec<_> = batch.iter().map(|(_, returned)| returned.clone()).collect();
+            self.inner.store.return_credits(&amounts).await.inspect_err(|_| {
+                // Of these nobody knows whether they were given back; of those behind them, that they were not.
+                for (allowance, amount) in returned.iter().skip((done + 1) * BATCH_MAX) {
+                    if let Some(purse) = &mut allowance.state().purse {
+                        purse.keep(amount);
+                    }
+                    self.inner.note(allowance);
+                }
+            })?;
         }
         Ok(())
     }
@@ -239,14 +256,17 @@ impl Inner {
         let asking: Vec<_> = asked.iter().flatten().cloned().collect();
         let granted = self.store.take_credits(&asking, self.clock.now()).await;
         let granted = granted.map_err(Arc::new);
-        let by_key: HashMap<_, _> = granted.iter().flatten().map(|granted| (&granted.key_id, granted)).collect();
+        let by_key = granted.iter().flatten().map(|granted| (&granted.key_id, granted));
+        let mut by_key: HashMap<_, _> = by_key.collect();
         for (allowance, asked) in wanting.iter().zip(&asked) {
             let mut state = allowance.state();
+            state.asking = false;
             state.failure = granted.as_ref().err().cloned();
             let failed = state.failure.is_some();
             match (&mut state.purse, asked) {
                 (Some(purse), Some(asked)) if !failed => {
-                    purse.heard(asked, by_key.get(&allowance.key_id).copied(), elapsed());
+                    // What is granted is granted once.
+                    purse.heard(asked, by_key.remove(&allowance.key_id), elapsed());
                 }
                 (Some(purse), _) => purse.failed(),
                 (None, _) => {}
@@ -261,7 +281,10 @@ impl Inner {
 /// Asks for credits whenever they are wanted, for all keys at once.
 async fn ask(inner: Arc<Inner>) {
     loop {
-        inner.wanted.notified().await;
+        tokio::select! {
+            () = inner.urgent.notified() => {}
+            () = async { inner.wanted.notified().await; sleep(UNHURRIED).await } => {}
+        }
         let _turn = inner.turn.lock().await;
         loop {
             let wanting = mem::take(&mut *lock(&inner.wanting));

@@ -28,6 +28,10 @@ pub struct Terms {
     /// What of each limit was spent by then, in uses.
     levels: Box<[(RateLevel, f64)]>,
     credits: Option<CreditTerms>,
+    /// When that was, by the clock that nobody sets.
+    read_at: u64,
+    /// The revisions of the key and its keyspace: which terms are the later ones.
+    revision: (i64, i64),
 }
 
 #[derive(Debug)]
@@ -52,6 +56,8 @@ struct State {
     purse: Option<Purse>,
     /// Why the store could not be asked for credits the last time.
     failure: Option<Arc<StoreError>>,
+    /// It is among those for which the store is asked for credits, be they of whatever epoch.
+    asking: bool,
     /// It is among those that the store will be told of.
     noted: bool,
 }
@@ -107,8 +113,8 @@ struct Chores {
 }
 
 impl Terms {
-    /// Those of a key that was found at `now`; `None`: it may do as much as it likes.
-    pub fn of(found: &Found, now: Timestamp) -> Option<Arc<Self>> {
+    /// Those of a key that was found at `now`, when so much had `elapsed`; `None`: it may do as much as it likes.
+    pub fn of(found: &Found, now: Timestamp, elapsed: Duration) -> Option<Arc<Self>> {
         let own = &found.key.rate_limits;
         let limits = if own.is_empty() { &found.default_rate_limits } else { own };
         let credits = found.key.credits.as_ref().map(|credits| CreditTerms {
@@ -120,7 +126,13 @@ impl Terms {
             return None;
         }
         let levels = found.rates.iter().map(|rate| (rate.clone(), level_at(rate, limits, now)));
-        Some(Arc::new(Self { limits: limits.clone().into(), levels: levels.collect(), credits }))
+        Some(Arc::new(Self {
+            limits: limits.clone().into(),
+            levels: levels.collect(),
+            credits,
+            read_at: nanos(elapsed),
+            revision: (found.key.revision, found.keyspace_revision),
+        }))
     }
 
     /// The limits.
@@ -133,15 +145,12 @@ impl Terms {
         size_of::<Self>() + size_of_val(&*self.limits) + size_of_val(&*self.levels)
     }
 
-    fn is_as(&self, other: &Self) -> bool {
-        let credits = |of: &Self| of.credits.as_ref().map(|credits| (credits.epoch, credits.refill));
-        self.limits == other.limits && credits(self) == credits(other)
-    }
-
-    /// Whether credits were set anew since `other`: of two secrets of a key, the change of one is heard of first.
-    fn is_later(&self, other: &Self) -> bool {
-        let epoch = |of: &Self| of.credits.as_ref().map(|credits| credits.epoch);
-        epoch(self).zip(epoch(other)).is_some_and(|(own, other)| own > other)
+    /// Whether these hold rather than `other`. Neither the key's nor its keyspace's changes ever come undone, so that one
+    /// of the two revisions can be lower only in what was read earlier.
+    fn holds_before(&self, other: &Self) -> bool {
+        let (key, keyspace) = self.revision;
+        let (other_key, other_keyspace) = other.revision;
+        key > other_key || keyspace > other_keyspace || self.revision == other.revision
     }
 }
 
@@ -156,26 +165,21 @@ fn level_at(known: &RateLevel, limits: &[RateLimit], now: Timestamp) -> f64 {
 }
 
 impl Allowance {
+    /// About how many bytes one takes, its place in the book included.
+    pub const SIZE: usize = size_of::<Self>() + size_of::<State>() + 128;
+
     /// Of the key `key_id`, of which nothing is known yet.
     pub fn new(key_id: KeyId) -> Self {
         Self { key_id, state: Mutex::default() }
     }
 
-    /// Takes a use and `cost` credits by `terms`, or nothing. `is_current` tells whether a key that was read later
-    /// can have other terms.
-    fn take(
-        &self,
-        terms: &Arc<Terms>,
-        is_current: impl FnOnce() -> bool,
-        cost: i64,
-        elapsed: Duration,
-        now: Timestamp,
-    ) -> (Taken, Chores) {
+    /// Takes a use and `cost` credits by `terms`, or by later ones if those are known; or nothing.
+    fn take(&self, terms: &Arc<Terms>, cost: i64, elapsed: Duration, now: Timestamp) -> (Taken, Chores) {
         let elapsed = nanos(elapsed);
         let mut state = self.state();
-        state.go_by(terms, is_current, elapsed);
+        state.go_by(terms);
         let taken = state.take(cost, elapsed, now);
-        let ask = matches!(taken, (_, true)) && state.purse.as_mut().is_some_and(Purse::begin);
+        let ask = taken.1 && !std::mem::replace(&mut state.asking, true);
         let tell = !std::mem::replace(&mut state.noted, true);
         (taken.0, Chores { tell, ask })
     }
@@ -183,8 +187,15 @@ impl Allowance {
     /// What would come of taking a use and `cost` credits, of which `stored` are in the store.
     pub fn peek(&self, terms: &Arc<Terms>, cost: i64, stored: Option<i64>, elapsed: Duration, now: Timestamp) -> Taken {
         let elapsed = nanos(elapsed);
-        let mut state = self.state();
-        state.go_by(terms, || true, elapsed);
+        let present = self.state();
+        // Whoever looks changes nothing.
+        let mut read = State::default();
+        let state = if present.terms.is_some() {
+            &*present
+        } else {
+            read.go_by(terms);
+            &read
+        };
         let rate = state.tightest(elapsed, now);
         if let Some(rate) = rate.filter(|rate| !rate.retry.is_zero()) {
             return Taken::RateLimited(rate);
@@ -203,13 +214,14 @@ impl Allowance {
 }
 
 impl State {
-    /// Goes by `terms` from now on, if they are others and the latest.
-    fn go_by(&mut self, terms: &Arc<Terms>, is_current: impl FnOnce() -> bool, elapsed: u64) {
+    /// Goes by `terms` from now on, unless later ones are known.
+    fn go_by(&mut self, terms: &Arc<Terms>) {
         if let Some(present) = &self.terms
-            && (Arc::ptr_eq(present, terms) || present.is_as(terms) || present.is_later(terms) || !is_current())
+            && (Arc::ptr_eq(present, terms) || present.holds_before(terms))
         {
             return;
         }
+        let elapsed = terms.read_at;
         self.terms = Some(terms.clone());
         let mut old = std::mem::take(&mut self.buckets);
         for limit in &terms.limits {

@@ -1,6 +1,6 @@
 //! The credits of a key that this process has taken out of the store and not spent yet.
 //!
-//! They are taken out ahead of use, about a twentieth of a second's worth. What is taken out is this process's alone, so
+//! They are taken out ahead of use, about a fifth of a second's worth. What is taken out is this process's alone, so
 //! that spending takes no asking, and nobody can spend it twice; what a process had when it died is lost.
 
 use crate::clock::Timestamp;
@@ -9,9 +9,13 @@ use crate::key::id::KeyId;
 use crate::store::spending::{CreditsAsked, CreditsGranted, CreditsReturned};
 
 /// For how long what is taken out should last, in nanoseconds.
-const AHEAD: u64 = 50_000_000;
+const AHEAD: u64 = 200_000_000;
+/// The least that is taken out ahead: a key that is used now and then shall not make each verification wait.
+const AHEAD_MIN: i64 = 8;
 /// The most that is taken out ahead.
 const AHEAD_MAX: i64 = 1_000_000;
+/// How many rounds what is not used is kept.
+const IDLE_ROUNDS: u32 = 5;
 /// How long it is believed that there is nothing left in the store: others may give back.
 const EMPTY_FOR: u64 = 1_000_000_000;
 
@@ -30,13 +34,12 @@ pub struct Purse {
     since: u64,
     /// How many to take out ahead.
     ahead: i64,
-    /// The most that anybody who waits needs.
+    /// How many those need together who wait.
     need: i64,
-    /// The store is being asked.
-    asking: bool,
     /// What it was asked for came to nothing: its credits were set anew, or it is gone.
     void: bool,
-    used: bool,
+    /// For how many rounds it was not used.
+    idle: u32,
 }
 
 /// What came of an attempt to spend.
@@ -70,11 +73,10 @@ impl Purse {
             heard_at: None,
             spent: 0,
             since: 0,
-            ahead: 1,
+            ahead: AHEAD_MIN,
             need: 0,
-            asking: false,
             void: false,
-            used: false,
+            idle: 0,
         }
     }
 
@@ -112,7 +114,7 @@ impl Purse {
     pub fn spend(&mut self, cost: i64) {
         self.held -= cost;
         self.spent = self.spent.saturating_add(cost);
-        self.used = true;
+        self.idle = 0;
     }
 
     /// How many are left, as far as is known here.
@@ -127,17 +129,7 @@ impl Purse {
 
     /// Notes that somebody waits for `cost`.
     pub fn need(&mut self, cost: i64) {
-        self.need = self.need.max(cost);
-    }
-
-    /// Notes that the store is to be asked. Whether it was not already.
-    pub fn begin(&mut self) -> bool {
-        !std::mem::replace(&mut self.asking, true)
-    }
-
-    /// Whether it is being asked.
-    pub fn is_asking(&self) -> bool {
-        self.asking
+        self.need = self.need.saturating_add(cost);
     }
 
     /// What to ask the store for, at `elapsed`.
@@ -146,7 +138,7 @@ impl Purse {
         // Half of what the last while says, half of what those before it did.
         let worth = i128::from(self.spent) * i128::from(AHEAD) / i128::from(lasted);
         let worth = i64::try_from(worth).unwrap_or(AHEAD_MAX).min(AHEAD_MAX);
-        self.ahead = (self.ahead.midpoint(worth)).clamp(1, AHEAD_MAX);
+        self.ahead = (self.ahead.midpoint(worth)).clamp(AHEAD_MIN, AHEAD_MAX);
         (self.spent, self.since) = (0, elapsed);
         let need = self.need.saturating_sub(self.held).max(0);
         let want = self.ahead.saturating_sub(self.held).max(need);
@@ -155,11 +147,10 @@ impl Purse {
 
     /// What the store said to `asked`; `None`: that there are no such credits any more.
     pub fn heard(&mut self, asked: &CreditsAsked, granted: Option<&CreditsGranted>, elapsed: u64) {
-        self.asking = false;
-        self.need = 0;
         if asked.epoch != self.epoch {
             return;
         }
+        self.need = 0;
         let Some(granted) = granted else {
             self.void = true;
             return;
@@ -172,13 +163,20 @@ impl Purse {
 
     /// The store could not be asked.
     pub fn failed(&mut self) {
-        self.asking = false;
         self.need = 0;
     }
 
-    /// Whether it was used since this was last asked.
-    pub fn take_used(&mut self) -> bool {
-        std::mem::take(&mut self.used)
+    /// A round is over. Whether there is something that is of use no more.
+    pub fn is_idle(&mut self) -> bool {
+        self.idle += 1;
+        self.idle > IDLE_ROUNDS
+    }
+
+    /// Takes back what could not be given back.
+    pub fn keep(&mut self, returned: &CreditsReturned) {
+        if returned.epoch == self.epoch {
+            self.held = self.held.saturating_add(returned.amount);
+        }
     }
 
     /// What to give back: all.
@@ -215,11 +213,13 @@ mod tests {
         let mut purse = Purse::new(1, None, None);
         assert_eq!(purse.check(1, 0, NOW), Spending::Unknown);
         purse.need(3);
-        assert!(purse.begin() && !purse.begin());
         let asked = hear(&mut purse, 0, 3, 0);
-        assert_eq!((asked.need, asked.want), (3, 3));
+        assert_eq!((asked.need, asked.want), (3, AHEAD_MIN));
         assert_eq!(purse.check(3, 0, NOW), Spending::Enough { ask: false });
         assert_eq!(purse.check(4, 0, NOW), Spending::Exhausted { ask: false });
+        purse.need(2);
+        purse.need(4);
+        assert_eq!(purse.ask(&KeyId::from_text("k"), 0).need, 3, "what they need together, less what there is");
         purse.spend(3);
         assert_eq!(purse.check(1, 0, NOW), Spending::Exhausted { ask: false });
         assert_eq!(purse.check(0, 0, NOW), Spending::Enough { ask: false });
@@ -227,17 +227,17 @@ mod tests {
     }
 
     #[test]
-    fn as_much_is_taken_out_as_a_twentieth_of_a_second_needs() {
+    fn as_much_is_taken_out_as_a_fifth_of_a_second_needs() {
         let mut purse = Purse::new(1, None, None);
         for second in 1..20 {
             hear(&mut purse, second * SECOND, 10_000, 1_000_000);
             purse.spend(10_000);
         }
-        let asked = hear(&mut purse, 20 * SECOND, 500, 1_000);
-        assert!((490..=500).contains(&asked.want), "{asked:?}");
-        assert_eq!(purse.check(100, 0, NOW), Spending::Enough { ask: false });
-        assert_eq!(purse.check(300, 0, NOW), Spending::Enough { ask: true });
-        assert_eq!(purse.check(501, 0, NOW), Spending::Unknown);
+        let asked = hear(&mut purse, 20 * SECOND, 2_000, 1_000);
+        assert!((1_990..=2_000).contains(&asked.want), "{asked:?}");
+        assert_eq!(purse.check(900, 0, NOW), Spending::Enough { ask: false });
+        assert_eq!(purse.check(1_100, 0, NOW), Spending::Enough { ask: true });
+        assert_eq!(purse.check(2_001, 0, NOW), Spending::Unknown);
     }
 
     #[test]

@@ -257,7 +257,7 @@ async fn who_may_not_read_usage_learns_nothing(backend: Backend) {
     let denied = elsewhere.usage.query_usage(by_name.clone()).await;
     check_error(denied, Code::PermissionDenied, ErrorReason::PermissionMissing);
     let unnamed = elsewhere.usage.query_usage(total(UsageGroup::Key)).await;
-    check_error(unnamed, Code::NotFound, ErrorReason::KeyspaceNotFound);
+    check_error(unnamed, Code::PermissionDenied, ErrorReason::PermissionMissing);
     let mut reader = service.caller_with(&["usage:read@default"]).await;
     assert_eq!(told(&mut reader, by_name).await.len(), 1);
     assert_eq!(told(&mut reader, of_key).await.len(), 1);

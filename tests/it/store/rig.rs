@@ -208,7 +208,15 @@ pub fn new_key(edit: impl FnOnce(&mut ApiKey)) -> NewKey {
 
 /// What is found of a secret in a keyspace without rules, before anything is spent.
 pub fn found_as(verifier: Verifier, key: ApiKey) -> Found {
-    Found { verifier, secret_expire_time: None, key, wildcards: false, default_rate_limits: vec![], rates: vec![] }
+    Found {
+        verifier,
+        secret_expire_time: None,
+        key,
+        wildcards: false,
+        default_rate_limits: vec![],
+        rates: vec![],
+        keyspace_revision: 1,
+    }
 }
 
 pub fn networks(texts: &[&str]) -> Vec<Network> {

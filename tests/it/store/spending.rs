@@ -75,19 +75,28 @@ pub async fn credits_are_set_by_updates(rig: Rig) {
     let mut key = rig.create(|_| ()).await;
     let monthly = Refill { amount: 100, interval: Interval::Month };
     for (patch, expect) in [
-        (set(Some(5), None), Some(Credits { epoch: 2, ..credits(5) })),
-        (set(None, Some(Some(DAILY))), Some(Credits { epoch: 2, ..refilled(5, DAILY) })),
-        (set(Some(7), Some(Some(monthly))), Some(Credits { epoch: 4, ..refilled(7, monthly) })),
-        (set(None, Some(None)), Some(Credits { epoch: 4, ..credits(7) })),
-        (set(Some(0), None), Some(Credits { epoch: 6, ..credits(0) })),
+        (set(Some(5), None), Some(credits(5))),
+        (set(None, Some(Some(DAILY))), Some(refilled(5, DAILY))),
+        (set(Some(7), Some(Some(monthly))), Some(refilled(7, monthly))),
+        (set(None, Some(None)), Some(credits(7))),
+        (set(Some(0), None), Some(credits(0))),
         (Patch { credits: Some(CreditsPatch::Unlimited), ..Patch::default() }, None),
-        (set(None, Some(Some(monthly))), Some(Credits { epoch: 8, ..refilled(100, monthly) })),
+        (set(None, Some(Some(monthly))), Some(refilled(100, monthly))),
     ] {
-        let updated = rig.update(&key.id, patch.clone()).await;
-        key = ApiKey { credits: expect, revision: key.revision + 1, update_time: at(1), ..key };
-        assert_eq!(updated, key, "{patch:?}");
-        assert_eq!(rig.get(&key.id).await, key, "{patch:?}");
-        assert_eq!(rig.update(&key.id, patch).await, key, "the same again changes nothing");
+        // Whatever is said to be left is set anew, also if it is what is left already.
+        let is_set = matches!(patch.credits, Some(CreditsPatch::Limited { remaining: Some(_), .. }));
+        for again in [false, true] {
+            let updated = rig.update(&key.id, patch.clone()).await;
+            if is_set || !again {
+                let before = key.credits.as_ref().map(|credits| credits.epoch);
+                key = ApiKey { credits: expect.clone(), revision: key.revision + 1, update_time: at(1), ..key };
+                if let Some(credits) = &mut key.credits {
+                    credits.epoch = before.filter(|_| !is_set).unwrap_or(key.revision);
+                }
+            }
+            assert_eq!(updated, key, "{patch:?}");
+            assert_eq!(rig.get(&key.id).await, key, "{patch:?}");
+        }
     }
 }
 
@@ -186,10 +195,10 @@ pub async fn credits_that_are_set_anew_void_what_was_taken(rig: Rig) {
     assert_eq!(take(store, asked(&id, 10, 10), at(1)).await, None);
     let newer = CreditsAsked { epoch: 2, ..asked(&id, 10, 10) };
     assert_eq!(take(store, newer, at(1)).await, Some((10, 990, None)));
-    // Set to what they are, they are not set anew.
-    assert_eq!(rig.update(&id, set(Some(990), None)).await.revision, 2);
+    // Also if they are set to what is left.
+    assert_eq!(rig.update(&id, set(Some(990), None)).await.credits.expect("it has credits").epoch, 3);
     give_back(&rig, &id, 2, 10).await;
-    assert_eq!(remaining(&rig, &id).await, 1_000);
+    assert_eq!(remaining(&rig, &id).await, 990);
     // Nor do those come back that were taken before there were none.
     rig.update(&id, Patch { credits: Some(CreditsPatch::Unlimited), ..Patch::default() }).await;
     give_back(&rig, &id, 2, 10).await;

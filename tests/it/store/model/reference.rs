@@ -229,6 +229,7 @@ impl Reference {
                         wildcards: self.keyspaces[&key.keyspace].allow_wildcard_scopes,
                         default_rate_limits: vec![],
                         rates: vec![],
+                        keyspace_revision: self.keyspaces[&key.keyspace].revision,
                     });
                 }
             }
