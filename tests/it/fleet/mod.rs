@@ -1,12 +1,16 @@
 //! Several replicas of one database: what is revoked on one stops on all of them, whatever happens to them, to the
-//! database, and to the ways between.
+//! database, and to the ways between; and what they count together is what was answered.
 
 mod changes;
 mod checker;
+mod credits;
 mod database;
 mod load;
+mod overshoot;
 mod replicas;
 mod rig;
+mod traffic;
+mod usage;
 mod ways;
 
 use std::fmt;

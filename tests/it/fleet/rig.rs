@@ -91,6 +91,11 @@ impl Rig {
         self.replicas[replica].proxy.set(way);
     }
 
+    /// Of how many commits one replica did not hear.
+    pub fn commits_lost(&self, replica: usize) -> usize {
+        self.replicas[replica].proxy.commits_lost()
+    }
+
     /// From now on all ways lead to another server.
     pub fn lead_to(&self, to: &Path) {
         for replica in &self.replicas {
@@ -106,6 +111,16 @@ impl Rig {
     /// Ends a replica in order.
     pub async fn stop(&mut self, replica: usize) -> Ended {
         self.replicas[replica].server.take().expect("it runs").stop().await
+    }
+
+    /// Ends all that run in order and at the same time, as an orchestrator would.
+    pub async fn stop_all(&mut self) {
+        let servers = self.replicas.iter_mut().filter_map(|replica| replica.server.take());
+        let ends = servers.map(|server| async {
+            server.process.signal(Signal::TERM);
+            server.process.ended().await.with_code(0);
+        });
+        futures_util::future::join_all(ends).await;
     }
 
     /// Starts a replica that was killed, or has ended.
@@ -150,6 +165,8 @@ impl Rig {
 async fn start(url: &str, lease: Duration) -> Server {
     let mut command = serve(url);
     command.env("PORTCULLIS_LEASE_MS", lease.as_millis().to_string());
+    // Nobody here finds servers by their readiness.
+    command.env("PORTCULLIS_SHUTDOWN_GRACE_MS", "0");
     Server::start(command).await
 }
 

@@ -5,6 +5,8 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -29,7 +31,12 @@ pub enum Way {
     Cut,
     /// All that is sent takes this long, in each direction.
     Slow(Duration),
+    /// What is committed is committed, and whoever asked for it does not hear so: his connection ends instead.
+    LosesCommits,
 }
+
+/// How a server's answer to a COMMIT begins that was sent by itself.
+const COMMITTED: &[u8] = b"C\0\0\0\x0bCOMMIT\0";
 
 /// Nothing gets through at all.
 pub const BLACK_HOLE: Way = Way::Silent { there: true, back: true };
@@ -38,6 +45,7 @@ pub const BLACK_HOLE: Way = Way::Silent { there: true, back: true };
 pub struct Proxy {
     dir: TempDir,
     set: watch::Sender<Set>,
+    commits_lost: Arc<AtomicUsize>,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -62,6 +70,8 @@ impl Proxy {
         let (set, settings) = watch::channel(Set { way: Way::Open, to });
         let (end, ended) = oneshot::channel::<()>();
         let socket = dir.path().join(SOCKET);
+        let commits_lost = Arc::<AtomicUsize>::default();
+        let lost = commits_lost.clone();
         let (listening, listens) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -69,13 +79,13 @@ impl Proxy {
                 let listener = UnixListener::bind(socket).expect("a new folder");
                 listening.send(()).expect("it is waited for");
                 tokio::select! {
-                    () = accept(listener, settings) => {}
+                    () = accept(listener, settings, lost) => {}
                     _ = ended => {}
                 }
             });
         });
         listens.recv().expect("it listens");
-        Self { dir, set, end: Some(end), thread: Some(thread) }
+        Self { dir, set, commits_lost, end: Some(end), thread: Some(thread) }
     }
 
     /// The URL of a database behind it.
@@ -85,6 +95,11 @@ impl Proxy {
 
     pub fn set(&self, way: Way) {
         self.set.send_modify(|set| set.way = way);
+    }
+
+    /// Of how many commits nobody heard.
+    pub fn commits_lost(&self) -> usize {
+        self.commits_lost.load(Ordering::Relaxed)
     }
 
     /// From now on connections are made to another server.
@@ -112,9 +127,9 @@ impl Way {
     }
 }
 
-async fn accept(listener: UnixListener, settings: watch::Receiver<Set>) {
+async fn accept(listener: UnixListener, settings: watch::Receiver<Set>, lost: Arc<AtomicUsize>) {
     while let Ok((client, _)) = listener.accept().await {
-        let settings = settings.clone();
+        let (settings, lost) = (settings.clone(), lost.clone());
         tokio::spawn(async move {
             let set = settings.borrow().clone();
             if set.way == Way::Cut {
@@ -123,14 +138,20 @@ async fn accept(listener: UnixListener, settings: watch::Receiver<Set>) {
             // A server that is not there does not answer: the client sees an end.
             let Ok(server) = UnixStream::connect(&set.to).await else { return };
             let ((asked, answering), (answered, asking)) = (client.into_split(), server.into_split());
-            tokio::spawn(carry(asked, asking, Direction::There, settings.clone()));
-            tokio::spawn(carry(answered, answering, Direction::Back, settings));
+            tokio::spawn(carry(asked, asking, Direction::There, settings.clone(), lost.clone()));
+            tokio::spawn(carry(answered, answering, Direction::Back, settings, lost));
         });
     }
 }
 
 /// Passes on what comes, until an end, which is passed on too.
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, direction: Direction, mut set: watch::Receiver<Set>) {
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    direction: Direction,
+    mut set: watch::Receiver<Set>,
+    lost: Arc<AtomicUsize>,
+) {
     let mut cut = set.clone();
     let carried = async {
         let mut buffer = vec![0; 64 * 1024];
@@ -143,6 +164,11 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, direction: Direc
                 sleep(by).await;
             }
             if len == 0 {
+                return to.shutdown().await;
+            }
+            if way == Way::LosesCommits && matches!(direction, Direction::Back) && buffer[..len].starts_with(COMMITTED)
+            {
+                lost.fetch_add(1, Ordering::Relaxed);
                 return to.shutdown().await;
             }
             to.write_all(&buffer[..len]).await?;
