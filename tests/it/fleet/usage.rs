@@ -119,6 +119,8 @@ async fn with_a_killed_replica_only_its_latest_answers_are_lost() {
         (batches.len() > 3).then_some(())
     })
     .await;
+    // Some time between two batches.
+    tokio::time::sleep(rand::random_range(Duration::ZERO..Duration::from_millis(1_200))).await;
     let at = now();
     rig.kill(2).await;
     let seen = killed.done().await;
@@ -144,7 +146,7 @@ async fn with_a_killed_replica_only_its_latest_answers_are_lost() {
     let last = looks.last().expect("some").1;
     assert!(written >= last, "{written} of {last}");
     let before: Vec<_> = looks.iter().filter(|look| look.1 < last).collect();
-    let before_that = before.iter().filter(|look| look.1 < before[before.len() - 1].1).next_back().expect("three");
+    let before_that = before.iter().rfind(|look| look.1 < before[before.len() - 1].1).expect("three");
     assert!(last >= before_that.0, "of {} that were answered before the batch before, {last} are in", before_that.0);
 
     let mut times = seen.times;
