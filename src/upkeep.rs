@@ -22,8 +22,9 @@ use crate::verify::allowance::SWEEP_INTERVAL;
 const ROUND: Range<Duration> = Duration::from_millis(800)..Duration::from_millis(1_200);
 /// How soon after another it is written all the same if there is much.
 const URGENT: Duration = Duration::from_millis(100);
-/// How often the last of it is tried.
-const END_TRIES: u32 = 3;
+/// For how long the last of it is tried to be written anew where that failed at once, and how long after one another.
+const LAST_TRIES: Duration = Duration::from_secs(5);
+const LAST_PAUSE: Duration = Duration::from_millis(200);
 /// How long there is between two steps of folding old usage, and between two walks through all of it.
 const STEP: Duration = Duration::from_secs(5);
 const WALK: Duration = Duration::from_hours(1);
@@ -59,12 +60,14 @@ impl Upkeep {
         if let Err(error) = self.ledger.settle(true).await {
             tracing::warn!(%error, "what limited keys had left could not be given back");
         }
-        for left in (0..END_TRIES).rev() {
-            match self.usage.flush(self.store.as_ref(), self.clock.as_ref(), false).await {
-                Ok(()) => return,
-                Err(error) if left == 0 => tracing::warn!(%error, "the last uses of keys could not be written"),
-                Err(_) => sleep(URGENT).await,
+        let began = self.clock.elapsed();
+        // What fails now is lost: one connection that breaks off, or a moment without the store, shall not be enough.
+        while let Err(error) = self.usage.flush(self.store.as_ref(), self.clock.as_ref(), false).await {
+            if self.clock.elapsed().saturating_sub(began) > LAST_TRIES {
+                tracing::warn!(%error, "the last uses of keys could not be written");
+                return;
             }
+            sleep(LAST_PAUSE).await;
         }
     }
 

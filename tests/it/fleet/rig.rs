@@ -115,9 +115,20 @@ impl Rig {
 
     /// Ends all that run in order and at the same time, as an orchestrator would.
     pub async fn stop_all(&mut self) {
+        self.signal_all(Signal::TERM);
+        self.ended_all().await;
+    }
+
+    pub fn signal_all(&self, signal: Signal) {
+        for server in self.replicas.iter().filter_map(|replica| replica.server.as_ref()) {
+            server.process.signal(signal);
+        }
+    }
+
+    /// Waits until all that were told to have ended.
+    pub async fn ended_all(&mut self) {
         let servers = self.replicas.iter_mut().filter_map(|replica| replica.server.take());
         let ends = servers.map(|server| async {
-            server.process.signal(Signal::TERM);
             server.process.ended().await.with_code(0);
         });
         futures_util::future::join_all(ends).await;

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use portcullis::grpc::pb::UsageGroup;
+use rustix::process::Signal;
 
 use super::rig::{Rig, now};
 use super::traffic::{By, Counts, Keys, Traffic, add, by_verdict, told, total};
@@ -223,5 +224,42 @@ async fn a_batch_whose_commit_is_not_heard_of_counts_once() {
     rig.stop_all().await;
     rig.start_again(0).await;
     check_told("commits not heard of", &mut doors[0].caller(0), &keys, &counted).await;
+    rig.end().await;
+}
+
+/// The last of several batches fails to be heard of, while the replicas end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_in_order_writes_all_though_a_connection_breaks_off() {
+    let mut rig = Rig::start(postgres::shared(), 3, LONG).await;
+    let doors = rig.doors();
+    // More than are written at once.
+    let keys = Keys::make(&doors[0].caller(0), &KEYSPACES, 2_500).await;
+    let mut counted = Counts::new();
+    for door in &doors {
+        let mut traffic = Traffic::new(&keys);
+        traffic.put(door, By::Batch, 0..keys.len());
+        add(&mut counted, traffic.all_answered().await);
+    }
+    until_told(&mut doors[0].caller(3), &keys, &counted).await;
+    for replica in 0..3 {
+        rig.set(replica, Way::LosesCommits);
+    }
+    let mut traffic = Traffic::new(&keys);
+    for door in &doors {
+        traffic.put(door, By::Batch, 0..keys.len());
+    }
+    add(&mut counted, traffic.all_answered().await);
+    let before: Vec<_> = (0..3).map(|replica| rig.commits_lost(replica)).collect();
+    rig.signal_all(Signal::TERM);
+    // Whether all was written before is not certain; how it ends is.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for replica in 0..3 {
+        rig.set(replica, Way::Open);
+    }
+    rig.ended_all().await;
+    let lost: Vec<_> = (0..3).map(|replica| rig.commits_lost(replica) - before[replica]).collect();
+    println!("while they ended, {lost:?} commits were not heard of");
+    rig.start_again(0).await;
+    check_told("a connection that broke off at the end", &mut doors[0].caller(0), &keys, &counted).await;
     rig.end().await;
 }

@@ -1,6 +1,7 @@
 //! Credits: what is left is never more than was given, whoever spends it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use portcullis::clock::{Clock as _, ManualClock, Timestamp};
@@ -23,6 +24,7 @@ over_both_stores![
     what_is_not_spent_is_given_back,
     what_makes_no_sense_is_refused,
     many_at_once_spend_no_more_than_there_is,
+    a_key_that_is_topped_up_spends_what_it_got,
 ];
 
 fn with(remaining: Option<i64>, refill: Option<(i64, CreditsInterval)>) -> Credits {
@@ -225,6 +227,42 @@ async fn many_at_once_spend_no_more_than_there_is(backend: Backend) {
         sum += task.await.unwrap();
     }
     assert_eq!(sum, 500);
+}
+
+/// While it is asked for all the time, so that the store is being asked for more when there is more.
+async fn a_key_that_is_topped_up_spends_what_it_got(backend: Backend) {
+    const ROUNDS: usize = 20;
+    const EACH: usize = 50;
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let (key, secret) = admin.create(new(with(Some(0), None))).await;
+    let (spent, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let tasks = (0..8).map(|_| {
+        let (mut caller, secret, spent, done) = (service.admin(), secret.clone(), spent.clone(), done.clone());
+        tokio::spawn(async move {
+            while !done.load(Ordering::SeqCst) {
+                if spend(&mut caller, &secret, 1).await.0 == Verdict::Valid {
+                    spent.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        })
+    });
+    let tasks: Vec<_> = tasks.collect();
+    for round in 1..=ROUNDS {
+        let more = pb::ApiKey { id: key.id.clone(), credits: Some(with(Some(50), None)), ..Default::default() };
+        admin.update(more, &["credits.remaining"]).await.unwrap();
+        eventually("all of it spent", async || {
+            let spent = spent.load(Ordering::SeqCst);
+            assert!(spent <= round * EACH, "{spent} of {}", round * EACH);
+            (spent == round * EACH).then_some(())
+        })
+        .await;
+    }
+    done.store(true, Ordering::SeqCst);
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(spent.load(Ordering::SeqCst), ROUNDS * EACH);
 }
 
 /// Of three processes, which are all asked at once, until none accepts any more.
