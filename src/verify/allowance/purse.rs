@@ -10,8 +10,9 @@ use crate::store::spending::{CreditsAsked, CreditsGranted, CreditsReturned};
 
 /// For how long what is taken out should last, in nanoseconds.
 const AHEAD: u64 = 200_000_000;
-/// The least that is taken out ahead: a key that is used now and then shall not make each verification wait.
-const AHEAD_MIN: i64 = 8;
+/// The least that is taken out ahead, where there is eight times as much: a key that is used now and then shall not make each
+/// verification wait, and to ask the store costs as much as ten verifications.
+const AHEAD_MIN: i64 = 64;
 /// The most that is taken out ahead.
 const AHEAD_MAX: i64 = 1_000_000;
 /// How many rounds what is not used is kept.
@@ -95,7 +96,7 @@ impl Purse {
     /// Whether `cost` could be spent; what is in the way otherwise.
     pub fn check(&self, cost: i64, elapsed: u64, now: Timestamp) -> Spending {
         if cost <= self.held {
-            let ask = self.left > 0 && self.held - cost < self.ahead / 2;
+            let ask = self.left > 0 && self.held - cost < self.ahead / 4;
             return Spending::Enough { ask };
         }
         if self.void {
@@ -236,7 +237,7 @@ mod tests {
         let asked = hear(&mut purse, 20 * SECOND, 2_000, 1_000);
         assert!((1_990..=2_000).contains(&asked.want), "{asked:?}");
         assert_eq!(purse.check(900, 0, NOW), Spending::Enough { ask: false });
-        assert_eq!(purse.check(1_100, 0, NOW), Spending::Enough { ask: true });
+        assert_eq!(purse.check(1_600, 0, NOW), Spending::Enough { ask: true });
         assert_eq!(purse.check(2_001, 0, NOW), Spending::Unknown);
     }
 
