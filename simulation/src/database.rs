@@ -190,7 +190,15 @@ impl Database {
         let rates = self.tables.rates.values().filter(of_key).cloned().collect();
         let default_rate_limits = self.keyspace.default_rate_limits.clone();
         let verifier = verifier.clone();
-        Some(Found { verifier, secret_expire_time, key, wildcards: false, default_rate_limits, rates, keyspace_revision: 1 })
+        Some(Found {
+            verifier,
+            secret_expire_time,
+            key,
+            wildcards: false,
+            default_rate_limits,
+            rates,
+            keyspace_revision: 1,
+        })
     }
 
     /// See `Store::take_credits`.
