@@ -24,7 +24,8 @@ use crate::store::usage::{
 pub async fn record(pool: &PgPool, batch: &UsageBatch) -> Result<(), Stop> {
     let mut tx = begin(pool).await?;
     if !note(&mut tx, batch).await? {
-        return Ok(());
+        // At once: what was looked at is locked until then, and would not be cleared away.
+        return Ok(tx.rollback().await?);
     }
     add_to_keys(&mut tx, batch).await?;
     // Last: all who serve a keyspace add to the same few rows.
