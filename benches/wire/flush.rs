@@ -35,7 +35,11 @@ pub fn measure(options: &Options, report: &mut Report) -> Result<(), Error> {
             Figure::new("p99, all keys, µs", many, 0),
             Figure::new("p99, all to few", many / few, 2),
         ];
-        report.figures(Mode::Flush, &format!("{} keys in use, {in_flight} in flight", options.active_keys), &figures)?;
+        report.figures(
+            Mode::Flush,
+            &format!("{} keys in use, {in_flight} in flight", options.active_keys),
+            &figures,
+        )?;
     }
     Ok(())
 }
