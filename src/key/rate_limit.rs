@@ -45,6 +45,12 @@ impl RateLimit {
         self.interval().saturating_mul(self.burst)
     }
 
+    /// How much is spent and not there again, if `level` was so long ago.
+    pub fn level_after(&self, level: f64, idle: Duration) -> f64 {
+        let back = idle.as_secs_f64() * f64::from(self.limit) / self.window.as_secs_f64();
+        (level - back).max(0.0)
+    }
+
     /// Whether what is spent must outlive the process.
     pub fn is_lasting(&self) -> bool {
         self.window >= LASTING_WINDOW

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::create::nanos_as_secs;
 use super::{Nanos, Violations};
 use crate::key::credits::{CREDITS_MAX, CreditsPatch, Interval, Refill};
 use crate::key::keyspace::{Keyspace, SYSTEM};
@@ -84,7 +85,7 @@ fn check_limit(path: &str, asked: &RateLimitFields, bad: &mut Violations) -> Opt
     match rate_limit::check(asked.limit, window, asked.burst) {
         Ok((limit, window, burst)) => Some(RateLimit { name: asked.name.clone(), limit, window, burst }),
         Err(("window", rule)) => {
-            let given = asked.window.map_or_else(|| "absent".to_owned(), |nanos| format!("{} s", seconds(nanos)));
+            let given = asked.window.map_or_else(|| "absent".to_owned(), |nanos| format!("{} s", nanos_as_secs(nanos)));
             bad.add(format!("{path}.window"), format!("must {rule}; is {given}"));
             None
         }
@@ -158,11 +159,4 @@ pub(super) fn check_keyspace<const N: usize>(given: [(&str, bool); N], keyspace:
     for (path, _) in given.iter().filter(|(_, given)| *given && keyspace.id == SYSTEM) {
         bad.add(*path, format!("must be absent: keys of keyspace {SYSTEM} have no limits"));
     }
-}
-
-fn seconds(nanos: Nanos) -> String {
-    let fraction = nanos.unsigned_abs() % 1_000_000_000;
-    let sign = if nanos < 0 { "-" } else { "" };
-    let whole = nanos.unsigned_abs() / 1_000_000_000;
-    if fraction == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction:09}") }
 }

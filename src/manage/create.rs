@@ -255,7 +255,8 @@ fn secs(of: Duration) -> String {
     format!("{} s", of.as_secs_f64())
 }
 
-fn nanos_as_secs(nanos: Nanos) -> String {
+/// A length of time in seconds, as people read it.
+pub(super) fn nanos_as_secs(nanos: Nanos) -> String {
     let sign = if nanos < 0 { "-" } else { "" };
     let nanos = nanos.unsigned_abs();
     match (nanos / 1_000_000_000, nanos % 1_000_000_000) {

@@ -92,8 +92,8 @@ impl RateSpent {
     /// What is spent and not there again yet, if it was `before` so many microseconds ago and this is added.
     pub(super) fn level(&self, before: f64, idle_micros: i64) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a level need not be exact")]
-        let (idle, spent) = (idle_micros as f64, self.spent as f64);
-        (before - idle * self.rate()).max(0.0) + spent
+        let spent = self.spent as f64;
+        self.limit.level_after(before, Duration::from_micros(idle_micros.unsigned_abs())) + spent
     }
 
     /// The most that has passed, in microseconds.

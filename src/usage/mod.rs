@@ -42,22 +42,17 @@ pub struct Usage {
 
 impl Default for Usage {
     fn default() -> Self {
-        Self::new(PENDING_MAX)
-    }
-}
-
-impl Usage {
-    /// Remembers at most `pending_max` keys and hours that cannot be written.
-    pub fn new(pending_max: usize) -> Self {
         Self {
-            pending: Mutex::new(Pending::new(pending_max)),
+            pending: Mutex::new(Pending::new(PENDING_MAX)),
             unsettled: tokio::sync::Mutex::default(),
             writer: format!("{:032x}", rand::random::<u128>()),
             written: Mutex::default(),
             urgent: Notify::new(),
         }
     }
+}
 
+impl Usage {
     /// Counts that a key was made at `at`.
     pub fn created(&self, key_id: &KeyId, keyspace: &str, at: Timestamp) {
         if keyspace != SYSTEM {

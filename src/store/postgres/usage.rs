@@ -223,6 +223,33 @@ pub async fn fold(
     Ok(next.map(KeyId::from_text))
 }
 
+/// Folds the rows of `$table` that are due, of those that `$of` names: `$1`, before `$2`, forgotten before `$3`. `%` of a
+/// negative number is negative: that it is not 0 says the same of both.
+macro_rules! folding {
+    ($table:literal, $of:literal) => {
+        concat!(
+            "WITH old AS (DELETE FROM ",
+            $table,
+            " WHERE ",
+            $of,
+            " = ANY ($1) AND hour < $2 AND (hour < $3 OR hour % 24 <> 0) RETURNING ",
+            $of,
+            ", hour, counted, count) INSERT INTO ",
+            $table,
+            " (",
+            $of,
+            ", hour, counted, count) SELECT ",
+            $of,
+            ", hour - (hour % 24 + 24) % 24, counted, sum(count) FROM old WHERE hour >= $3
+             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 ON CONFLICT (",
+            $of,
+            ", hour, counted) DO UPDATE SET count = ",
+            $table,
+            ".count + excluded.count"
+        )
+    };
+}
+
 async fn fold_keys(
     conn: &mut PgConnection,
     ids: &[String],
@@ -242,25 +269,7 @@ async fn fold_keys(
     .bind(forget_before)
     .fetch_all(&mut *conn)
     .await?;
-    if due.is_empty() {
-        return Ok(());
-    }
-    // `%` of a negative number is negative: that it is not 0 says the same of both.
-    sqlx::query(
-        "WITH old AS (
-             DELETE FROM key_usage WHERE key_id = ANY ($1) AND hour < $2 AND (hour < $3 OR hour % 24 <> 0)
-             RETURNING key_id, hour, counted, count)
-         INSERT INTO key_usage (key_id, hour, counted, count)
-         SELECT key_id, hour - (hour % 24 + 24) % 24, counted, sum(count) FROM old WHERE hour >= $3
-         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-         ON CONFLICT (key_id, hour, counted) DO UPDATE SET count = key_usage.count + excluded.count",
-    )
-    .bind(due)
-    .bind(fold_before)
-    .bind(forget_before)
-    .execute(conn)
-    .await?;
-    Ok(())
+    fold_due(conn, folding!("key_usage", "key_id"), due, fold_before, forget_before).await
 }
 
 async fn fold_keyspaces(conn: &mut PgConnection, fold_before: i32, forget_before: i32) -> Result<(), StoreError> {
@@ -276,22 +285,18 @@ async fn fold_keyspaces(conn: &mut PgConnection, fold_before: i32, forget_before
     .bind(count(FOLDED_MAX))
     .fetch_all(&mut *conn)
     .await?;
-    if due.is_empty() {
-        return Ok(());
+    fold_due(conn, folding!("keyspace_usage", "keyspace"), due, fold_before, forget_before).await
+}
+
+async fn fold_due(
+    conn: &mut PgConnection,
+    folding: &'static str,
+    due: Vec<String>,
+    fold_before: i32,
+    forget_before: i32,
+) -> Result<(), StoreError> {
+    if !due.is_empty() {
+        sqlx::query(folding).bind(due).bind(fold_before).bind(forget_before).execute(conn).await?;
     }
-    sqlx::query(
-        "WITH old AS (
-             DELETE FROM keyspace_usage WHERE keyspace = ANY ($3) AND hour < $1 AND (hour < $2 OR hour % 24 <> 0)
-             RETURNING keyspace, hour, counted, count)
-         INSERT INTO keyspace_usage (keyspace, hour, counted, count)
-         SELECT keyspace, hour - (hour % 24 + 24) % 24, counted, sum(count) FROM old WHERE hour >= $2
-         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-         ON CONFLICT (keyspace, hour, counted) DO UPDATE SET count = keyspace_usage.count + excluded.count",
-    )
-    .bind(fold_before)
-    .bind(forget_before)
-    .bind(due)
-    .execute(conn)
-    .await?;
     Ok(())
 }

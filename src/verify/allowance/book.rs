@@ -11,7 +11,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Allowance, Purse, Taken, Terms, nanos};
+use super::{Allowance, Bucket, Purse, Taken, Terms, nanos};
 use crate::clock::{Clock, Timestamp};
 use crate::key::id::KeyId;
 use crate::seeded::stoppable;
@@ -146,7 +146,7 @@ impl Book {
                 if !bucket.is_untold() {
                     continue;
                 }
-                if self.inner.shared || bucket.limit().is_lasting() {
+                if is_to_be_told(bucket, self.inner.shared) {
                     spent.push((allowance.clone(), bucket.tell(&allowance.key_id, elapsed)));
                 } else {
                     bucket.told_nobody();
@@ -177,20 +177,18 @@ impl Book {
             })?;
             let elapsed = nanos(self.inner.clock.elapsed());
             let places = batch.iter().map(|(allowance, sent)| ((&sent.key_id, &*sent.limit.name), (allowance, sent)));
-            let places: HashMap<_, _> = places.collect();
-            for (allowance, _) in
-                batch.iter().filter(|(_, sent)| !levels.iter().any(|level| level.key_id == sent.key_id))
-            {
-                // Its key is gone.
-                allowance.state().buckets.iter_mut().for_each(super::Bucket::told_nobody);
-            }
+            let mut places: HashMap<_, _> = places.collect();
             for level in &levels {
-                let Some((allowance, sent)) = places.get(&(&level.key_id, &*level.name)) else { continue };
+                let Some((allowance, sent)) = places.remove(&(&level.key_id, &*level.name)) else { continue };
                 let mut state = allowance.state();
                 let bucket = state.buckets.iter_mut().find(|bucket| bucket.limit().name == level.name);
                 if let Some(bucket) = bucket {
                     bucket.heard(level, sent, elapsed);
                 }
+            }
+            for (allowance, _) in places.into_values() {
+                // Its key is gone.
+                allowance.state().buckets.iter_mut().for_each(Bucket::told_nobody);
             }
         }
         Ok(())
@@ -220,16 +218,6 @@ impl Book {
             // One is the book's own. Nobody can get another while the book is locked.
             Arc::strong_count(allowance) > 1 || !allowance.is_forgettable(shared, elapsed)
         });
-    }
-
-    /// How many allowances there are.
-    pub fn len(&self) -> usize {
-        lock(&self.inner.allowances).len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
@@ -299,6 +287,11 @@ async fn ask(inner: Arc<Inner>) {
     }
 }
 
+/// Whether the store is to know of what is spent: for other processes, or for this one when it is started anew.
+fn is_to_be_told(bucket: &Bucket, shared: bool) -> bool {
+    shared || bucket.limit().is_lasting()
+}
+
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -307,7 +300,7 @@ impl Allowance {
     /// Whether nothing is lost if this is forgotten.
     fn is_forgettable(&self, shared: bool, elapsed: u64) -> bool {
         let state = self.state();
-        let is_known = |bucket: &super::Bucket| (shared || bucket.limit().is_lasting()) && !bucket.is_untold();
+        let is_known = |bucket: &Bucket| is_to_be_told(bucket, shared) && !bucket.is_untold();
         state.buckets.iter().all(|bucket| bucket.is_full(elapsed) || is_known(bucket))
             && !state.purse.as_ref().is_some_and(Purse::holds)
     }

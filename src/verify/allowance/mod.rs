@@ -160,8 +160,7 @@ fn level_at(known: &RateLevel, limits: &[RateLimit], now: Timestamp) -> f64 {
     // None at all passed, if somebody set the clock back.
     let idle = known.now.unwrap_or(now).as_micros().saturating_sub(known.at.as_micros());
     let idle = Duration::from_micros(u64::try_from(idle).unwrap_or(0));
-    let back = idle.as_secs_f64() * f64::from(limit.limit) / limit.window.as_secs_f64();
-    (known.level - back).max(0.0)
+    limit.level_after(known.level, idle)
 }
 
 impl Allowance {
