@@ -16,6 +16,7 @@ use crate::key::secret::Secret;
 use crate::store::usage::Retention;
 use crate::store::{Hints, Schema};
 use crate::telemetry::LogFormat;
+use crate::transport::Origins;
 
 /// The settings of the server as flags and environment say them: text, unchecked.
 #[derive(Args, Debug, Default)]
@@ -54,6 +55,14 @@ pub struct Flags {
     /// Where to serve metrics over HTTP, at `/metrics`, to whoever asks; port 0 is any free one [default: nowhere]
     #[arg(long, value_name = "ADDRESS:PORT", env = "PORTCULLIS_METRICS_LISTEN")]
     pub metrics_listen: Option<String>,
+    /// Web pages that may call, by gRPC-Web or in JSON: their origins, separated by commas, e.g.
+    /// `https://console.example.com` [default: none]
+    #[arg(long, value_name = "ORIGINS", env = "PORTCULLIS_CORS_ORIGINS")]
+    pub cors_origins: Option<String>,
+    /// How old a connection may get before its client is asked to connect anew, and so to see replicas that are new, in
+    /// seconds: 1 to 86400, a tenth more or less; 0: as old as it likes [default: 600]
+    #[arg(long, value_name = "SECONDS", env = "PORTCULLIS_CONNECTION_AGE_SECS")]
+    pub connection_age_secs: Option<String>,
     /// How much memory the keys may take that Verify answers from, in MiB: 1 to 1048576. About 3,000 keys fit into one
     /// [default: 400]
     #[arg(long, value_name = "MIB", env = "PORTCULLIS_CACHE_MIB")]
@@ -123,6 +132,10 @@ pub struct Config {
     pub replica_name: Option<String>,
     /// Where to serve metrics; `None`: nowhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// Web pages that may call.
+    pub origins: Origins,
+    /// How old a connection may get; `None`: as old as it likes.
+    pub connection_age_max: Option<Duration>,
     /// How many bytes the keys may take that Verify answers from.
     pub cache_size_max: usize,
     /// What use costs.
@@ -182,6 +195,11 @@ impl Flags {
         }
         let metrics_listen = raw.take("metrics-listen", self.metrics_listen, "", "ADDRESS:PORT", |text| {
             if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
+        });
+        let origins = raw.optional("cors-origins", self.cors_origins).unwrap_or_default();
+        let origins = origins_of(&origins, &mut raw.errors);
+        let connection_age = raw.take("connection-age-secs", self.connection_age_secs, "600", "0 to 86400", |text| {
+            text.parse().ok().filter(|seconds| *seconds <= 86_400).map(Duration::from_secs)
         });
         let cache_mib = raw.take("cache-mib", self.cache_mib, "400", "1 to 1048576", |text| {
             text.parse::<usize>().ok().filter(|mib| (1..=1_048_576).contains(mib))
@@ -253,6 +271,8 @@ impl Flags {
             hints,
             replica_name,
             metrics_listen: metrics_listen.expect(all),
+            origins,
+            connection_age_max: connection_age.filter(|age| !age.is_zero()),
             cache_size_max: cache_mib.expect(all) * 1024 * 1024,
             rate_card: RateCard { key_created: key_created.expect(all), verification: verification.expect(all) },
             usage_retention: Retention { hours: hours.expect(all), days: days.expect(all) },
@@ -297,6 +317,14 @@ impl StoreFlags {
     }
 }
 
+fn origins_of(text: &str, errors: &mut Vec<String>) -> Origins {
+    let origins = text.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+    Origins::new(origins).unwrap_or_else(|error| {
+        errors.push(format!("cors-origins: {error}"));
+        Origins::default()
+    })
+}
+
 fn hints(url: Option<&str>, errors: &mut Vec<String>) -> Hints {
     match url {
         None | Some("") => Hints::SameWay,
@@ -334,6 +362,8 @@ impl Config {
             ),
             ("replica-name", self.replica_name.clone().unwrap_or_default()),
             ("metrics-listen", self.metrics_listen.map(|at| at.to_string()).unwrap_or_default()),
+            ("cors-origins", self.origins.to_string()),
+            ("connection-age-secs", self.connection_age_max.unwrap_or_default().as_secs().to_string()),
             ("cache-mib", (self.cache_size_max / 1024 / 1024).to_string()),
             ("rate-card-key-created", self.rate_card.key_created.to_string()),
             ("rate-card-verification", self.rate_card.verification.to_string()),

@@ -38,7 +38,7 @@ use crate::key::secret::Secret;
 use crate::manage::{self, Bootstrap, Management};
 use crate::metrics::Metrics;
 use crate::store::{self, ConnectError, Store};
-use crate::transport::{self, Cores, StartError, TlsError};
+use crate::transport::{self, Cores, Origins, StartError, TlsError};
 use crate::upkeep::Upkeep;
 use crate::usage::Usage;
 use crate::verify::{Ledger, Memory, Verifier};
@@ -57,6 +57,8 @@ pub struct Server {
     listener: TcpListener,
     addr: SocketAddr,
     tls: Option<tokio_rustls::TlsAcceptor>,
+    connection_age_max: Option<Duration>,
+    origins: Origins,
     shutdown_grace: Duration,
     drain_timeout: Duration,
     store: Arc<dyn Store>,
@@ -174,6 +176,8 @@ impl Server {
             listener,
             addr,
             tls,
+            connection_age_max: config.connection_age_max,
+            origins: config.origins,
             shutdown_grace: config.shutdown_grace,
             drain_timeout: config.drain_timeout,
             store,
@@ -242,9 +246,9 @@ impl Server {
             .add_service(health_service.max_decoding_message_size(OPEN_REQUEST_SIZE_MAX));
         let close = CancellationToken::new();
         let verification = Verification::new(self.verifier.clone(), REQUEST_SIZE_MAX, close.clone());
-        let door = Door::new(callers, self.verifier.clone(), verification, others, Handle::current());
+        let door = Door::new(callers, self.verifier.clone(), verification, others, self.origins, Handle::current());
         let cores = Cores::start()?;
-        let settings = transport::Settings { tls: self.tls, close: close.clone() };
+        let settings = transport::Settings { tls: self.tls, age_max: self.connection_age_max, close: close.clone() };
         let mut serving = std::pin::pin!(transport::serve(self.listener, &cores, settings, door));
 
         let graceful = tokio::select! {

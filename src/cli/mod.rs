@@ -13,7 +13,6 @@ mod audit;
 mod client;
 pub mod exit;
 mod healthcheck;
-mod json;
 mod keys;
 mod keyspaces;
 mod limits;

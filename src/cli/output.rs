@@ -10,7 +10,7 @@ use prost::Message;
 use prost_types::Timestamp;
 
 use super::exit::{Error, Exit};
-use super::json;
+use crate::grpc::json;
 
 /// The form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

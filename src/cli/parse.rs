@@ -7,8 +7,8 @@ use std::io::Read as _;
 use prost_types::{Duration, Struct, Timestamp};
 
 use super::exit::Error;
-use super::json;
 use crate::clock;
+use crate::grpc::json;
 
 /// Largest file of claims that is read. The server takes 8 KiB of compact JSON; this leaves room for white space.
 const CLAIMS_FILE_SIZE_MAX: u64 = 1024 * 1024;

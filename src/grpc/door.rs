@@ -1,14 +1,14 @@
-//! Which way a request goes. Verifications are answered on the thread that serves their connection; calls that work on
-//! the store all the while run on other threads, for as long as the client waits for them.
+//! Which way a request goes. Verifications over gRPC are answered on the thread that serves their connection; calls that
+//! work on the store all the while, and those that are not gRPC, run on other threads, for as long as the client waits for
+//! them.
 
 use std::convert::Infallible;
-use std::future::ready as done;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::time::{self, Sleep};
@@ -17,19 +17,18 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::server::NamedService as _;
 use tonic::service::Routes;
-use tower::{Layer as _, Service as _};
+use tower::{Layer as _, Service};
 
 use super::caller::{Callers, Guarded};
 use super::details::{CompleteErrors, Completing};
 use super::status;
 use super::verification::{Answer, Called, Calling, Verification};
-use crate::transport;
+use super::web;
+use crate::transport::{self, Origins};
 use crate::verify::Verifier;
 
 /// How long the client allows the call (gRPC over HTTP/2, "Timeout").
 const TIMEOUT_HEADER: &str = "grpc-timeout";
-/// How the content type of every call begins.
-const GRPC: &[u8] = b"application/grpc";
 
 /// See the module.
 #[derive(Clone)]
@@ -38,38 +37,75 @@ pub struct Door(Arc<Ways>);
 struct Ways {
     callers: Callers,
     verifier: Arc<Verifier>,
-    verification: Completing<Guarded<Verification>>,
-    others: Completing<Routes>,
+    calls: Calls,
+    origins: Origins,
     background: Handle,
 }
 
+/// What answers a call, wherever it runs.
+#[derive(Clone)]
+struct Calls {
+    verification: Completing<Guarded<Verification>>,
+    others: Completing<Routes>,
+}
+
 impl Door {
-    /// A door to `verification` and to the `others`, which run on `background`.
+    /// A door to `verification` and to the `others`, which run on `background`. Pages of `origins` may call.
     pub fn new(
         callers: Callers,
         verifier: Arc<Verifier>,
         verification: Verification,
         others: Routes,
+        origins: Origins,
         background: Handle,
     ) -> Self {
         let verification = CompleteErrors.layer(callers.guard(verification));
         let others = CompleteErrors.layer(others.prepare());
-        Self(Arc::new(Ways { callers, verifier, verification, others, background }))
+        Self(Arc::new(Ways { callers, verifier, calls: Calls { verification, others }, origins, background }))
     }
 
     fn go(&self, request: Request<Body>) -> Going {
-        let path = request.uri().path();
-        let is_verification = path.strip_prefix('/').and_then(|path| path.strip_prefix(Verification::NAME));
-        if is_verification.is_some_and(|rest| rest.starts_with('/')) {
-            let mut verification = self.0.verification.clone();
-            Box::pin(async move { verification.call(request).await.unwrap_or_else(never) })
+        let mut calls = self.0.calls.clone();
+        if is_verification(&request) {
+            Box::pin(async move { calls.call(request).await.unwrap_or_else(never) })
         } else {
-            let mut others = self.0.others.clone();
-            let answering = self.0.background.spawn(async move { others.call(request).await.unwrap_or_else(never) });
-            let answering = AbortOnDropHandle::new(answering);
-            Box::pin(async move { answering.await.unwrap_or_else(|error| status::panicked(&error).into_http()) })
+            self.in_background(async move { calls.call(request).await.unwrap_or_else(never) }, Status::into_http)
         }
     }
+
+    fn go_from_web(&self, request: Request<Incoming>) -> Going {
+        let ways = self.0.clone();
+        let answering = async move { web::answer(&ways.origins, request, ways.calls.clone()).await };
+        self.in_background(answering, web::error)
+    }
+
+    fn in_background(
+        &self,
+        answering: impl Future<Output = Response<Body>> + Send + 'static,
+        as_response: fn(Status) -> Response<Body>,
+    ) -> Going {
+        let answering = AbortOnDropHandle::new(self.0.background.spawn(answering));
+        Box::pin(async move { answering.await.unwrap_or_else(|error| as_response(status::panicked(&error))) })
+    }
+}
+
+impl Service<Request<Body>> for Calls {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if is_verification(&request) { self.verification.call(request) } else { self.others.call(request) }
+    }
+}
+
+fn is_verification(request: &Request<Body>) -> bool {
+    let rest = request.uri().path().strip_prefix('/').and_then(|path| path.strip_prefix(Verification::NAME));
+    rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
 impl transport::Door for Door {
@@ -77,8 +113,8 @@ impl transport::Door for Door {
     type Answering = Answering;
 
     fn answer(&self, request: Request<Incoming>) -> Answering {
-        if let Some(no_call) = no_call(&request) {
-            return Answering { way: Way::Going(Box::pin(done(no_call))), deadline: None };
+        if !web::is_grpc(&request) {
+            return Answering { way: Way::Going(self.go_from_web(request)), deadline: None };
         }
         let deadline = Deadline::of(request.headers());
         let way = match Calling::begin(request, &self.0.callers, &self.0.verifier) {
@@ -99,7 +135,7 @@ pub struct Answering {
 
 #[expect(clippy::large_enum_variant, reason = "nearly every one is the large one, and each is in a task of its own")]
 enum Way {
-    /// An ordinary Verify.
+    /// An ordinary Verify over gRPC.
     Known(Calling, Door),
     /// Anything else.
     Going(Going),
@@ -136,20 +172,6 @@ impl Way {
             Self::Known(..) => unreachable!("it went the long way"),
         }
     }
-}
-
-/// The answer to what is no gRPC, which speaks by HTTP's own means: a client of another kind must not take an error for an
-/// answer (gRPC over HTTP/2, "Requests").
-fn no_call<B>(request: &Request<B>) -> Option<Response<Body>> {
-    let content_type = request.headers().get(header::CONTENT_TYPE);
-    let status = match () {
-        () if request.method() != Method::POST => StatusCode::METHOD_NOT_ALLOWED,
-        () if !content_type.is_some_and(|is| is.as_bytes().starts_with(GRPC)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        () => return None,
-    };
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    Some(response)
 }
 
 /// How long a call may take, from when it is first waited for.

@@ -11,6 +11,7 @@ use rand::rngs::SysRng;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use super::json::Misfit;
 use super::pb::ErrorReason;
 use super::verification::Malformed;
 use crate::hashing::HashingError;
@@ -79,6 +80,42 @@ pub fn from_malformed(_: Malformed) -> Status {
     plain(Code::InvalidArgument, ErrorReason::RequestMalformed, message)
 }
 
+/// INVALID_ARGUMENT: what is said around the request is not understood.
+pub fn malformed(message: &str) -> Status {
+    plain(Code::InvalidArgument, ErrorReason::RequestMalformed, message)
+}
+
+/// INVALID_ARGUMENT: the request is no message of its type in JSON. Names the field.
+pub fn misfit(Misfit { field, description }: &Misfit) -> Status {
+    let mut details = info(ErrorReason::RequestMalformed, []);
+    details.add_bad_request_violation(field, description);
+    let subject = if field.is_empty() { "the request" } else { field };
+    Status::with_error_details(Code::InvalidArgument, format!("invalid request: {subject} {description}"), details)
+}
+
+/// UNIMPLEMENTED: a way to call that is not spoken here.
+pub fn unspoken(message: &str) -> Status {
+    plain(Code::Unimplemented, ErrorReason::RequestMalformed, message)
+}
+
+/// UNIMPLEMENTED: no method of this name.
+pub fn method_unknown() -> Status {
+    plain(Code::Unimplemented, ErrorReason::MethodUnknown, "there is no such method")
+}
+
+/// RESOURCE_EXHAUSTED: a request that is larger than one may be.
+pub fn request_too_large() -> Status {
+    plain(Code::ResourceExhausted, ErrorReason::RequestTooLarge, "the request is larger than 1 MiB")
+}
+
+/// INTERNAL: an answer of this server's own is not what its method says.
+pub fn answer_unreadable() -> Status {
+    #[derive(Debug, thiserror::Error)]
+    #[error("an answer cannot be read")]
+    struct Unreadable;
+    internal(&Unreadable)
+}
+
 /// DEADLINE_EXCEEDED: there was no answer within the time that the client allows.
 pub fn deadline_exceeded(after: Duration) -> Status {
     let message = format!("not done within {after:?}; a change may still be made");
@@ -144,9 +181,9 @@ pub fn completed(bare: &Status) -> Option<Status> {
         Code::Unimplemented if !bare.message().is_empty() => {
             (Code::Unimplemented, ErrorReason::RequestMalformed, bare.message())
         }
-        Code::Unimplemented => (Code::Unimplemented, ErrorReason::MethodUnknown, "there is no such method"),
+        Code::Unimplemented => return Some(method_unknown()),
         // Its message says the limit and the size.
-        Code::OutOfRange => (Code::ResourceExhausted, ErrorReason::RequestTooLarge, "the request is larger than 1 MiB"),
+        Code::OutOfRange => return Some(request_too_large()),
         Code::Internal | Code::InvalidArgument => {
             (Code::InvalidArgument, ErrorReason::RequestMalformed, "the request is not a message of this method's type")
         }

@@ -1,21 +1,24 @@
-//! One connection: TLS if need be, then HTTP/2.
+//! One connection: TLS if need be, then HTTP/2 or HTTP/1.1, whichever it speaks.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::pin::pin;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http2;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
-use tokio::time;
+use rand::RngExt as _;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{self, Instant};
 
 use super::Settings;
-use super::rewound::{PREFACE_LEN, Rewound};
+use super::rewound::{Rewound, Spoken};
 
 /// Most calls in flight on one connection; more wait at the client. With the size of a request this bounds what one
 /// connection of a caller's can make the server hold.
@@ -27,12 +30,18 @@ pub const STREAMS_MAX: u32 = 256;
 const STREAM_WINDOW_SIZE: u32 = 64 * 1024;
 /// See [`STREAM_WINDOW_SIZE`].
 const CONNECTION_WINDOW_SIZE: u32 = 2 * 1024 * 1024;
-/// How long a new connection may take to say that it speaks HTTP/2: its TLS handshake and its preface.
+/// How long a new connection may take to say what it speaks: its TLS handshake and its first bytes.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silent connections are asked for a sign of life this often.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// And closed if they give none for this long.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// HTTP/1.1 has no pings: a connection is closed that sends no whole head of a request for this long.
+const HTTP1_IDLE_MAX: Duration = Duration::from_mins(1);
+/// Largest head of a request over HTTP/1.1, in bytes: as large as one of HTTP/2 may be.
+const HTTP1_HEAD_SIZE_MAX: usize = 16 * 1024;
+/// How much earlier or later than the rest a connection may come of age, so that they do not all return at once.
+const AGE_JITTER: f64 = 0.1;
 
 /// Where a request came from: among its extensions.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +65,8 @@ pub async fn serve<D: Door>(stream: TcpStream, peer: SocketAddr, settings: &Sett
         // Answers are small and awaited: better many packets than late ones.
         stream.set_nodelay(true)?;
         match &settings.tls {
-            None => serve_http(greeted(async { Ok(stream) }, settings).await?, peer, settings, door).await,
-            Some(acceptor) => serve_http(greeted(acceptor.accept(stream), settings).await?, peer, settings, door).await,
+            None => serve_http(async { Ok(stream) }, peer, settings, door).await,
+            Some(acceptor) => serve_http(acceptor.accept(stream), peer, settings, door).await,
         }
     };
     // Whoever is at fault, the peer or the network between: there is nobody left to tell, and nothing to mend.
@@ -66,27 +75,31 @@ pub async fn serve<D: Door>(stream: TcpStream, peer: SocketAddr, settings: &Sett
     }
 }
 
-/// What `connecting` comes to once the peer has said that it speaks HTTP/2. Whoever says nothing holds a place and a
-/// file, and nothing after this would send him away.
-async fn greeted<S: AsyncRead + Unpin>(
+async fn serve_http<S, D>(
     connecting: impl Future<Output = io::Result<S>>,
+    peer: SocketAddr,
     settings: &Settings,
-) -> io::Result<Rewound<S>> {
-    let greeting = async {
-        let mut stream = connecting.await?;
-        let mut preface = [0; PREFACE_LEN];
-        stream.read_exact(&mut preface).await?;
-        Ok(Rewound::new(preface, stream))
-    };
-    tokio::select! {
+    door: D,
+) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    D: Door,
+{
+    // Whoever says nothing holds a place and a file, and nothing after this would send him away.
+    let greeting = async { Rewound::once_it_speaks(connecting.await?).await };
+    let (stream, spoken) = tokio::select! {
         greeted = time::timeout(GREETING_TIMEOUT, greeting) => {
-            greeted.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+            greeted.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??
         }
-        () = settings.close.cancelled() => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
+        () = settings.close.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
+    };
+    match spoken {
+        Spoken::Http2 => serve_http2(stream, peer, settings, door).await,
+        Spoken::Http1 => serve_http1(stream, peer, settings, door).await,
     }
 }
 
-async fn serve_http<S, D>(stream: S, peer: SocketAddr, settings: &Settings, door: D) -> io::Result<()>
+async fn serve_http2<S, D>(stream: S, peer: SocketAddr, settings: &Settings, door: D) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     D: Door,
@@ -94,7 +107,7 @@ where
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
         let answering = door.answer(request);
-        async move { Ok::<_, std::convert::Infallible>(answering.await) }
+        async move { Ok::<_, Infallible>(answering.await) }
     });
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
@@ -107,6 +120,52 @@ where
             .auto_date_header(false)
             .serve_connection(TokioIo::new(stream), service)
     );
+    let of_age = async {
+        match settings.age_max {
+            Some(age) => time::sleep(jittered(age)).await,
+            None => pending().await,
+        }
+    };
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        // The client is told to connect anew for what is next; calls in flight end first, however long they take.
+        () = of_age => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+        () = settings.close.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    served.map_err(io::Error::other)
+}
+
+async fn serve_http1<S, D>(stream: S, peer: SocketAddr, settings: &Settings, door: D) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    D: Door,
+{
+    let ends = settings.age_max.map(|age| Instant::now() + jittered(age));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        let answering = door.answer(request);
+        async move {
+            let mut response = answering.await;
+            // Closed with an answer, as no client can tell whether a connection closed between two took its request.
+            if ends.is_some_and(|ends| Instant::now() >= ends) {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HTTP1_IDLE_MAX)
+            .max_buf_size(HTTP1_HEAD_SIZE_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+    );
     let served = tokio::select! {
         served = connection.as_mut() => served,
         () = settings.close.cancelled() => {
@@ -115,4 +174,8 @@ where
         }
     };
     served.map_err(io::Error::other)
+}
+
+fn jittered(age: Duration) -> Duration {
+    age.mul_f64(rand::rng().random_range(1.0 - AGE_JITTER..=1.0 + AGE_JITTER))
 }

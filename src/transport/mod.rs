@@ -8,9 +8,12 @@ mod accept;
 mod connection;
 mod cores;
 mod files;
+mod origins;
 mod rewound;
 mod text;
 mod tls;
+
+use std::time::Duration;
 
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub use accept::serve;
 pub use connection::{Door, Peer};
 pub use cores::{Cores, StartError};
+pub use origins::{OriginError, Origins, Sender};
 pub use text::serve_text;
 pub use tls::{TlsError, acceptor};
 
@@ -26,6 +30,8 @@ pub use tls::{TlsError, acceptor};
 pub struct Settings {
     /// `None`: in plaintext.
     pub tls: Option<TlsAcceptor>,
+    /// How old a connection may get before its client is asked to connect anew; `None`: as old as it likes.
+    pub age_max: Option<Duration>,
     /// Once cancelled, no connection is accepted any more, and those that are open end as soon as their calls have.
     pub close: CancellationToken,
 }

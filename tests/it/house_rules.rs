@@ -25,7 +25,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("upkeep", &["clock", "fleet", "key", "store", "usage", "verify"]),
     ("telemetry", &[]),
     ("lifecycle", &[]),
-    ("config", &["key", "store", "telemetry"]),
+    ("config", &["key", "store", "telemetry", "transport"]),
     (
         "server",
         &[

@@ -1,8 +1,8 @@
 //! The audit trail.
 
 use super::{lines, more};
-use crate::cli::json;
 use crate::cli::output::{self, Shown};
+use crate::grpc::json;
 use crate::grpc::pb;
 
 impl Shown for pb::ListAuditEventsResponse {

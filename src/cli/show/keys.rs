@@ -1,8 +1,9 @@
 //! Keys.
 
 use super::{lines, more, pairs, value_name};
+use crate::cli::limits;
 use crate::cli::output::{self, Shown};
-use crate::cli::{json, limits};
+use crate::grpc::json;
 use crate::grpc::pb;
 use crate::key::keyspace::SYSTEM;
 

@@ -8,8 +8,8 @@ use rust_decimal::Decimal;
 
 use super::verdicts::verdict;
 use super::{lines, more};
-use crate::cli::json;
 use crate::cli::output::{self, Json, Shown, visible};
+use crate::grpc::json;
 use crate::grpc::pb::{QueryUsageResponse, UsageGranularity, UsageGroup, UsageRow, Verdict};
 
 /// Most characters of a course. Spans beyond that many share one.

@@ -1,8 +1,8 @@
 //! Verdicts.
 
 use super::{keys, value_name};
-use crate::cli::json;
 use crate::cli::output::{self, Shown};
+use crate::grpc::json;
 use crate::grpc::pb;
 
 /// Nothing for scripts: the exit code says it.

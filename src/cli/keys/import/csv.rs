@@ -7,7 +7,8 @@ use csv_core::ReadRecordResult;
 
 use super::{LINE_SIZE_MAX, Line};
 use crate::cli::exit::Error;
-use crate::cli::{json, limits, parse};
+use crate::cli::{limits, parse};
+use crate::grpc::json;
 use crate::grpc::pb::api_key_import::{Expiration, Material};
 use crate::grpc::pb::{ApiKeyImport, Credits};
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{LINE_SIZE_MAX, Line};
 use crate::cli::exit::Error;
-use crate::cli::json;
+use crate::grpc::json;
 use crate::grpc::pb::{ApiKeyImport, DigestAlgorithm, api_key_import::Material};
 
 /// The name of an entry's message.
@@ -51,7 +51,7 @@ fn entry(line: &[u8]) -> Result<ApiKeyImport, String> {
     if digest.is_some() && (fields.contains_key("plaintext") || fields.contains_key("phc")) {
         return Err("has more than one of plaintext, digest and phc".to_owned());
     }
-    let mut entry: ApiKeyImport = json::parse_message(NAME, &fields).map_err(|()| what_is_wrong(fields))?;
+    let mut entry: ApiKeyImport = json::parse_message(NAME, &fields).ok_or_else(|| what_is_wrong(fields))?;
     if let Some((algorithm, value)) = digest {
         entry.material = Some(Material::Digest(super::digest(algorithm, value)));
     }
@@ -72,7 +72,7 @@ fn take_digest(digest: Value) -> Result<(DigestAlgorithm, String), String> {
 
 /// Which field does not fit, found by trying each alone.
 fn what_is_wrong(fields: Map<String, Value>) -> String {
-    let fits = |fields: &Map<String, Value>| json::parse_message::<ApiKeyImport>(NAME, fields).is_ok();
+    let fits = |fields: &Map<String, Value>| json::parse_message::<ApiKeyImport>(NAME, fields).is_some();
     for (name, value) in fields {
         let of_any_type = Map::from_iter([(name.clone(), Value::Null)]);
         if !fits(&of_any_type) {

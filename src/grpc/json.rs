@@ -1,18 +1,30 @@
-//! Messages as ProtoJSON, by the descriptors that `build.rs` keeps.
+//! Messages as ProtoJSON, by the descriptors that `build.rs` keeps: for the command line, and for calls that speak JSON.
 
 use std::io::{self, Write};
 use std::sync::LazyLock;
 
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
-use prost_types::Struct;
+use prost_reflect::{
+    DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, MethodDescriptor, SerializeOptions,
+};
+use prost_types::{FileDescriptorSet, Struct};
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 use serde_json::{Map, Value};
 
-use crate::grpc::pb;
+use super::pb;
 
-static POOL: LazyLock<DescriptorPool> =
-    LazyLock::new(|| DescriptorPool::decode(pb::FILE_DESCRIPTOR_SET).expect("build.rs wrote it"));
+/// Of all that is served, and of the details of errors, which say their types themselves.
+static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    let built = "a crate was built with it";
+    let mut pool = DescriptorPool::decode(pb::FILE_DESCRIPTOR_SET).expect(built);
+    for set in [tonic_health::pb::FILE_DESCRIPTOR_SET, tonic_types::pb::FILE_DESCRIPTOR_SET] {
+        let mut files = FileDescriptorSet::decode(set).expect(built).file;
+        // The first has what Google's status.proto says, and the last has it again.
+        files.retain(|file| !file.name().ends_with("status.proto"));
+        pool.add_file_descriptor_protos(files).expect(built);
+    }
+    pool
+});
 
 const STRUCT: &str = "google.protobuf.Struct";
 
@@ -41,11 +53,72 @@ pub fn parse_object(text: &str) -> Result<Struct, String> {
     object.transcode_to().map_err(|_| "nested too deeply".to_owned())
 }
 
-/// The message of this full name that the JSON object says. What serde says of one that is none repeats its values, which
+/// The message of this full name that the JSON object says; `None` if it says none. What serde says of one that is none repeats its values, which
 /// may be secrets: it is left out.
-pub fn parse_message<M: Message + Default>(name: &str, object: &Map<String, Value>) -> Result<M, ()> {
-    let message = DynamicMessage::deserialize(descriptor(name), object).map_err(drop)?;
-    message.transcode_to().map_err(drop)
+pub fn parse_message<M: Message + Default>(name: &str, object: &Map<String, Value>) -> Option<M> {
+    DynamicMessage::deserialize(descriptor(name), object).ok()?.transcode_to().ok()
+}
+
+/// The method at `path`, `/SERVICE/METHOD`.
+pub fn method(path: &str) -> Option<MethodDescriptor> {
+    let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+    POOL.get_service_by_name(service)?.methods().find(|known| known.name() == method)
+}
+
+/// What is wrong with JSON that should be a message. It repeats no value: one may be a secret.
+#[derive(Debug)]
+pub struct Misfit {
+    /// The path of the field, as it was sent; empty: the whole.
+    pub field: String,
+    /// What is wrong with it.
+    pub description: String,
+}
+
+/// The bytes of the message of type `kind` that `json` says. Fields that it does not have are refused.
+pub fn to_bytes(json: &[u8], kind: MessageDescriptor) -> Result<Vec<u8>, Misfit> {
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(&mut reader, &mut track);
+    let options = DeserializeOptions::new().deny_unknown_fields(true);
+    let read = DynamicMessage::deserialize_with_options(kind, tracked, &options);
+    match read.and_then(|message| reader.end().map(|()| message)) {
+        Ok(message) => Ok(message.encode_to_vec()),
+        Err(error) => Err(misfit(&track.path(), &error)),
+    }
+}
+
+fn misfit(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Misfit {
+    /// What prost-reflect says of a name that is no field's, and the longest such name that is repeated.
+    const UNKNOWN: &str = "unrecognized field name '";
+    const NAME_LEN_MAX: usize = 100;
+    let field = if path.iter().next().is_none() { String::new() } else { path.to_string() };
+    let text = error.to_string();
+    let unknown = text.strip_prefix(UNKNOWN).and_then(|rest| rest.rsplit_once('\'')).map(|(name, _)| name);
+    let description = match unknown {
+        Some(name) => {
+            let name: String = name.chars().take(NAME_LEN_MAX).collect();
+            // The path may end with the name already, or before it.
+            let whole = if field.ends_with(&name) { field } else { [field, name].join(".") };
+            return Misfit {
+                field: whole.trim_start_matches('.').to_owned(),
+                description: "is no field of this message".to_owned(),
+            };
+        }
+        None if error.is_data() => "is not what can stand here".to_owned(),
+        None => format!("is not JSON: line {}, column {}", error.line(), error.column()),
+    };
+    Misfit { field, description }
+}
+
+/// The JSON of the message of type `kind` in `bytes`; `None` if that is not what they are.
+pub fn from_bytes(bytes: &[u8], kind: MessageDescriptor) -> Option<Vec<u8>> {
+    Some(write_dynamic(&DynamicMessage::decode(kind, bytes).ok()?, CompactFormatter))
+}
+
+/// The JSON of the message of type `name` in `bytes`, if that is a type that is known and what they are.
+pub fn known_from_bytes(bytes: &[u8], name: &str) -> Option<Value> {
+    let kind = POOL.get_message_by_name(name)?;
+    serde_json::from_slice(&from_bytes(bytes, kind)?).ok()
 }
 
 fn descriptor(name: &str) -> MessageDescriptor {
@@ -55,10 +128,14 @@ fn descriptor(name: &str) -> MessageDescriptor {
 fn write(name: &str, message: &impl Message, form: impl Formatter) -> String {
     let mut dynamic = DynamicMessage::new(descriptor(name));
     dynamic.transcode_from(message).expect("`name` is the name of `message`");
+    String::from_utf8(write_dynamic(&dynamic, form)).expect("JSON is UTF-8")
+}
+
+fn write_dynamic(message: &DynamicMessage, form: impl Formatter) -> Vec<u8> {
     let mut json = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut json, PlainNumbers(form));
-    dynamic.serialize_with_options(&mut serializer, &OPTIONS).expect("no field is out of its range");
-    String::from_utf8(json).expect("JSON is UTF-8")
+    message.serialize_with_options(&mut serializer, &OPTIONS).expect("no field is out of its range");
+    json
 }
 
 /// Numbers in a `Struct` are doubles; this writes a whole one as it was given, `3` and not `3.0`.

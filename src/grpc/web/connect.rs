@@ -1,0 +1,153 @@
+//! A unary call of the Connect protocol: the message alone as the body, in JSON or binary. It becomes a call of gRPC whose
+//! body is translated as it is read: not before the caller has proved who he is.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_util::stream;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use prost_reflect::{MessageDescriptor, MethodDescriptor};
+use tokio::time;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::ServiceExt as _;
+
+use super::arriving::Arriving;
+use super::{Calls, error};
+use crate::grpc::{json, status};
+
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
+const TIMEOUT: HeaderName = HeaderName::from_static("connect-timeout-ms");
+/// Of a timeout (Connect protocol, "Unary-Request").
+const TIMEOUT_DIGITS_MAX: usize = 10;
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+/// What stands before a message of gRPC: whether it is compressed, and its length.
+const FRAME_HEAD_LEN: usize = 5;
+
+/// How messages are written.
+#[derive(Clone, Copy)]
+pub enum Form {
+    /// ProtoJSON.
+    Json,
+    /// As protobuf does.
+    Binary,
+}
+
+impl Form {
+    /// The content type.
+    pub fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Json => "application/json",
+            Self::Binary => "application/proto",
+        })
+    }
+
+    /// The message of type `kind` that stands in `body`.
+    fn read(self, body: Bytes, kind: MessageDescriptor) -> Result<Bytes, Status> {
+        match self {
+            Self::Binary => Ok(body),
+            Self::Json => json::to_bytes(&body, kind).map(Bytes::from).map_err(|misfit| status::misfit(&misfit)),
+        }
+    }
+
+    /// `message`, of type `kind`.
+    fn write(self, message: Bytes, kind: MessageDescriptor) -> Result<Bytes, Status> {
+        match self {
+            Self::Binary => Ok(message),
+            Self::Json => json::from_bytes(&message, kind).map(Bytes::from).ok_or_else(status::answer_unreadable),
+        }
+    }
+}
+
+/// Answers `request`, whose messages have this form.
+pub async fn answer(request: Request<Arriving>, form: Form, calls: impl Calls) -> Response<Body> {
+    let Some(method) = json::method(request.uri().path()) else {
+        let mut unknown = error::response(status::method_unknown());
+        *unknown.status_mut() = StatusCode::NOT_FOUND;
+        return unknown;
+    };
+    let call = match translated(request, form, &method) {
+        Ok((call, None)) => calls.oneshot(call).await,
+        Ok((call, Some(allowed))) => match time::timeout(allowed, calls.oneshot(call)).await {
+            Ok(answer) => answer,
+            Err(_) => return error::response(status::deadline_exceeded(allowed)),
+        },
+        Err(refused) => return error::response(refused),
+    };
+    let answered = call.unwrap_or_else(|never: Infallible| match never {});
+    match message(answered).await.and_then(|message| form.write(message, method.output())) {
+        Ok(message) => {
+            let mut response = Response::new(Body::new(Full::new(message)));
+            response.headers_mut().insert(header::CONTENT_TYPE, form.content_type());
+            // It may hold a secret that is shown once.
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }
+        Err(status) => error::response(status),
+    }
+}
+
+/// The call of gRPC that `request` is, and how long it may take.
+fn translated(
+    request: Request<Arriving>,
+    form: Form,
+    method: &MethodDescriptor,
+) -> Result<(Request<Body>, Option<Duration>), Status> {
+    if method.is_client_streaming() || method.is_server_streaming() {
+        return Err(status::unspoken(&format!("{} is a stream: call it over gRPC", method.name())));
+    }
+    let (mut head, body) = request.into_parts();
+    let headers = &mut head.headers;
+    if headers.get(PROTOCOL_VERSION).is_some_and(|version| version != "1") {
+        return Err(status::malformed("connect-protocol-version must be 1"));
+    }
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(status::unspoken("a compressed request is not understood: send it with no content-encoding"));
+    }
+    let allowed = timeout(headers)?;
+    for name in [PROTOCOL_VERSION, TIMEOUT, header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::ACCEPT_ENCODING] {
+        headers.remove(name);
+    }
+    headers.insert(header::CONTENT_TYPE, GRPC);
+    head.version = Version::HTTP_2;
+    let kind = method.input();
+    let framed = stream::once(async move {
+        let message = form.read(body.collect().await?.to_bytes(), kind)?;
+        let mut frame = BytesMut::with_capacity(FRAME_HEAD_LEN + message.len());
+        frame.put_u8(0);
+        frame.put_u32(u32::try_from(message.len()).map_err(|_| status::request_too_large())?);
+        frame.put(message);
+        Ok::<_, Status>(Frame::data(frame.freeze()))
+    });
+    Ok((Request::from_parts(head, Body::new(StreamBody::new(framed))), allowed))
+}
+
+fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
+    let Some(text) = headers.get(TIMEOUT) else { return Ok(None) };
+    let digits = text.to_str().ok().filter(|text| {
+        (1..=TIMEOUT_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit())
+    });
+    let millis = digits.and_then(|digits| digits.parse().ok());
+    let millis = millis.ok_or_else(|| status::malformed("connect-timeout-ms must be a number of at most 10 digits"))?;
+    Ok(Some(Duration::from_millis(millis)))
+}
+
+/// The one message of an answer of gRPC, or its error.
+async fn message(answer: Response<Body>) -> Result<Bytes, Status> {
+    let (head, body) = answer.into_parts();
+    if let Some(error) = Status::from_header_map(&head.headers).filter(|status| status.code() != Code::Ok) {
+        return Err(error);
+    }
+    let body = body.collect().await?;
+    if let Some(error) = body.trailers().and_then(Status::from_header_map).filter(|status| status.code() != Code::Ok) {
+        return Err(error);
+    }
+    let mut body = body.to_bytes();
+    if body.len() < FRAME_HEAD_LEN || body[0] != 0 {
+        return Err(status::answer_unreadable());
+    }
+    Ok(body.split_off(FRAME_HEAD_LEN))
+}

@@ -1,0 +1,159 @@
+//! Calls over HTTP by who does not speak gRPC: curl, scripts and browsers. The Connect protocol's unary calls, in JSON or
+//! binary, and gRPC-Web, over HTTP/1.1 and HTTP/2. Each becomes a call of gRPC and goes the way of those, through the same
+//! checks; only what it says and hears is put differently.
+
+mod arriving;
+mod connect;
+mod cors;
+mod error;
+
+use std::convert::Infallible;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use tonic::body::Body;
+use tonic_web::GrpcWebLayer;
+use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+
+use arriving::Arriving;
+use connect::Form;
+pub use error::response as error;
+
+use crate::transport::{Origins, Sender};
+
+/// What may be sent to a method, as a header says it to who sent something else.
+const ACCEPT_POST: HeaderValue =
+    HeaderValue::from_static("application/json, application/proto, application/grpc, application/grpc-web");
+
+/// What answers calls of gRPC.
+pub trait Calls:
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
+{
+}
+
+impl<S> Calls for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
+/// Whether this is gRPC itself.
+pub fn is_grpc<B>(request: &Request<B>) -> bool {
+    /// The content type of gRPC, which `+proto` and the like may follow, but not `-web`.
+    const GRPC: &[u8] = b"application/grpc";
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().strip_prefix(GRPC));
+    let is_typed = kind.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')));
+    is_typed && request.method() == Method::POST && request.version() == Version::HTTP_2
+}
+
+/// Answers `request`, which is not gRPC. Pages of `origins` may call, and no others.
+pub async fn answer(origins: &Origins, request: Request<Incoming>, calls: impl Calls) -> Response<Body> {
+    match origins.sender(request.headers()) {
+        Sender::Program => route(request, calls).await,
+        Sender::Page => {
+            let routed = service_fn(move |request| {
+                let calls = calls.clone();
+                async move { Ok::<_, Infallible>(route(request, calls).await) }
+            });
+            cors::layer(origins).layer(routed).oneshot(request).await.unwrap_or_else(|never| match never {})
+        }
+        Sender::Stranger => no_call(StatusCode::FORBIDDEN),
+    }
+}
+
+async fn route(request: Request<Incoming>, calls: impl Calls) -> Response<Body> {
+    match Kind::of(&request) {
+        Ok(Kind::Connect(form)) => connect::answer(request.map(Arriving::new), form, calls).await,
+        Ok(Kind::GrpcWeb) => {
+            let web = GrpcWebLayer::new().layer(calls);
+            web.oneshot(request.map(Arriving::new)).await.unwrap_or_else(|never| match never {})
+        }
+        Err(status) => no_call(status),
+    }
+}
+
+/// What a request speaks.
+enum Kind {
+    Connect(Form),
+    GrpcWeb,
+}
+
+impl Kind {
+    /// What `request` speaks, or the status of the answer if it speaks nothing that is understood here.
+    fn of<B>(request: &Request<B>) -> Result<Self, StatusCode> {
+        if request.method() != Method::POST {
+            return Err(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        match media_type(request.headers()).as_deref() {
+            Some("application/json") => Ok(Self::Connect(Form::Json)),
+            Some("application/proto") => Ok(Self::Connect(Form::Binary)),
+            Some(
+                "application/grpc-web"
+                | "application/grpc-web+proto"
+                | "application/grpc-web-text"
+                | "application/grpc-web-text+proto",
+            ) => Ok(Self::GrpcWeb),
+            // gRPC needs what HTTP/1.1 does not have.
+            Some("application/grpc" | "application/grpc+proto") => Err(StatusCode::HTTP_VERSION_NOT_SUPPORTED),
+            _ => Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        }
+    }
+}
+
+/// The content type in small letters, if it is in no other character set than UTF-8.
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?.to_ascii_lowercase();
+    let mut parts = text.split(';').map(str::trim);
+    let kind = parts.next()?.to_owned();
+    let is_utf8 = parts.all(|part| match part.split_once('=') {
+        Some(("charset", set)) => set.trim_matches('"') == "utf-8",
+        _ => true,
+    });
+    is_utf8.then_some(kind)
+}
+
+/// The answer to what is no call, by HTTP's own means: a client of another kind must not take an error for an answer.
+fn no_call(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    match status {
+        StatusCode::METHOD_NOT_ALLOWED => headers.insert(header::ALLOW, HeaderValue::from_static("POST")),
+        StatusCode::FORBIDDEN => headers.insert(header::VARY, HeaderValue::from_static("origin")),
+        _ => headers.insert(HeaderName::from_static("accept-post"), ACCEPT_POST),
+    };
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_grpc() {
+        let request = |kind: &'static str, version| {
+            let request = Request::post("/").version(version).header(header::CONTENT_TYPE, kind);
+            request.body(()).unwrap()
+        };
+        for kind in ["application/grpc", "application/grpc+proto", "application/grpc;x=y"] {
+            assert!(is_grpc(&request(kind, Version::HTTP_2)), "{kind}");
+            assert!(!is_grpc(&request(kind, Version::HTTP_11)), "{kind}");
+        }
+        for kind in ["application/grpc-web", "application/grpc-web-text+proto", "application/json", ""] {
+            assert!(!is_grpc(&request(kind, Version::HTTP_2)), "{kind}");
+        }
+    }
+
+    #[test]
+    fn media_types() {
+        let media_type = |text: &'static str| {
+            media_type(&HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(text))]))
+        };
+        for json in ["application/json", "Application/JSON; charset=UTF-8", "application/json;charset=\"utf-8\""] {
+            assert_eq!(media_type(json).as_deref(), Some("application/json"), "{json}");
+        }
+        assert_eq!(media_type("application/json; charset=latin1"), None);
+    }
+}
