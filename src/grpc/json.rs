@@ -91,7 +91,8 @@ fn misfit(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Misfit
     /// What prost-reflect says of a name that is no field's, and the longest such name that is repeated.
     const UNKNOWN: &str = "unrecognized field name '";
     const NAME_LEN_MAX: usize = 100;
-    let field = if path.iter().next().is_none() { String::new() } else { path.to_string() };
+    let is_whole = path.iter().next().is_none() || !error.is_data();
+    let field = if is_whole { String::new() } else { path.to_string() };
     let text = error.to_string();
     let unknown = text.strip_prefix(UNKNOWN).and_then(|rest| rest.rsplit_once('\'')).map(|(name, _)| name);
     let description = match unknown {
@@ -104,7 +105,8 @@ fn misfit(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Misfit
                 description: "is no field of this message".to_owned(),
             };
         }
-        None if error.is_data() => "is not what can stand here".to_owned(),
+        None if error.is_data() && field.is_empty() => "must be the method's request as a JSON object".to_owned(),
+        None if error.is_data() => "does not take this value".to_owned(),
         None => format!("is not JSON: line {}, column {}", error.line(), error.column()),
     };
     Misfit { field, description }

@@ -5,6 +5,8 @@ use std::future::pending;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, header};
@@ -15,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rand::RngExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{self, Instant};
+use tokio::time;
 
 use super::Settings;
 use super::rewound::{Rewound, Spoken};
@@ -120,16 +122,10 @@ where
             .auto_date_header(false)
             .serve_connection(TokioIo::new(stream), service)
     );
-    let of_age = async {
-        match settings.age_max {
-            Some(age) => time::sleep(jittered(age)).await,
-            None => pending().await,
-        }
-    };
     let served = tokio::select! {
         served = connection.as_mut() => served,
         // The client is told to connect anew for what is next; calls in flight end first, however long they take.
-        () = of_age => {
+        () = of_age(settings) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -146,14 +142,15 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     D: Door,
 {
-    let ends = settings.age_max.map(|age| Instant::now() + jittered(age));
+    let is_of_age = Arc::new(AtomicBool::new(false));
+    let ends = is_of_age.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
-        let answering = door.answer(request);
+        let (answering, ends) = (door.answer(request), ends.clone());
         async move {
             let mut response = answering.await;
             // Closed with an answer, as no client can tell whether a connection closed between two took its request.
-            if ends.is_some_and(|ends| Instant::now() >= ends) {
+            if ends.load(Ordering::Relaxed) {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)
@@ -166,8 +163,14 @@ where
             .max_buf_size(HTTP1_HEAD_SIZE_MAX)
             .serve_connection(TokioIo::new(stream), service)
     );
+    let aging = async {
+        of_age(settings).await;
+        is_of_age.store(true, Ordering::Relaxed);
+        pending::<()>().await;
+    };
     let served = tokio::select! {
         served = connection.as_mut() => served,
+        () = aging => unreachable!("nothing comes after it"),
         () = settings.close.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -176,6 +179,9 @@ where
     served.map_err(io::Error::other)
 }
 
-fn jittered(age: Duration) -> Duration {
-    age.mul_f64(rand::rng().random_range(1.0 - AGE_JITTER..=1.0 + AGE_JITTER))
+/// Resolves once a connection that begins now is as old as it may get, if there is such an age.
+async fn of_age(settings: &Settings) {
+    let Some(age) = settings.age_max else { return pending().await };
+    let jitter = rand::rng().random_range(1.0 - AGE_JITTER..=1.0 + AGE_JITTER);
+    time::sleep(age.mul_f64(jitter)).await;
 }

@@ -73,7 +73,7 @@ const ONLY_IN: [(&[&str], &[&str]); 8] = [
     (&["SystemTime::now", "Instant::now"], &["clock.rs"]),
     (
         &["hyper", "hyper_util", "tokio_rustls"],
-        &["transport/", "grpc/door.rs", "grpc/verification/known.rs", "server.rs"],
+        &["transport/", "grpc/door.rs", "grpc/verification/known.rs", "grpc/web/", "server.rs"],
     ),
     (
         &["tokio"],
@@ -83,6 +83,7 @@ const ONLY_IN: [(&[&str], &[&str]); 8] = [
             "grpc/door.rs",
             "grpc/status.rs",
             "grpc/verification/batch.rs",
+            "grpc/web/",
             "hashing.rs",
             "lifecycle.rs",
             "main.rs",

@@ -10,3 +10,4 @@ mod readme;
 mod service;
 mod store;
 mod support;
+mod web;
