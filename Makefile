@@ -1,10 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test bench demo-fleet demo-usage lint fmt proto loom model simulate fuzz ci clean
+.PHONY: help run test test-clients bench bench-clients demo-fleet demo-usage lint fmt proto loom model simulate fuzz ci clean
 
 FUZZ_SECONDS ?= 60
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Start the server on 127.0.0.1:50051, over portcullis.db
 	cargo run --release
@@ -27,10 +27,17 @@ lint: ## Check Rust, protobuf, Dockerfile, manifests, scripts and licences
 fmt: ## Format the Rust code
 	cargo fmt
 
-proto: ## Format and lint the protobuf files
+test-clients: ## Run the tests of every client, and all guards through one table of cases
+	scripts/test-clients
+
+bench-clients: ## Measure what each guard adds to the call it makes
+	clients/conformance/bench
+
+proto: ## Format and lint the protobuf files, and generate the stubs of every client
 	scripts/tools
 	target/tools/bin/buf format -w proto
 	target/tools/bin/buf lint proto
+	scripts/stubs
 
 loom: ## Run the cache of the verifier through every order of events
 	LOOM_MAX_PREEMPTIONS=4 RUSTFLAGS="--cfg loom" cargo test --release --locked --manifest-path loom/Cargo.toml --target-dir target/loom --lib
