@@ -1,0 +1,88 @@
+package portcullis_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	portcullis "github.com/portcullis/portcullis/clients/go"
+	"github.com/portcullis/portcullis/clients/go/internal/testserver"
+)
+
+// certify makes a certificate for localhost, by this name only, that signs itself.
+func certify(t *testing.T) (certificate, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: "test"},
+		NotAfter:              time.Now().Add(24 * time.Hour),
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		DNSNames:              []string{"localhost"},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+}
+
+func TestTLS(t *testing.T) {
+	certificate, key := certify(t)
+	folder := t.TempDir()
+	certificateFile, keyFile := filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
+	for file, text := range map[string][]byte{certificateFile: certificate, keyFile: key} {
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := testserver.Start(t, "--tls-cert", certificateFile, "--tls-key", keyFile)
+	byName := "https://" + strings.Replace(at, "127.0.0.1", "localhost", 1)
+	stranger, _ := certify(t)
+
+	trusted := portcullis.WithCACertificates(certificate)
+	for _, addresses := range [][]string{{byName}, {byName, "https://localhost:1"}} {
+		if err := verify(newClient(t, portcullis.WithAddresses(addresses...), trusted)); err != nil {
+			t.Errorf("%v: %v", addresses, err)
+		}
+	}
+	for name, options := range map[string][]portcullis.Option{
+		"the system's authorities": {portcullis.WithAddresses(byName)},
+		"another authority":        {portcullis.WithAddresses(byName), portcullis.WithCACertificates(stranger)},
+		"another name":             {portcullis.WithAddresses("https://" + at), trusted},
+		"no TLS":                   {portcullis.WithAddresses("http://" + at)},
+	} {
+		if err := verify(newClient(t, options...)); status.Code(err) != codes.Unavailable {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAWrongRootKey(t *testing.T) {
+	at := testserver.Start(t)
+	client := newClient(t, portcullis.WithAddresses("http://"+at), portcullis.WithRootKey("root_of_nobody"))
+	if err := verify(client); status.Code(err) != codes.Unauthenticated || strings.Contains(err.Error(), "nobody") {
+		t.Error(err)
+	}
+}
