@@ -1,0 +1,9 @@
+//! The client and the guards, before servers that the tests play and before a real one.
+
+mod building;
+mod calls;
+mod fleet;
+mod guards;
+mod played;
+mod real;
+mod tls;

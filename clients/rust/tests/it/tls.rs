@@ -1,0 +1,53 @@
+//! Certificates.
+
+use std::sync::Arc;
+
+use portcullis_client::Client;
+use portcullis_client::pb::VerifyRequest;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tonic::{Code, Status};
+
+use crate::played::{Act, NEVER, Played};
+
+/// A server for `localhost`, and its certificate as PEM.
+async fn start() -> (Played, String) {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let tls = TlsAcceptor::from(Arc::new(config));
+    (Played::listen("127.0.0.1:0", Some(tls), |_| Act::valid()).await, cert.pem())
+}
+
+async fn verify(server: &Played, host: &str, pem: &str) -> Result<(), Status> {
+    let address = format!("https://{host}:{}", server.address.port());
+    let builder = Client::builder().address(address).root_key("k").ca_certificates(pem).timeout(NEVER);
+    builder.build().unwrap().verification().verify(VerifyRequest::default()).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_server_of_a_trusted_authority_is_believed() {
+    let (server, pem) = start().await;
+    verify(&server, "localhost", &pem).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_else_is() {
+    let (server, pem) = start().await;
+    let (_, other) = start().await;
+    for (host, pem) in [("localhost", &other), ("127.0.0.1", &pem)] {
+        let status = verify(&server, host, pem).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable);
+        assert!(status.message().contains("certificate"), "{}", status.message());
+    }
+    assert!(server.calls().is_empty());
+}
