@@ -6,12 +6,10 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
-use tokio::time::{self, Sleep};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 use tonic::body::Body;
@@ -20,15 +18,13 @@ use tonic::service::Routes;
 use tower::{Layer as _, Service};
 
 use super::caller::{Callers, Guarded};
+use super::deadline::Deadline;
 use super::details::{CompleteErrors, Completing};
 use super::status;
 use super::verification::{Answer, Called, Calling, Verification};
 use super::web;
 use crate::transport::{self, Origins};
 use crate::verify::Verifier;
-
-/// How long the client allows the call (gRPC over HTTP/2, "Timeout").
-const TIMEOUT_HEADER: &str = "grpc-timeout";
 
 /// See the module.
 #[derive(Clone)]
@@ -171,43 +167,6 @@ impl Way {
             Self::Going(going) => going.as_mut().poll(cx).map(|response| response.map(Answer::Other)),
             Self::Known(..) => unreachable!("it went the long way"),
         }
-    }
-}
-
-/// How long a call may take, from when it is first waited for.
-struct Deadline {
-    allowed: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Deadline {
-    /// The deadline that these headers set.
-    fn of(headers: &HeaderMap) -> Option<Self> {
-        Some(Self { allowed: allowed(headers.get(TIMEOUT_HEADER)?.to_str().ok()?)?, timer: None })
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
-        let allowed = self.allowed;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(time::sleep(allowed)));
-        timer.as_mut().poll(cx).map(|()| status::deadline_exceeded(allowed))
-    }
-}
-
-/// What a timeout says: up to eight digits and a unit. What is none is passed over.
-fn allowed(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let count: u64 = digits.parse().ok()?;
-    match unit {
-        "H" => Some(Duration::from_hours(count)),
-        "M" => Some(Duration::from_mins(count)),
-        "S" => Some(Duration::from_secs(count)),
-        "m" => Some(Duration::from_millis(count)),
-        "u" => Some(Duration::from_micros(count)),
-        "n" => Some(Duration::from_nanos(count)),
-        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod caller;
 pub mod convert;
+pub mod deadline;
 pub mod details;
 pub mod door;
 pub mod health;

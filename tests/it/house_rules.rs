@@ -80,6 +80,7 @@ const ONLY_IN: [(&[&str], &[&str]); 8] = [
         &[
             "cli/",
             "fleet/",
+            "grpc/deadline.rs",
             "grpc/door.rs",
             "grpc/status.rs",
             "grpc/verification/batch.rs",

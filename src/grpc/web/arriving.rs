@@ -1,13 +1,17 @@
-//! A request's body as it comes, with an end to patience: over HTTP/1.1 nothing else tells a slow client from a dead one.
+//! A request's body as it comes: so much of it, for so long. Over HTTP/1.1 nothing else tells a slow client from a dead
+//! one, and an answer is lost on a client that is still sending when the connection closes (RFC 9112, 9.6).
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{Request, Version, header};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 use tonic::Status;
 
 use crate::grpc::status;
@@ -16,27 +20,48 @@ use crate::grpc::status;
 const SIZE_MAX: usize = 1024 * 1024 * 4 / 3 + 64;
 /// How long a body may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Most bytes that are heard out of a body that nobody reads.
+const UNREAD_SIZE_MAX: usize = 8 * 1024 * 1024;
+/// Who sends nothing for this long is taken to be listening.
+const SILENCE: Duration = Duration::from_millis(500);
 
 /// See the module.
 pub struct Arriving {
-    body: Incoming,
+    /// `None` once it is over.
+    body: Option<Incoming>,
     left: usize,
     patience: Option<Pin<Box<Sleep>>>,
+    end: Arc<Mutex<End>>,
+}
+
+/// How the reading of a body ended.
+#[derive(Default)]
+struct End {
+    failed: Option<Status>,
+    unread: Option<Incoming>,
+}
+
+/// What is left to do about a body once its request is answered.
+pub struct Ending {
+    end: Arc<Mutex<End>>,
+    /// Whether the client must have sent all before it can hear an answer.
+    is_heard_out: bool,
 }
 
 impl Arriving {
-    /// `body`, of which nothing was read yet.
-    pub fn new(body: Incoming) -> Self {
-        Self { body, left: SIZE_MAX, patience: None }
+    /// `request` with its body as it comes, and what is left to do then.
+    pub fn of(request: Request<Incoming>) -> (Request<Self>, Ending) {
+        let end = Arc::<Mutex<End>>::default();
+        // Who expects to be told to go on has sent nothing yet, and need not.
+        let waits = request.headers().contains_key(header::EXPECT);
+        let ending = Ending { end: end.clone(), is_heard_out: request.version() < Version::HTTP_2 && !waits };
+        let request = request.map(|body| Self { body: Some(body), left: SIZE_MAX, patience: None, end });
+        (request, ending)
     }
-}
 
-impl Body for Arriving {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
             // Only now: most bodies come with their heads.
             let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
             ready!(patience.as_mut().poll(cx));
@@ -49,12 +74,57 @@ impl Body for Arriving {
             Ok(frame)
         }))
     }
+}
+
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(self.poll_incoming(cx));
+        if let Some(Err(status)) = &frame {
+            lock(&self.end).failed = Some(status.clone());
+        }
+        Poll::Ready(frame)
+    }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
     }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        lock(&self.end).unread = self.body.take().filter(|body| !body.is_end_stream());
+    }
+}
+
+impl Ending {
+    /// Why the body could not be read, if so. Reads what is left of it and forgets it, so that the client hears the answer.
+    pub async fn finish(self) -> Option<Status> {
+        let End { failed, unread } = std::mem::take(&mut *lock(&self.end));
+        if let Some(unread) = unread
+            && self.is_heard_out
+        {
+            // Whoever goes on for longer loses the answer.
+            let _ = timeout(PATIENCE, hear_out(unread)).await;
+        }
+        failed
+    }
+}
+
+async fn hear_out(mut body: Incoming) {
+    let mut left = UNREAD_SIZE_MAX;
+    while let Ok(Some(Ok(frame))) = timeout(SILENCE, body.frame()).await {
+        let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+        left = rest;
+    }
+}
+
+fn lock(end: &Mutex<End>) -> std::sync::MutexGuard<'_, End> {
+    end.lock().unwrap_or_else(PoisonError::into_inner)
 }

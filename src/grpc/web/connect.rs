@@ -10,13 +10,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Ve
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use prost_reflect::{MessageDescriptor, MethodDescriptor};
-use tokio::time;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
 use super::arriving::Arriving;
 use super::{Calls, error};
+use crate::grpc::deadline::Deadline;
 use crate::grpc::{json, status};
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
@@ -28,7 +28,7 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const FRAME_HEAD_LEN: usize = 5;
 
 /// How messages are written.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub enum Form {
     /// ProtoJSON.
     Json,
@@ -69,16 +69,12 @@ pub async fn answer(request: Request<Arriving>, form: Form, calls: impl Calls) -
         *unknown.status_mut() = StatusCode::NOT_FOUND;
         return unknown;
     };
-    let call = match translated(request, form, &method) {
-        Ok((call, None)) => calls.oneshot(call).await,
-        Ok((call, Some(allowed))) => match time::timeout(allowed, calls.oneshot(call)).await {
-            Ok(answer) => answer,
-            Err(_) => return error::response(status::deadline_exceeded(allowed)),
-        },
-        Err(refused) => return error::response(refused),
+    let answered = match translated(request, form, &method) {
+        Ok((call, None)) => message(calls.oneshot(call)).await,
+        Ok((call, Some(deadline))) => deadline.limit(message(calls.oneshot(call))).await.and_then(|answer| answer),
+        Err(refused) => Err(refused),
     };
-    let answered = call.unwrap_or_else(|never: Infallible| match never {});
-    match message(answered).await.and_then(|message| form.write(message, method.output())) {
+    match answered.and_then(|message| form.write(message, method.output())) {
         Ok(message) => {
             let mut response = Response::new(Body::new(Full::new(message)));
             response.headers_mut().insert(header::CONTENT_TYPE, form.content_type());
@@ -90,12 +86,12 @@ pub async fn answer(request: Request<Arriving>, form: Form, calls: impl Calls) -
     }
 }
 
-/// The call of gRPC that `request` is, and how long it may take.
+/// The call of gRPC that `request` is, and its deadline.
 fn translated(
     request: Request<Arriving>,
     form: Form,
     method: &MethodDescriptor,
-) -> Result<(Request<Body>, Option<Duration>), Status> {
+) -> Result<(Request<Body>, Option<Deadline>), Status> {
     if method.is_client_streaming() || method.is_server_streaming() {
         return Err(status::unspoken(&format!("{} is a stream: call it over gRPC", method.name())));
     }
@@ -107,8 +103,9 @@ fn translated(
     if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(status::unspoken("a compressed request is not understood: send it with no content-encoding"));
     }
-    let allowed = timeout(headers)?;
-    for name in [PROTOCOL_VERSION, TIMEOUT, header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::ACCEPT_ENCODING] {
+    let deadline = deadline(headers)?;
+    // What is said about this body is not true of the one that it becomes.
+    for name in [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
         headers.remove(name);
     }
     headers.insert(header::CONTENT_TYPE, GRPC);
@@ -122,22 +119,22 @@ fn translated(
         frame.put(message);
         Ok::<_, Status>(Frame::data(frame.freeze()))
     });
-    Ok((Request::from_parts(head, Body::new(StreamBody::new(framed))), allowed))
+    Ok((Request::from_parts(head, Body::new(StreamBody::new(framed))), deadline))
 }
 
-fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
+fn deadline(headers: &HeaderMap) -> Result<Option<Deadline>, Status> {
     let Some(text) = headers.get(TIMEOUT) else { return Ok(None) };
     let digits = text.to_str().ok().filter(|text| {
         (1..=TIMEOUT_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit())
     });
     let millis = digits.and_then(|digits| digits.parse().ok());
     let millis = millis.ok_or_else(|| status::malformed("connect-timeout-ms must be a number of at most 10 digits"))?;
-    Ok(Some(Duration::from_millis(millis)))
+    Ok(Some(Deadline::after(Duration::from_millis(millis))))
 }
 
-/// The one message of an answer of gRPC, or its error.
-async fn message(answer: Response<Body>) -> Result<Bytes, Status> {
-    let (head, body) = answer.into_parts();
+/// The one message that a call of gRPC is answered with, or its error.
+async fn message(call: impl Future<Output = Result<Response<Body>, Infallible>>) -> Result<Bytes, Status> {
+    let (head, body) = call.await.unwrap_or_else(|never| match never {}).into_parts();
     if let Some(error) = Status::from_header_map(&head.headers).filter(|status| status.code() != Code::Ok) {
         return Err(error);
     }

@@ -6,13 +6,13 @@ mod arriving;
 mod connect;
 mod cors;
 mod error;
+mod grpc_web;
 
 use std::convert::Infallible;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tonic::body::Body;
-use tonic_web::GrpcWebLayer;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
 use arriving::Arriving;
@@ -41,40 +41,48 @@ impl<S> Calls for S where
 
 /// Whether this is gRPC itself.
 pub fn is_grpc<B>(request: &Request<B>) -> bool {
-    /// The content type of gRPC, which `+proto` and the like may follow, but not `-web`.
+    /// The content type of gRPC: what may follow it is `+proto` and parameters.
     const GRPC: &[u8] = b"application/grpc";
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().strip_prefix(GRPC));
-    let is_typed = kind.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')));
+    let is_typed = kind.is_some_and(|rest| matches!(rest.strip_prefix(b"+proto").unwrap_or(rest), [] | [b';', ..]));
     is_typed && request.method() == Method::POST && request.version() == Version::HTTP_2
 }
 
 /// Answers `request`, which is not gRPC. Pages of `origins` may call, and no others.
 pub async fn answer(origins: &Origins, request: Request<Incoming>, calls: impl Calls) -> Response<Body> {
-    match origins.sender(request.headers()) {
-        Sender::Program => route(request, calls).await,
+    let kind = Kind::of(&request);
+    let (request, ending) = Arriving::of(request);
+    let answer = match origins.sender(request.headers()) {
+        Sender::Program => route(request, kind, calls).await,
         Sender::Page => {
             let routed = service_fn(move |request| {
                 let calls = calls.clone();
-                async move { Ok::<_, Infallible>(route(request, calls).await) }
+                async move { Ok::<_, Infallible>(route(request, kind, calls).await) }
             });
             cors::layer(origins).layer(routed).oneshot(request).await.unwrap_or_else(|never| match never {})
         }
-        Sender::Stranger => no_call(StatusCode::FORBIDDEN),
+        Sender::Stranger => {
+            drop(request);
+            no_call(StatusCode::FORBIDDEN)
+        }
+    };
+    match ending.finish().await {
+        // tonic-web does not tell why a body could not be read.
+        Some(failed) if kind == Ok(Kind::GrpcWeb) => grpc_web::error(failed),
+        _ => answer,
     }
 }
 
-async fn route(request: Request<Incoming>, calls: impl Calls) -> Response<Body> {
-    match Kind::of(&request) {
-        Ok(Kind::Connect(form)) => connect::answer(request.map(Arriving::new), form, calls).await,
-        Ok(Kind::GrpcWeb) => {
-            let web = GrpcWebLayer::new().layer(calls);
-            web.oneshot(request.map(Arriving::new)).await.unwrap_or_else(|never| match never {})
-        }
+async fn route(request: Request<Arriving>, kind: Result<Kind, StatusCode>, calls: impl Calls) -> Response<Body> {
+    match kind {
+        Ok(Kind::Connect(form)) => connect::answer(request, form, calls).await,
+        Ok(Kind::GrpcWeb) => grpc_web::answer(request, calls).await,
         Err(status) => no_call(status),
     }
 }
 
 /// What a request speaks.
+#[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Connect(Form),
     GrpcWeb,
@@ -141,7 +149,9 @@ mod tests {
             assert!(is_grpc(&request(kind, Version::HTTP_2)), "{kind}");
             assert!(!is_grpc(&request(kind, Version::HTTP_11)), "{kind}");
         }
-        for kind in ["application/grpc-web", "application/grpc-web-text+proto", "application/json", ""] {
+        let others =
+            ["application/grpc-web", "application/grpc-web-text+proto", "application/grpc+json", "text/plain", ""];
+        for kind in others {
             assert!(!is_grpc(&request(kind, Version::HTTP_2)), "{kind}");
         }
     }

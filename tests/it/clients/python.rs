@@ -1,6 +1,7 @@
-//! Stubs generated from `proto/` by grpcio-tools, as a caller in Python would have them.
+//! Stubs generated from `proto/` by grpcio-tools, as a caller in Python would have them, and the package for Python.
 
 use std::fs;
+use std::path::Path;
 
 use tempfile::TempDir;
 
@@ -27,27 +28,29 @@ async fn stubs() -> TempDir {
     dir
 }
 
-/// Runs a program that imports the stubs.
-async fn run_program(what: &str, program: &str, service: &Service) {
-    let stubs = stubs().await;
-    let path = stubs.path().join("program.py");
-    fs::write(&path, program).expect("a file");
+/// Runs a program that imports what is at `path`.
+async fn run_program(what: &str, program: &str, path: &Path, service: &Service) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("program.py");
+    fs::write(&file, program).expect("a file");
     let mut python = tool("python");
-    python.arg(&path).env("PORTCULLIS_ADDR", service.addr.to_string());
+    python.arg(&file).env("PYTHONPATH", path).env("PYTHONDONTWRITEBYTECODE", "1");
+    python.env("PORTCULLIS_ADDR", service.addr.to_string());
+    python.env("PORTCULLIS_SERVER", format!("http://{}", service.addr));
     python.env("PORTCULLIS_ROOT_KEY", &service.root_key);
     check(what, &run(python).await);
 }
 
 async fn a_keys_life(backend: Backend) {
     let service = Service::start(backend).await;
-    run_program("walk.py", include_str!("walk.py"), &service).await;
+    run_program("walk.py", include_str!("walk.py"), stubs().await.path(), &service).await;
     service.stop().await;
 }
 
 #[tokio::test]
 async fn the_program_in_the_readme_runs() {
     let service = Service::start(Backend::Sqlite).await;
-    let program = readme::block("python", "grpc.insecure_channel").replace(readme::ADDR, &service.addr.to_string());
-    run_program("the README's program", &program, &service).await;
+    let package = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/python/src"));
+    run_program("the README's program", &readme::block("python", "import Client"), package, &service).await;
     service.stop().await;
 }

@@ -84,3 +84,37 @@ async fn many_calls_on_a_connection_and_at_once() {
     assert_eq!(caller.http.hear().await.json()["valid"], true);
     service.stop().await;
 }
+
+/// What is answered before the body has come must reach a client that sends its body out before it listens.
+#[tokio::test]
+async fn a_refusal_reaches_who_is_still_sending() {
+    let service = Service::start(Backend::Sqlite).await;
+    for (kind, expected) in
+        [("application/json", 401), ("application/proto", 401), ("text/plain", 415), ("application/grpc-web", 200)]
+    {
+        let mut http = Http::connect(service.addr).await;
+        let head = format!(
+            "POST /portcullis.v1.VerificationService/Verify HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\ncontent-length: \
+             900000\r\n\r\n"
+        );
+        http.send(head.as_bytes()).await;
+        for _ in 0..90 {
+            // As slowly as it takes for the server to have made up its mind.
+            tokio::task::yield_now().await;
+            http.send(&[b'x'; 10_000]).await;
+        }
+        let answer = http.hear().await;
+        assert_eq!(answer.status, expected, "{kind}");
+        // And the connection goes on.
+        let answer =
+            http.call("POST", "/grpc.health.v1.Health/Check", &[("content-type", "application/json")], b"{}").await;
+        assert_eq!(answer.status, 200, "{kind}");
+    }
+    // Who waits to be told to go on is told no instead.
+    let mut http = Http::connect(service.addr).await;
+    let head = "POST /portcullis.v1.VerificationService/Verify HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nexpect: \
+                100-continue\r\ncontent-length: 900000\r\n\r\n";
+    http.send(head.as_bytes()).await;
+    assert_eq!(http.hear().await.status, 401);
+    service.stop().await;
+}

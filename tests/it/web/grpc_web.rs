@@ -89,3 +89,29 @@ async fn refusals_are_those_of_grpc() {
     assert!(read(&answer, &answer.body).1.replace(' ', "").contains("grpc-status:16"), "{answer:?}");
     service.stop().await;
 }
+
+#[tokio::test]
+async fn deadlines_sizes_and_streams() {
+    let service = Service::start(Backend::Sqlite).await;
+    let mut caller = Caller::of(&service).await;
+    let kind = ("content-type", "application/grpc-web+proto");
+    let status = |answer: &Answer| answer.header("grpc-status").map(str::to_owned);
+    let large = framed(&VerifyRequest { key: "x".repeat(3 * 1024 * 1024), ..VerifyRequest::default() });
+    let answer = caller.send("VerificationService/Verify", &[kind], &large).await;
+    assert_eq!((answer.status, status(&answer).as_deref()), (200, Some("8")), "{answer:?}");
+    let answer = caller.send("VerificationService/VerifyStream", &[kind], &framed(&VerifyRequest::default())).await;
+    assert_eq!(status(&answer).as_deref(), Some("12"), "{answer:?}");
+    // The head alone: the message never comes.
+    let head = format!(
+        "POST /portcullis.v1.VerificationService/Verify HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\ncontent-type: \
+         application/grpc-web+proto\r\ngrpc-timeout: 100m\r\nexpect: 100-continue\r\ncontent-length: 1000\r\n\r\n",
+        caller.credential
+    );
+    caller.http.send(head.as_bytes()).await;
+    let mut answer = caller.http.hear().await;
+    if answer.status == 100 {
+        answer = caller.http.hear().await;
+    }
+    assert_eq!(status(&answer).as_deref(), Some("4"), "{answer:?}");
+    service.stop().await;
+}

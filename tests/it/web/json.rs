@@ -184,6 +184,7 @@ async fn what_is_said_around_a_message() {
         ("POST", "/portcullis.v1.VerificationService/Verify", "application/connect+json", 415),
         ("POST", "/portcullis.v1.VerificationService/Verify", "application/x-www-form-urlencoded", 415),
         ("POST", "/portcullis.v1.VerificationService/Verify", "application/grpc", 505),
+        ("POST", "/portcullis.v1.VerificationService/Verify", "application/grpc+json", 415),
     ] {
         let answer = caller.http.call(method, path, &[("content-type", kind)], b"{}").await;
         assert_eq!((answer.status, answer.body.len()), (expected, 0), "{method} {path} {kind}");
