@@ -1,0 +1,83 @@
+"""What a client is made of, whether it blocks or not."""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+
+from ._addresses import target
+from ._trust import system_certificates
+
+_SERVICE_CONFIG = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "methodConfig": [
+        {
+            "name": [{}],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.05s",
+                "maxBackoff": "0.5s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+}
+
+_OPTIONS = (
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    ("grpc.enable_retries", 1),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # A connection that nobody uses is tried as well, and without an end: its death is found before a call needs it.
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    # gRPC's own would leave a replica that is back alone for up to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+)
+
+
+class Settings:
+    """How to reach Portcullis and as whom. The root key is in no text that it makes of itself."""
+
+    def __init__(
+        self,
+        address: str | Sequence[str] | None,
+        *,
+        root_key: str | None,
+        ca_certificates: bytes | None,
+        allow_plaintext: bool,
+        timeout: float,
+    ) -> None:
+        """See `portcullis.Client`."""
+        root_key = (root_key if root_key is not None else os.environ.get("PORTCULLIS_ROOT_KEY", "")).strip()
+        if not root_key:
+            raise ValueError("there is no root key: give root_key, or set PORTCULLIS_ROOT_KEY")
+        if not all("!" <= character <= "~" for character in root_key):
+            # gRPC would say so too, but with the key in the error.
+            raise ValueError("the root key has characters that a header cannot carry")
+        if not (math.isfinite(timeout) and timeout > 0):
+            raise ValueError("timeout must be more than 0 seconds")
+        dialled = target(address)
+        if not (dialled.is_tls or dialled.is_local or allow_plaintext):
+            raise ValueError(
+                "refusing to send the root key to another machine in plain text: use https://, or allow_plaintext=True "
+                "if something else encrypts the way there"
+            )
+        if ca_certificates is not None and b"-----BEGIN CERTIFICATE-----" not in ca_certificates:
+            # gRPC would trust nobody, and every server would seem to be down.
+            raise ValueError("ca_certificates has no certificate in PEM form")
+
+        self.target = dialled.name
+        self.options: list[tuple[str, Any]] = list(_OPTIONS)
+        if dialled.authority is not None:
+            self.options.append(("grpc.default_authority", dialled.authority))
+        self.credentials: grpc.ChannelCredentials | None = None
+        if dialled.is_tls:
+            self.credentials = grpc.ssl_channel_credentials(ca_certificates or system_certificates())
+        self.metadata = (("authorization", f"Bearer {root_key}"),)
+        self.timeout = timeout
