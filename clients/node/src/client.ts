@@ -1,0 +1,145 @@
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import { type ChannelCredentials, Client, credentials, Metadata } from '@grpc/grpc-js';
+import { type Destination, destinationOf } from './address.js';
+import { type Calls, callsOf } from './calls.js';
+import {
+    ApiKeyServiceDefinition,
+    AuditServiceDefinition,
+    KeyspaceServiceDefinition,
+    ReplicaServiceDefinition,
+    UsageServiceDefinition,
+    VerificationServiceDefinition,
+} from './stubs.js';
+
+/** How a client reaches Portcullis. */
+export interface PortcullisOptions {
+    /**
+     * `http://HOST:PORT` or `https://HOST:PORT`; several are replicas. Default: the variable `PORTCULLIS_SERVER`,
+     * then `http://127.0.0.1:50051`.
+     */
+    address?: string | readonly string[];
+    /** What every call proves itself by. Default: the variable `PORTCULLIS_ROOT_KEY`. There must be one. */
+    rootKey?: string;
+    /** The certificate authorities to trust for `https://`, in PEM. Default: those that Node.js trusts. */
+    ca?: string | Buffer;
+    /** Sends the root key over `http://` to another machine too, because something else encrypts the way there. */
+    allowPlaintext?: boolean;
+    /** How long a unary call without a deadline of its own may take, its retries included, in milliseconds. Default: 1000. */
+    timeoutMs?: number;
+}
+
+/**
+ * A client of Portcullis. It spreads its calls over all replicas and tries those again that end with UNAVAILABLE. One is
+ * enough for a process: its calls share connections, which do not keep the process alive.
+ */
+export class Portcullis {
+    /** Verifies presented keys. */
+    readonly verification: Calls<VerificationServiceDefinition>;
+    /** Issues, lists, changes, rotates and revokes keys. */
+    readonly apiKeys: Calls<ApiKeyServiceDefinition>;
+    /** Makes and changes keyspaces. */
+    readonly keyspaces: Calls<KeyspaceServiceDefinition>;
+    /** Lists what was changed, and by whom. */
+    readonly audit: Calls<AuditServiceDefinition>;
+    /** Counts what keys did. */
+    readonly usage: Calls<UsageServiceDefinition>;
+    /** Lists the replicas. */
+    readonly replicas: Calls<ReplicaServiceDefinition>;
+
+    readonly #client: Client;
+
+    /** Connects with the first call. Throws a TypeError if the options make no client; no error holds the root key. */
+    constructor(options: PortcullisOptions = {}) {
+        const rootKey = options.rootKey || process.env['PORTCULLIS_ROOT_KEY'];
+        if (!rootKey) {
+            throw new TypeError('Portcullis needs a root key: pass rootKey, or set PORTCULLIS_ROOT_KEY.');
+        }
+        // gRPC would quote it in its own error.
+        if (!/^[!-~]+$/.test(rootKey)) {
+            throw new TypeError('The root key holds blanks, line breaks or letters that no root key has.');
+        }
+        const timeoutMs = options.timeoutMs ?? 1000;
+        if (!(timeoutMs > 0)) {
+            throw new TypeError('timeoutMs must be more than 0.');
+        }
+        const metadata = new Metadata();
+        metadata.set('authorization', `Bearer ${rootKey}`);
+
+        const destination = destinationOf(addressesOf(options), options.allowPlaintext ?? false);
+        const client = new Client(destination.target, channelCredentials(destination, options.ca), {
+            'grpc.service_config': SERVICE_CONFIG,
+            'grpc.service_config_disable_resolution': 1,
+            'grpc.keepalive_time_ms': 30_000,
+            'grpc.keepalive_timeout_ms': 10_000,
+            'grpc.keepalive_permit_without_calls': 1,
+            // gRPC by itself would look for a server that was long away once in two minutes.
+            'grpc.initial_reconnect_backoff_ms': 100,
+            'grpc.max_reconnect_backoff_ms': 5_000,
+            // A proxy is another machine, too.
+            'grpc.enable_http_proxy': destination.secure ? 1 : 0,
+        });
+        this.#client = client;
+        this.verification = callsOf(VerificationServiceDefinition, client, metadata, timeoutMs);
+        this.apiKeys = callsOf(ApiKeyServiceDefinition, client, metadata, timeoutMs);
+        this.keyspaces = callsOf(KeyspaceServiceDefinition, client, metadata, timeoutMs);
+        this.audit = callsOf(AuditServiceDefinition, client, metadata, timeoutMs);
+        this.usage = callsOf(UsageServiceDefinition, client, metadata, timeoutMs);
+        this.replicas = callsOf(ReplicaServiceDefinition, client, metadata, timeoutMs);
+    }
+
+    /** Ends the connections once the calls in flight have ended. Later calls fail. */
+    close(): void {
+        this.#client.close();
+    }
+}
+
+let shared: Portcullis | undefined;
+
+/** The client that guards without one of their own share, made from the environment when it is first asked for. */
+export function sharedClient(): Portcullis {
+    return (shared ??= new Portcullis());
+}
+
+const SERVICE_CONFIG = JSON.stringify({
+    loadBalancingConfig: [{ round_robin: {} }],
+    methodConfig: [
+        {
+            name: [{}],
+            retryPolicy: {
+                maxAttempts: 4,
+                initialBackoff: '0.05s',
+                maxBackoff: '0.5s',
+                backoffMultiplier: 2,
+                retryableStatusCodes: ['UNAVAILABLE'],
+            },
+        },
+    ],
+});
+
+function addressesOf({ address }: PortcullisOptions): readonly string[] {
+    if (address !== undefined) {
+        return typeof address === 'string' ? [address] : address;
+    }
+    return [process.env['PORTCULLIS_SERVER'] || 'http://127.0.0.1:50051'];
+}
+
+function channelCredentials({ secure, hosts }: Destination, ca: string | Buffer | undefined): ChannelCredentials {
+    if (!secure) {
+        return credentials.createInsecure();
+    }
+    const roots = ca === undefined ? null : Buffer.from(ca);
+    // OpenSSL passes over whatever is no certificate.
+    if (roots?.includes('-----BEGIN CERTIFICATE-----') === false) {
+        throw new TypeError('ca holds no certificate in PEM.');
+    }
+    if (hosts.length === 1) {
+        return credentials.createSsl(roots);
+    }
+    // gRPC expects the first name of every replica. Here each may prove any of the names.
+    return credentials.createSsl(roots, null, null, {
+        checkServerIdentity(_host: string, certificate: PeerCertificate): Error | undefined {
+            const errors = hosts.map((host) => checkServerIdentity(host, certificate));
+            return errors.includes(undefined) ? undefined : errors[0];
+        },
+    });
+}

@@ -1,0 +1,151 @@
+import { type ServiceError, status } from '@grpc/grpc-js';
+import { type Portcullis, sharedClient } from './client.js';
+import { credentialOf } from './credential.js';
+import { errorDetail } from './error.js';
+import { type Identity, unverified, verified } from './identity.js';
+import { Refusal, type RefusalCode, type RefusalDetails } from './refusal.js';
+import { RetryInfo, Verdict, type VerifyResponse } from './stubs.js';
+
+/** What a guard asks of a key, and whom. */
+export interface GuardOptions {
+    /** Default: one from the environment, which all guards share. */
+    client?: Portcullis;
+    /** Scopes that the key must all have: up to 100. */
+    scopes?: readonly string[];
+    /** Scopes of which the key must have one: up to 100. */
+    anyOfScopes?: readonly string[];
+    /** The keyspace that the key must belong to. Default: any that the root key may verify in. */
+    keyspace?: string;
+    /** How many credits a request takes: 0 to 1,000,000,000. Default: 1. */
+    cost?: number;
+    /** The realm of the challenge in a refusal, in printable ASCII. Default: `api`. */
+    realm?: string;
+    /**
+     * Lets requests that bring a key through, unverified, while Portcullis is UNAVAILABLE or does not answer in time.
+     * Whoever has no valid key then needs only to make one up.
+     */
+    dangerouslyAllowWhenUnavailable?: boolean;
+    /** Where to tell of an unavailable Portcullis, a line a request. Default: the console. */
+    logger?: Logger;
+}
+
+/** What a guard logs to; the console is one, and so are pino and winston. */
+export interface Logger {
+    warn(line: string): void;
+    error(line: string): void;
+}
+
+/** The credential headers of a request: every line of each, as it was sent. */
+export interface CredentialHeaders {
+    authorization: readonly string[];
+    apiKey: readonly string[];
+}
+
+/** What every key of a guard is asked for. */
+interface Demands {
+    scopes: string[];
+    anyOfScopes: string[];
+    keyspace: string;
+    cost: number | undefined;
+}
+
+/** Decides about requests, whatever the framework. */
+export class Guard {
+    readonly #demands: Demands;
+    readonly #allowWhenUnavailable: boolean;
+    readonly #client: Portcullis;
+    readonly #realm: string;
+    readonly #logger: Logger;
+
+    /** Throws a TypeError if the realm cannot be sent, or if there is neither a client nor a root key for one. */
+    constructor(options: GuardOptions = {}) {
+        const realm = options.realm ?? 'api';
+        if (!/^[ -~]*$/.test(realm)) {
+            throw new TypeError('A realm has printable ASCII characters only.');
+        }
+        const { scopes = [], anyOfScopes = [], keyspace = '', cost } = options;
+        this.#demands = { scopes: [...scopes], anyOfScopes: [...anyOfScopes], keyspace, cost };
+        // Not by accident, as the text `false` would.
+        this.#allowWhenUnavailable = options.dangerouslyAllowWhenUnavailable === true;
+        this.#client = options.client ?? sharedClient();
+        this.#realm = realm.replace(/["\\]/g, '\\$&');
+        this.#logger = options.logger ?? console;
+    }
+
+    /** Verifies the one key of a request. `clientIp` is the address that it comes from. Never rejects. */
+    async check(headers: CredentialHeaders, clientIp: string | undefined): Promise<Identity | Refusal> {
+        const credential = credentialOf(headers.authorization, headers.apiKey);
+        if ('refused' in credential) {
+            return this.#refuse(credential.refused);
+        }
+        const { scopes, anyOfScopes, keyspace, cost } = this.#demands;
+        let response: VerifyResponse;
+        try {
+            response = await this.#client.verification.verify({
+                key: credential.key,
+                requiredScopes: scopes,
+                anyOfScopes,
+                keyspace,
+                clientIp: withoutZone(clientIp ?? ''),
+                cost,
+            });
+        } catch (error) {
+            return this.#unanswered(error as Partial<ServiceError>);
+        }
+        return response.valid ? verified(response) : this.#invalid(response);
+    }
+
+    #invalid({ verdict, missingScopes, rateLimit }: VerifyResponse): Refusal {
+        const code = CODES.get(verdict) ?? 'denied';
+        switch (code) {
+            case 'insufficient_scope':
+                return this.#refuse(code, { missingScopes });
+            case 'rate_limited':
+                return this.#refuse(code, { retryAfter: secondsUntil(rateLimit?.retryTime) });
+            default:
+                return this.#refuse(code);
+        }
+    }
+
+    #unanswered(error: Partial<ServiceError>): Identity | Refusal {
+        const reason = error.code === undefined ? error.message : `${status[error.code]}: ${error.details}`;
+        const outage = error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED;
+        if (outage && this.#allowWhenUnavailable) {
+            this.#logger.warn(`portcullis: a request was let through unverified: ${reason}`);
+            return unverified();
+        }
+        this.#logger.error(`portcullis: a key could not be verified: ${reason}`);
+        return this.#refuse('unavailable', { retryAfter: retryDelaySeconds(error) });
+    }
+
+    #refuse(code: RefusalCode, details?: RefusalDetails): Refusal {
+        return new Refusal(code, this.#realm, details);
+    }
+}
+
+const CODES: ReadonlyMap<Verdict, RefusalCode> = new Map<Verdict, RefusalCode>([
+    [Verdict.MALFORMED, 'invalid_key'],
+    [Verdict.NOT_FOUND, 'invalid_key'],
+    [Verdict.REVOKED, 'revoked_key'],
+    [Verdict.EXPIRED, 'expired_key'],
+    [Verdict.DISABLED, 'disabled_key'],
+    [Verdict.IP_NOT_ALLOWED, 'ip_not_allowed'],
+    [Verdict.INSUFFICIENT_SCOPE, 'insufficient_scope'],
+    [Verdict.RATE_LIMITED, 'rate_limited'],
+    [Verdict.CREDITS_EXHAUSTED, 'credits_exhausted'],
+]);
+
+/** Portcullis knows no zones of IPv6, such as in `fe80::1%eth0`. */
+function withoutZone(address: string): string {
+    const zone = address.indexOf('%');
+    return zone < 0 ? address : address.slice(0, zone);
+}
+
+function secondsUntil(time: Date | undefined): number {
+    return Math.max(1, Math.ceil(((time?.getTime() ?? 0) - Date.now()) / 1000));
+}
+
+function retryDelaySeconds(error: unknown): number {
+    const { seconds = 0n, nanos = 0 } = errorDetail(error, RetryInfo)?.retryDelay ?? {};
+    return Math.min(60, Math.max(1, Math.ceil(Number(seconds) + nanos / 1e9)));
+}

@@ -1,0 +1,224 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { afterEach, beforeEach, test } from 'node:test';
+import { inspect } from 'node:util';
+import { Guard, type GuardOptions, type Identity, Portcullis, Refusal, status, Verdict } from '../src/index.js';
+import { failure, Fake, silence, verdict } from './support/fake.js';
+import { Log } from './support/log.js';
+import { PATIENT_MS } from './support/portcullis.js';
+
+const key = 'ak_secret';
+const headers = { authorization: [`Bearer ${key}`], apiKey: [] };
+
+let fake: Fake;
+let client: Portcullis;
+let log: Log;
+beforeEach(async () => {
+    fake = await Fake.start();
+    client = new Portcullis({ address: fake.address, rootKey: 'root_of_the_tests', timeoutMs: PATIENT_MS });
+    log = new Log();
+});
+afterEach(() => {
+    client.close();
+    fake.stop();
+    assert.ok(!inspect(log).includes(key));
+});
+
+function check(options: GuardOptions = {}, clientIp?: string): Promise<Identity | Refusal> {
+    return new Guard({ client, logger: log, ...options }).check(headers, clientIp);
+}
+
+async function refusal(options?: GuardOptions): Promise<Refusal> {
+    const outcome = await check(options);
+    assert.ok(outcome instanceof Refusal);
+    return outcome;
+}
+
+test('one call asks all that the guard demands', async () => {
+    await check({ scopes: ['a'], anyOfScopes: ['b', 'c'], keyspace: 'prod', cost: 0 }, '10.0.0.1');
+    assert.deepEqual(
+        fake.calls.map(({ request }) => request),
+        [{ key, requiredScopes: ['a'], anyOfScopes: ['b', 'c'], keyspace: 'prod', clientIp: '10.0.0.1', cost: 0n }],
+    );
+});
+
+test('what the guard does not demand is not asked', async () => {
+    await check();
+    assert.deepEqual(fake.calls[0]?.request, {
+        key,
+        requiredScopes: [],
+        anyOfScopes: [],
+        keyspace: '',
+        clientIp: '',
+        cost: undefined,
+    });
+});
+
+test('a zone is no part of an address', async () => {
+    await check({}, 'fe80::1%eth0');
+    assert.equal(fake.calls[0]?.request.clientIp, 'fe80::1');
+});
+
+test('what is no key is not asked about', async () => {
+    const guard = new Guard({ client });
+    for (const apiKey of [[], ['a', 'b'], ['x'.repeat(513)]]) {
+        assert.ok((await guard.check({ authorization: [], apiKey }, undefined)) instanceof Refusal);
+    }
+    assert.equal(fake.calls.length, 0);
+});
+
+test('the identity is all that Verify says, and JSON can write it', async () => {
+    const time = new Date('2030-01-02T03:04:05.678Z');
+    fake.answer = verdict({
+        valid: true,
+        verdict: Verdict.VALID,
+        keyId: 'key_1',
+        keyspace: 'prod',
+        subject: 'org_7',
+        scopes: ['a', 'b'],
+        claims: { plan: 'pro' },
+        expireTime: time,
+        rateLimit: { name: 'daily', limit: 1_000_000_000n, remaining: 7n, resetTime: time },
+        creditsRemaining: 10n ** 15n,
+    });
+    const identity = await check();
+    assert.deepEqual(identity, {
+        authenticated: true,
+        keyId: 'key_1',
+        keyspace: 'prod',
+        subject: 'org_7',
+        userId: null,
+        orgId: 'org_7',
+        scopes: ['a', 'b'],
+        claims: { plan: 'pro' },
+        expireTime: time,
+        rateLimit: { name: 'daily', limit: 1_000_000_000, remaining: 7, resetTime: time },
+        creditsRemaining: 1e15,
+    });
+    assert.ok(!JSON.stringify(identity).includes(key));
+});
+
+test('valid opens, whatever the verdict; nothing else does', async () => {
+    fake.answer = verdict({ valid: true, verdict: 99 as Verdict });
+    assert.ok(!((await check()) instanceof Refusal));
+    for (const denied of [Verdict.UNSPECIFIED, Verdict.VALID, 99 as Verdict]) {
+        fake.answer = verdict({ valid: false, verdict: denied });
+        assert.equal((await refusal()).code, 'denied');
+    }
+});
+
+test('every refusal is as the table of all languages says', async () => {
+    const table = JSON.parse(readFileSync('../conformance/refusals.json', 'utf8'));
+    const seen = new Map<string, Refusal>();
+    for (const verdictOf of Object.values(Verdict)) {
+        fake.answer = verdict({
+            verdict: verdictOf,
+            missingScopes: verdictOf === Verdict.INSUFFICIENT_SCOPE ? ['a:b', 'c'] : [],
+        });
+        const found = await refusal();
+        seen.set(found.code, found);
+    }
+    fake.answer = failure(status.INTERNAL);
+    seen.set('unavailable', await refusal());
+    for (const apiKey of [[], ['a', 'b']]) {
+        const found = await new Guard({ client }).check({ authorization: [], apiKey }, undefined);
+        assert.ok(found instanceof Refusal);
+        seen.set(found.code, found);
+    }
+
+    assert.deepEqual([...seen.keys()].sort(), Object.keys(table).sort());
+    for (const [code, { status, message, challenge, retry_after }] of Object.entries<any>(table)) {
+        const found = seen.get(code);
+        const missing_scopes = code === 'insufficient_scope' ? ['a:b', 'c'] : undefined;
+        assert.ok(found);
+        assert.equal(found.status, status);
+        assert.deepEqual(JSON.parse(found.body), {
+            error: code,
+            message,
+            ...(missing_scopes && { missing_scopes }),
+        });
+        assert.equal(found.headers['www-authenticate'], challenge?.replace('${missing_scopes}', 'a:b c'));
+        assert.equal(found.headers['retry-after'] !== undefined, retry_after !== undefined);
+        assert.equal(found.headers['content-type'], 'application/json');
+        assert.equal(found.headers['cache-control'], 'no-store');
+
+        const response = found.response();
+        assert.equal(response.status, status);
+        assert.equal(await response.text(), found.body);
+    }
+});
+
+test('Retry-After is when the next use is there, in whole seconds', async () => {
+    const now = Date.now();
+    fake.answer = verdict({ verdict: Verdict.RATE_LIMITED, rateLimit: { retryTime: new Date(now + 600_400) } });
+    const seconds = Number((await refusal()).headers['retry-after']);
+    const passed = Math.ceil((Date.now() - now) / 1000);
+    assert.ok(Number.isInteger(seconds) && seconds <= 601 && seconds >= 601 - passed, `${seconds}`);
+
+    for (const rateLimit of [undefined, {}, { retryTime: new Date(now - 5000) }]) {
+        fake.answer = verdict({ verdict: Verdict.RATE_LIMITED, ...(rateLimit && { rateLimit }) });
+        assert.equal((await refusal()).headers['retry-after'], '1');
+    }
+});
+
+const delays: [delay: { seconds?: bigint; nanos?: number } | undefined, expected: string][] = [
+    [undefined, '1'],
+    [{}, '1'],
+    [{ nanos: 200_000_000 }, '1'],
+    [{ seconds: 2n }, '2'],
+    [{ seconds: 2n, nanos: 1 }, '3'],
+    [{ seconds: 3600n }, '60'],
+    [{ seconds: -5n }, '1'],
+];
+for (const [delay, expected] of delays) {
+    test(`Retry-After of an unavailable is ${expected} for ${inspect(delay)}`, async () => {
+        fake.answer = failure(status.RESOURCE_EXHAUSTED, delay);
+        const { code, headers } = await refusal();
+        assert.equal(code, 'unavailable');
+        assert.equal(headers['retry-after'], expected);
+    });
+}
+
+for (const [name, code] of Object.entries(status).filter(([, code]) => typeof code === 'number' && code !== 0)) {
+    const opens = code === status.UNAVAILABLE || code === status.DEADLINE_EXCEEDED;
+    test(`${name} ${opens ? 'opens' : 'stays closed'} where that is allowed, and closes elsewhere`, async () => {
+        fake.answer = failure(code as status);
+        assert.equal((await refusal()).code, 'unavailable');
+        assert.equal(log.errors.length, 1);
+        assert.ok(log.errors[0]?.includes(name));
+
+        const outcome = await check({ dangerouslyAllowWhenUnavailable: true });
+        assert.equal(outcome instanceof Refusal, !opens);
+        assert.equal(log.warnings.length, opens ? 1 : 0);
+        if (!(outcome instanceof Refusal)) {
+            assert.equal(outcome.authenticated, false);
+            assert.equal(outcome.keyId, null);
+        }
+        // Not by a word that is true to JavaScript.
+        const accident = { dangerouslyAllowWhenUnavailable: 'false' } as unknown as GuardOptions;
+        assert.ok((await check(accident)) instanceof Refusal);
+    });
+}
+
+test('no answer in time is unavailable', async () => {
+    fake.answer = silence;
+    const hasty = new Portcullis({ address: fake.address, rootKey: 'root_of_the_tests', timeoutMs: 50 });
+    assert.equal((await refusal({ client: hasty })).code, 'unavailable');
+    assert.match(log.errors[0] ?? '', /DEADLINE_EXCEEDED/);
+    const outcome = await check({ client: hasty, dangerouslyAllowWhenUnavailable: true });
+    assert.ok(!(outcome instanceof Refusal));
+    hasty.close();
+});
+
+test('a closed client closes', async () => {
+    client.close();
+    assert.equal((await refusal({ dangerouslyAllowWhenUnavailable: true })).code, 'unavailable');
+    assert.equal(log.errors.length, 1);
+});
+
+test('a realm is quoted, and cannot end the header', async () => {
+    fake.answer = verdict({ verdict: Verdict.REVOKED });
+    const challenge = (await refusal({ realm: 'my "own" \\ api' })).headers['www-authenticate'];
+    assert.match(challenge ?? '', /^Bearer realm="my \\"own\\" \\\\ api", error="invalid_token"/);
+    assert.throws(() => new Guard({ client, realm: 'a\r\nb' }), TypeError);
+});
