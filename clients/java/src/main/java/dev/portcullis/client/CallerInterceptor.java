@@ -1,0 +1,40 @@
+package dev.portcullis.client;
+
+import io.grpc.CallOptions;
+import io.grpc.Channel;
+import io.grpc.ClientCall;
+import io.grpc.ClientInterceptor;
+import io.grpc.ForwardingClientCall.SimpleForwardingClientCall;
+import io.grpc.Metadata;
+import io.grpc.MethodDescriptor;
+import java.time.Duration;
+import java.util.concurrent.TimeUnit;
+
+/** Says who calls, and gives a deadline to unary calls that have none. */
+final class CallerInterceptor implements ClientInterceptor {
+    private static final Metadata.Key<String> AUTHORIZATION =
+            Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
+
+    private final String authorization;
+    private final Duration timeout;
+
+    CallerInterceptor(String rootKey, Duration timeout) {
+        this.authorization = "Bearer " + rootKey;
+        this.timeout = timeout;
+    }
+
+    @Override
+    public <Q, A> ClientCall<Q, A> interceptCall(MethodDescriptor<Q, A> method, CallOptions options, Channel next) {
+        // A stream lasts for as long as its caller likes.
+        boolean isOpenEnded = options.getDeadline() == null && method.getType() == MethodDescriptor.MethodType.UNARY;
+        CallOptions limited =
+                isOpenEnded ? options.withDeadlineAfter(timeout.toNanos(), TimeUnit.NANOSECONDS) : options;
+        return new SimpleForwardingClientCall<>(next.newCall(method, limited)) {
+            @Override
+            public void start(Listener<A> listener, Metadata headers) {
+                headers.put(AUTHORIZATION, authorization);
+                super.start(listener, headers);
+            }
+        };
+    }
+}

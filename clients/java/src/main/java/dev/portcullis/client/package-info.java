@@ -1,0 +1,2 @@
+/** The client of Portcullis. */
+package dev.portcullis.client;

@@ -1,0 +1,206 @@
+package dev.portcullis.guard;
+
+import com.google.common.util.concurrent.ListenableFuture;
+import dev.portcullis.client.PortcullisClient;
+import dev.portcullis.v1.VerificationServiceGrpc;
+import dev.portcullis.v1.VerificationServiceGrpc.VerificationServiceBlockingStub;
+import dev.portcullis.v1.VerificationServiceGrpc.VerificationServiceFutureStub;
+import dev.portcullis.v1.VerifyRequest;
+import dev.portcullis.v1.VerifyResponse;
+import io.grpc.Context;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import java.time.Instant;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.regex.Pattern;
+
+/**
+ * What a route asks of a key, whatever the framework. Immutable: each method that sets something returns another guard,
+ * so that one can be the base of many. Each check makes at most one call, none without a key.
+ */
+public final class Guard {
+    private static final System.Logger LOG = System.getLogger(Guard.class.getName());
+
+    // Some servers write IPv6 in brackets, and Java adds the zone: fe80::1%eth0.
+    private static final Pattern BRACKETS_AND_ZONE = Pattern.compile("^\\[|]$|%.*");
+    private static final long HIGHEST_COST = 1_000_000_000;
+
+    private final VerificationServiceBlockingStub blocking;
+    private final VerificationServiceFutureStub future;
+    private final VerifyRequest demand;
+    private final String realm;
+    private final boolean openWhenUnavailable;
+
+    private Guard(
+            VerificationServiceBlockingStub blocking,
+            VerificationServiceFutureStub future,
+            VerifyRequest demand,
+            String realm,
+            boolean openWhenUnavailable) {
+        this.blocking = blocking;
+        this.future = future;
+        this.demand = demand;
+        this.realm = realm;
+        this.openWhenUnavailable = openWhenUnavailable;
+    }
+
+    /** A guard that lets any valid key through. */
+    public static Guard of(PortcullisClient client) {
+        return new Guard(
+                client.verification(),
+                VerificationServiceGrpc.newFutureStub(client.channel()),
+                VerifyRequest.getDefaultInstance(),
+                "api",
+                false);
+    }
+
+    /** Asks for all of these scopes, up to 100. Default: none. */
+    public Guard scopes(String... scopes) {
+        return demanding(demand.toBuilder().clearRequiredScopes().addAllRequiredScopes(List.of(scopes)));
+    }
+
+    /** Asks for one of these scopes, up to 100. Default: no such demand. */
+    public Guard anyOfScopes(String... scopes) {
+        return demanding(demand.toBuilder().clearAnyOfScopes().addAllAnyOfScopes(List.of(scopes)));
+    }
+
+    /** Asks for a key of this keyspace. Default: any that the root key may verify in. */
+    public Guard keyspace(String keyspace) {
+        return demanding(demand.toBuilder().setKeyspace(keyspace));
+    }
+
+    /**
+     * Takes so many credits for a request. Default: 1.
+     *
+     * @throws IllegalArgumentException unless it is 0 to 1,000,000,000
+     */
+    public Guard cost(long credits) {
+        if (credits < 0 || credits > HIGHEST_COST) {
+            throw new IllegalArgumentException("A cost is 0 to " + HIGHEST_COST + ": " + credits);
+        }
+        return demanding(demand.toBuilder().setCost(credits));
+    }
+
+    /**
+     * Names this realm in challenges over HTTP. Default: {@code api}.
+     *
+     * @throws IllegalArgumentException if it has more than printable ASCII
+     */
+    public Guard realm(String realm) {
+        if (!realm.matches("[ -~]*")) {
+            throw new IllegalArgumentException("A realm is printable ASCII: " + realm);
+        }
+        return new Guard(blocking, future, demand, realm, openWhenUnavailable);
+    }
+
+    /**
+     * Lets requests with a key through, unverified, while Portcullis is UNAVAILABLE or does not answer before the
+     * deadline. Their identity is not authenticated, and each is logged as a warning. Any key will do then: revoked,
+     * expired and invented ones too.
+     */
+    public Guard dangerouslyAllowWhenUnavailable() {
+        return new Guard(blocking, future, demand, realm, true);
+    }
+
+    String realm() {
+        return realm;
+    }
+
+    /**
+     * Checks a request, and waits for the answer, for as long as the timeout of the client at most.
+     *
+     * @param authorization every line of the header Authorization
+     * @param apiKey every line of the header X-API-Key
+     * @param clientIp the address of who sent it, without a port; empty if unknown
+     */
+    public Decision check(Iterable<String> authorization, Iterable<String> apiKey, String clientIp) {
+        Credential credential = Credential.read(authorization, apiKey);
+        if (credential.fault != null) {
+            return Refusal.of(credential.fault);
+        }
+        Context apart = apart();
+        Context before = apart.attach();
+        try {
+            return judge(blocking.verify(request(credential.key, clientIp)));
+        } catch (StatusRuntimeException error) {
+            return judge(error);
+        } finally {
+            apart.detach(before);
+        }
+    }
+
+    /** As {@link #check}, without waiting. The stage never fails, and goes on in a thread of the client's. */
+    public CompletableFuture<Decision> checkAsync(
+            Iterable<String> authorization, Iterable<String> apiKey, String clientIp) {
+        Credential credential = Credential.read(authorization, apiKey);
+        if (credential.fault != null) {
+            return CompletableFuture.completedFuture(Refusal.of(credential.fault));
+        }
+        CompletableFuture<Decision> decision = new CompletableFuture<>();
+        apart().run(() -> {
+            ListenableFuture<VerifyResponse> answer = future.verify(request(credential.key, clientIp));
+            answer.addListener(() -> decision.complete(judge(answer)), Runnable::run);
+        });
+        return decision;
+    }
+
+    // In a gRPC server, the caller's deadline or going away would end the verification, and so open where that opens.
+    private static Context apart() {
+        return Context.current().fork();
+    }
+
+    private Guard demanding(VerifyRequest.Builder demand) {
+        return new Guard(blocking, future, demand.build(), realm, openWhenUnavailable);
+    }
+
+    private VerifyRequest request(String key, String clientIp) {
+        String address = BRACKETS_AND_ZONE.matcher(clientIp).replaceAll("");
+        return demand.toBuilder().setKey(key).setClientIp(address).build();
+    }
+
+    private Decision judge(ListenableFuture<VerifyResponse> answer) {
+        try {
+            return judge(answer.get());
+        } catch (ExecutionException error) {
+            return judge(error.getCause());
+        } catch (InterruptedException | RuntimeException error) {
+            return judge(error);
+        }
+    }
+
+    private Decision judge(VerifyResponse answer) {
+        if (answer.getValid()) {
+            return Identity.of(answer);
+        }
+        return switch (answer.getVerdict()) {
+            case VERDICT_MALFORMED, VERDICT_NOT_FOUND -> Refusal.of(Refusal.Reason.INVALID_KEY);
+            case VERDICT_REVOKED -> Refusal.of(Refusal.Reason.REVOKED_KEY);
+            case VERDICT_EXPIRED -> Refusal.of(Refusal.Reason.EXPIRED_KEY);
+            case VERDICT_DISABLED -> Refusal.of(Refusal.Reason.DISABLED_KEY);
+            case VERDICT_IP_NOT_ALLOWED -> Refusal.of(Refusal.Reason.IP_NOT_ALLOWED);
+            case VERDICT_INSUFFICIENT_SCOPE ->
+                new Refusal(Refusal.Reason.INSUFFICIENT_SCOPE, List.copyOf(answer.getMissingScopesList()), 0);
+            case VERDICT_RATE_LIMITED ->
+                Refusal.until(
+                        Refusal.Reason.RATE_LIMITED,
+                        RetryDelay.until(answer.getRateLimit().getRetryTime(), Instant.now()));
+            case VERDICT_CREDITS_EXHAUSTED -> Refusal.of(Refusal.Reason.CREDITS_EXHAUSTED);
+            default -> Refusal.of(Refusal.Reason.DENIED);
+        };
+    }
+
+    private Decision judge(Throwable error) {
+        Status status = Status.fromThrowable(error);
+        String told = status.getCode() + (status.getDescription() == null ? "" : ": " + status.getDescription());
+        boolean outage =
+                status.getCode() == Status.Code.UNAVAILABLE || status.getCode() == Status.Code.DEADLINE_EXCEEDED;
+        if (openWhenUnavailable && outage) {
+            LOG.log(System.Logger.Level.WARNING, "A request was let through unverified: {0}", told);
+            return Identity.UNVERIFIED;
+        }
+        LOG.log(System.Logger.Level.ERROR, "An API key could not be checked: {0}", told);
+        return Refusal.until(Refusal.Reason.UNAVAILABLE, RetryDelay.after(error));
+    }
+}

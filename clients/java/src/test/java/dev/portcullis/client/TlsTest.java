@@ -1,0 +1,79 @@
+package dev.portcullis.client;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import dev.portcullis.testing.Certificate;
+import dev.portcullis.testing.RealPortcullis;
+import dev.portcullis.v1.Verdict;
+import dev.portcullis.v1.VerifyRequest;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TlsTest {
+    private static final VerifyRequest REQUEST =
+            VerifyRequest.newBuilder().setKey("hello").build();
+
+    @TempDir
+    Path folder;
+
+    private RealPortcullis server(Certificate certificate) throws Exception {
+        return RealPortcullis.start(
+                Files.createTempDirectory(folder, "server"),
+                "--tls-cert",
+                certificate.certificate().toString(),
+                "--tls-key",
+                certificate.privateKey().toString());
+    }
+
+    private static PortcullisClient.Builder client(String... addresses) {
+        return PortcullisClient.builder()
+                .addresses(addresses)
+                .rootKey(RealPortcullis.ROOT_KEY)
+                .timeout(Duration.ofMinutes(1));
+    }
+
+    @Test
+    void checksEachReplicaAgainstItsOwnName() throws Exception {
+        Certificate certificate = Certificate.make(folder);
+        try (RealPortcullis server = server(certificate)) {
+            String address = "https://" + server.address();
+            // At the other address nobody listens.
+            for (String[] addresses : new String[][] {{address}, {"https://localhost:1", address}}) {
+                try (PortcullisClient client = client(addresses)
+                        .caCertificates(certificate.certificate())
+                        .build()) {
+                    assertEquals(
+                            Verdict.VERDICT_MALFORMED,
+                            client.verification().verify(REQUEST).getVerdict());
+                }
+            }
+        }
+    }
+
+    @Test
+    void refusesACertificateThatNobodyVouchesFor() throws Exception {
+        try (RealPortcullis server = server(Certificate.make(folder));
+                PortcullisClient client = client("https://" + server.address()).build()) {
+            StatusRuntimeException error = assertThrows(
+                    StatusRuntimeException.class, () -> client.verification().verify(REQUEST));
+
+            assertEquals(Status.Code.UNAVAILABLE, error.getStatus().getCode());
+            assertFalse(error.toString().contains(RealPortcullis.ROOT_KEY));
+        }
+    }
+
+    @Test
+    void saysThatTheCertificatesCannotBeRead() {
+        assertThrows(UncheckedIOException.class, () -> client("https://127.0.0.1:1")
+                .caCertificates(folder.resolve("none.pem"))
+                .build());
+    }
+}
