@@ -32,6 +32,7 @@ use crate::grpc::pb::usage_service_server::UsageServiceServer;
 use crate::grpc::replicas::Replicas;
 use crate::grpc::usage::Usage as UsageRows;
 use crate::grpc::verification::{self, Verification};
+use crate::grpc::{REQUEST_SIZE_MAX, SMALL_REQUEST_SIZE_MAX};
 use crate::hashing::Hashing;
 use crate::key::rate_card::RateCard;
 use crate::key::secret::Secret;
@@ -43,10 +44,6 @@ use crate::upkeep::Upkeep;
 use crate::usage::Usage;
 use crate::verify::{Ledger, Memory, Verifier};
 
-/// Largest request, in bytes. Each call in flight may hold one.
-pub const REQUEST_SIZE_MAX: usize = 1024 * 1024;
-/// Largest request to what is open to strangers, health and reflection: they only ever name something.
-const OPEN_REQUEST_SIZE_MAX: usize = 16 * 1024;
 /// The store's health is looked at this often.
 const BACKGROUND_INTERVAL: Duration = Duration::from_secs(1);
 /// A store that does not answer for this long does not answer.
@@ -243,12 +240,18 @@ impl Server {
         let replicas = Replicas { roster: self.fleet.roster().clone() };
         let usage = UsageRows { management: self.management.clone(), rate_card: self.rate_card };
         let others = routes(&callers, &self.management, &self.verifier, &self.clock, (replicas, usage))
-            .add_service(health_service.max_decoding_message_size(OPEN_REQUEST_SIZE_MAX));
+            .add_service(health_service.max_decoding_message_size(SMALL_REQUEST_SIZE_MAX));
         let close = CancellationToken::new();
         let verification = Verification::new(self.verifier.clone(), REQUEST_SIZE_MAX, close.clone());
         let door = Door::new(callers, self.verifier.clone(), verification, others, self.origins, Handle::current());
         let cores = Cores::start()?;
-        let settings = transport::Settings { tls: self.tls, age_max: self.connection_age_max, close: close.clone() };
+        let ending = CancellationToken::new();
+        let settings = transport::Settings {
+            tls: self.tls,
+            age_max: self.connection_age_max,
+            ending: ending.clone(),
+            close: close.clone(),
+        };
         let mut serving = std::pin::pin!(transport::serve(self.listener, &cores, settings, door));
 
         let graceful = tokio::select! {
@@ -261,6 +264,7 @@ impl Server {
         tracing::info!("shutting down");
         stop_background.cancel();
         health.announce_end().await;
+        ending.cancel();
         if graceful {
             tokio::select! {
                 () = time::sleep(self.shutdown_grace) => {}
@@ -333,11 +337,11 @@ fn routes(
         .add_service(callers.guard(KeyspaceServiceServer::new(keyspaces).max_decoding_message_size(REQUEST_SIZE_MAX)))
         .add_service(callers.guard(AuditServiceServer::new(audit).max_decoding_message_size(REQUEST_SIZE_MAX)))
         .add_service(
-            callers.guard(ReplicaServiceServer::new(replicas).max_decoding_message_size(OPEN_REQUEST_SIZE_MAX)),
+            callers.guard(ReplicaServiceServer::new(replicas).max_decoding_message_size(SMALL_REQUEST_SIZE_MAX)),
         )
         .add_service(callers.guard(UsageServiceServer::new(usage).max_decoding_message_size(REQUEST_SIZE_MAX)))
-        .add_service(reflection().build_v1().expect(built).max_decoding_message_size(OPEN_REQUEST_SIZE_MAX))
-        .add_service(reflection().build_v1alpha().expect(built).max_decoding_message_size(OPEN_REQUEST_SIZE_MAX));
+        .add_service(reflection().build_v1().expect(built).max_decoding_message_size(SMALL_REQUEST_SIZE_MAX))
+        .add_service(reflection().build_v1alpha().expect(built).max_decoding_message_size(SMALL_REQUEST_SIZE_MAX));
     routes.routes()
 }
 

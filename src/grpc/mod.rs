@@ -1,5 +1,11 @@
 //! The wire, and the only place that knows it. Handlers are thin: who calls, may they, convert, call, convert back.
 
+/// Largest request, in bytes. Each call in flight may hold one.
+pub const REQUEST_SIZE_MAX: usize = 1024 * 1024;
+/// Largest request to what is open to strangers, health and reflection, or takes next to nothing: they only ever name
+/// something.
+pub const SMALL_REQUEST_SIZE_MAX: usize = 16 * 1024;
+
 pub mod api_keys;
 pub mod audit;
 pub mod caller;

@@ -116,6 +116,11 @@ pub fn answer_unreadable() -> Status {
     internal(&Unreadable)
 }
 
+/// DEADLINE_EXCEEDED: the request did not come. Nothing was done.
+pub fn request_late(after: Duration) -> Status {
+    plain(Code::DeadlineExceeded, ErrorReason::DeadlineExceeded, &format!("the request did not come within {after:?}"))
+}
+
 /// DEADLINE_EXCEEDED: there was no answer within the time that the client allows.
 pub fn deadline_exceeded(after: Duration) -> Status {
     let message = format!("not done within {after:?}; a change may still be made");

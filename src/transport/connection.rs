@@ -42,6 +42,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 const HTTP1_IDLE_MAX: Duration = Duration::from_mins(1);
 /// Largest head of a request over HTTP/1.1, in bytes: as large as one of HTTP/2 may be.
 const HTTP1_HEAD_SIZE_MAX: usize = 16 * 1024;
+/// A connection is ended whose other end has not been heard of, or has taken nothing of what it was sent, for this long.
+const UNHEARD_MAX: Duration = Duration::from_mins(1);
 /// How much earlier or later than the rest a connection may come of age, so that they do not all return at once.
 const AGE_JITTER: f64 = 0.1;
 
@@ -66,6 +68,7 @@ pub async fn serve<D: Door>(stream: TcpStream, peer: SocketAddr, settings: &Sett
         let stream = tokio::net::TcpStream::from_std(stream)?;
         // Answers are small and awaited: better many packets than late ones.
         stream.set_nodelay(true)?;
+        bounded(&stream)?;
         match &settings.tls {
             None => serve_http(async { Ok(stream) }, peer, settings, door).await,
             Some(acceptor) => serve_http(acceptor.accept(stream), peer, settings, door).await,
@@ -106,7 +109,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     D: Door,
 {
+    let has_begun = Arc::new(AtomicBool::new(false));
+    let begins = has_begun.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
+        begins.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(Peer(peer));
         let answering = door.answer(request);
         async move { Ok::<_, Infallible>(answering.await) }
@@ -131,7 +137,7 @@ where
         }
         () = settings.close.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            until_done(connection, &has_begun).await
         }
     };
     served.map_err(io::Error::other)
@@ -142,9 +148,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     D: Door,
 {
+    let has_begun = Arc::new(AtomicBool::new(false));
     let is_of_age = Arc::new(AtomicBool::new(false));
-    let ends = is_of_age.clone();
+    let (begins, ends) = (has_begun.clone(), is_of_age.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
+        begins.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(Peer(peer));
         let (answering, ends) = (door.answer(request), ends.clone());
         async move {
@@ -164,7 +172,10 @@ where
             .serve_connection(TokioIo::new(stream), service)
     );
     let aging = async {
-        of_age(settings).await;
+        tokio::select! {
+            () = of_age(settings) => {}
+            () = settings.ending.cancelled() => {}
+        }
         is_of_age.store(true, Ordering::Relaxed);
         pending::<()>().await;
     };
@@ -173,10 +184,29 @@ where
         () = aging => unreachable!("nothing comes after it"),
         () = settings.close.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            until_done(connection, &has_begun).await
         }
     };
     served.map_err(io::Error::other)
+}
+
+/// Waits until `connection` has answered what it was asked: nothing, if no request has begun on it.
+async fn until_done<E>(connection: impl Future<Output = Result<(), E>>, has_begun: &AtomicBool) -> Result<(), E> {
+    if has_begun.load(Ordering::Relaxed) { connection.await } else { Ok(()) }
+}
+
+/// Lets the system end a connection whose other end is gone, or takes nothing that it is sent.
+fn bounded(stream: &tokio::net::TcpStream) -> io::Result<()> {
+    use rustix::net::sockopt;
+    sockopt::set_socket_keepalive(stream, true)?;
+    #[cfg(target_os = "linux")]
+    {
+        sockopt::set_tcp_keepidle(stream, UNHEARD_MAX / 2)?;
+        sockopt::set_tcp_keepintvl(stream, UNHEARD_MAX / 4)?;
+        let millis = u32::try_from(UNHEARD_MAX.as_millis()).expect("a minute");
+        sockopt::set_tcp_user_timeout(stream, millis)?;
+    }
+    Ok(())
 }
 
 /// Resolves once a connection that begins now is as old as it may get, if there is such an age.

@@ -32,6 +32,9 @@ pub struct Settings {
     pub tls: Option<TlsAcceptor>,
     /// How old a connection may get before its client is asked to connect anew; `None`: as old as it likes.
     pub age_max: Option<Duration>,
+    /// Once cancelled, clients of HTTP/1.1 are told with each answer to go elsewhere: over it, a connection cannot be closed
+    /// without doubt about what is on its way.
+    pub ending: CancellationToken,
     /// Once cancelled, no connection is accepted any more, and those that are open end as soon as their calls have.
     pub close: CancellationToken,
 }

@@ -16,8 +16,6 @@ use tonic::Status;
 
 use crate::grpc::status;
 
-/// Most bytes of a body: a request of the largest size as gRPC-Web has it in text, with its head.
-const SIZE_MAX: usize = 1024 * 1024 * 4 / 3 + 64;
 /// How long a body may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Most bytes that are heard out of a body that nobody reads.
@@ -49,13 +47,13 @@ pub struct Ending {
 }
 
 impl Arriving {
-    /// `request` with its body as it comes, and what is left to do then.
-    pub fn of(request: Request<Incoming>) -> (Request<Self>, Ending) {
+    /// `request` with at most `size_max` bytes of its body as they come, and what is left to do then.
+    pub fn of(request: Request<Incoming>, size_max: usize) -> (Request<Self>, Ending) {
         let end = Arc::<Mutex<End>>::default();
         // Who expects to be told to go on has sent nothing yet, and need not.
         let waits = request.headers().contains_key(header::EXPECT);
         let ending = Ending { end: end.clone(), is_heard_out: request.version() < Version::HTTP_2 && !waits };
-        let request = request.map(|body| Self { body: Some(body), left: SIZE_MAX, patience: None, end });
+        let request = request.map(|body| Self { body: Some(body), left: size_max, patience: None, end });
         (request, ending)
     }
 
@@ -65,10 +63,10 @@ impl Arriving {
             // Only now: most bodies come with their heads.
             let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
             ready!(patience.as_mut().poll(cx));
-            return Poll::Ready(Some(Err(status::deadline_exceeded(PATIENCE))));
+            return Poll::Ready(Some(Err(status::request_late(PATIENCE))));
         };
         Poll::Ready(frame.map(|frame| {
-            let frame = frame.map_err(|_| Status::cancelled("the request broke off"))?;
+            let frame = frame.map_err(|_| status::malformed("the request broke off"))?;
             let len = frame.data_ref().map_or(0, Bytes::len);
             self.left = self.left.checked_sub(len).ok_or_else(status::request_too_large)?;
             Ok(frame)

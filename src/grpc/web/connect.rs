@@ -10,6 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Ve
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use prost_reflect::{MessageDescriptor, MethodDescriptor};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
@@ -17,15 +19,20 @@ use tower::ServiceExt as _;
 use super::arriving::Arriving;
 use super::{Calls, error};
 use crate::grpc::deadline::Deadline;
-use crate::grpc::{json, status};
+use crate::grpc::{SMALL_REQUEST_SIZE_MAX, json, status};
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
 const TIMEOUT: HeaderName = HeaderName::from_static("connect-timeout-ms");
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 /// Of a timeout (Connect protocol, "Unary-Request").
 const TIMEOUT_DIGITS_MAX: usize = 10;
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// What stands before a message of gRPC: whether it is compressed, and its length.
 const FRAME_HEAD_LEN: usize = 5;
+
+/// See [`aside`].
+const LARGE_MAX: usize = 2;
+static LARGE: Semaphore = Semaphore::const_new(LARGE_MAX);
 
 /// How messages are written.
 #[derive(Clone, Copy, PartialEq)]
@@ -46,20 +53,40 @@ impl Form {
     }
 
     /// The message of type `kind` that stands in `body`.
-    fn read(self, body: Bytes, kind: MessageDescriptor) -> Result<Bytes, Status> {
+    async fn read(self, body: Bytes, kind: MessageDescriptor) -> Result<Bytes, Status> {
         match self {
             Self::Binary => Ok(body),
-            Self::Json => json::to_bytes(&body, kind).map(Bytes::from).map_err(|misfit| status::misfit(&misfit)),
+            Self::Json => {
+                aside(body.len(), move || {
+                    json::to_bytes(&body, &kind).map(Bytes::from).map_err(|misfit| status::misfit(&misfit))
+                })
+                .await?
+            }
         }
     }
 
     /// `message`, of type `kind`.
-    fn write(self, message: Bytes, kind: MessageDescriptor) -> Result<Bytes, Status> {
+    async fn write(self, message: Bytes, kind: MessageDescriptor) -> Result<Bytes, Status> {
         match self {
             Self::Binary => Ok(message),
-            Self::Json => json::from_bytes(&message, kind).map(Bytes::from).ok_or_else(status::answer_unreadable),
+            Self::Json => {
+                aside(message.len(), move || {
+                    json::from_bytes(&message, kind).map(Bytes::from).ok_or_else(status::answer_unreadable)
+                })
+                .await?
+            }
         }
     }
+}
+
+/// Does `work` on `len` bytes: much of it on a thread of its own and not more than [`LARGE_MAX`] at once, for it takes
+/// time and memory, and what keeps the service going runs on these threads.
+async fn aside<T: Send + 'static>(len: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+    if len <= SMALL_REQUEST_SIZE_MAX {
+        return Ok(work());
+    }
+    let _place = LARGE.acquire().await.expect("never closed");
+    spawn_blocking(work).await.map_err(|error| status::panicked(&error))
 }
 
 /// Answers `request`, whose messages have this form.
@@ -74,7 +101,11 @@ pub async fn answer(request: Request<Arriving>, form: Form, calls: impl Calls) -
         Ok((call, Some(deadline))) => deadline.limit(message(calls.oneshot(call))).await.and_then(|answer| answer),
         Err(refused) => Err(refused),
     };
-    match answered.and_then(|message| form.write(message, method.output())) {
+    let written = match answered {
+        Ok(message) => form.write(message, method.output()).await,
+        Err(status) => Err(status),
+    };
+    match written {
         Ok(message) => {
             let mut response = Response::new(Body::new(Full::new(message)));
             response.headers_mut().insert(header::CONTENT_TYPE, form.content_type());
@@ -105,14 +136,14 @@ fn translated(
     }
     let deadline = deadline(headers)?;
     // What is said about this body is not true of the one that it becomes.
-    for name in [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
+    for name in [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, GRPC_ENCODING] {
         headers.remove(name);
     }
     headers.insert(header::CONTENT_TYPE, GRPC);
     head.version = Version::HTTP_2;
     let kind = method.input();
     let framed = stream::once(async move {
-        let message = form.read(body.collect().await?.to_bytes(), kind)?;
+        let message = form.read(body.collect().await?.to_bytes(), kind).await?;
         let mut frame = BytesMut::with_capacity(FRAME_HEAD_LEN + message.len());
         frame.put_u8(0);
         frame.put_u32(u32::try_from(message.len()).map_err(|_| status::request_too_large())?);

@@ -11,12 +11,15 @@ use super::arriving::Arriving;
 use crate::grpc::deadline::Deadline;
 use crate::grpc::{json, status};
 
-/// Answers `request`.
-pub async fn answer(request: Request<Arriving>, calls: impl Calls) -> Response<Body> {
+/// Answers `request`, which is of this media type.
+pub async fn answer(mut request: Request<Arriving>, media_type: &'static str, calls: impl Calls) -> Response<Body> {
     if json::method(request.uri().path()).is_some_and(|method| method.is_client_streaming()) {
         return error(status::unspoken("browsers cannot send streams: call it over gRPC"));
     }
     let deadline = Deadline::of(request.headers());
+    // tonic-web takes it in no other spelling, and looks at what is accepted by the same rule.
+    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(media_type));
     let call = GrpcWebLayer::new().layer(calls).oneshot(request);
     let answered = match deadline {
         Some(deadline) => deadline.limit(call).await,

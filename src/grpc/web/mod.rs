@@ -12,6 +12,7 @@ use std::convert::Infallible;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
+use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
@@ -19,6 +20,7 @@ use arriving::Arriving;
 use connect::Form;
 pub use error::response as error;
 
+use crate::grpc::{REQUEST_SIZE_MAX, SMALL_REQUEST_SIZE_MAX};
 use crate::transport::{Origins, Sender};
 
 /// What may be sent to a method, as a header says it to who sent something else.
@@ -51,7 +53,8 @@ pub fn is_grpc<B>(request: &Request<B>) -> bool {
 /// Answers `request`, which is not gRPC. Pages of `origins` may call, and no others.
 pub async fn answer(origins: &Origins, request: Request<Incoming>, calls: impl Calls) -> Response<Body> {
     let kind = Kind::of(&request);
-    let (request, ending) = Arriving::of(request);
+    let size_max = size_max(request.uri().path(), kind);
+    let (request, ending) = Arriving::of(request, size_max);
     let answer = match origins.sender(request.headers()) {
         Sender::Program => route(request, kind, calls).await,
         Sender::Page => {
@@ -67,16 +70,27 @@ pub async fn answer(origins: &Origins, request: Request<Incoming>, calls: impl C
         }
     };
     match ending.finish().await {
-        // tonic-web does not tell why a body could not be read.
-        Some(failed) if kind == Ok(Kind::GrpcWeb) => grpc_web::error(failed),
-        _ => answer,
+        // What else is said then about a body that could not be read is a guess.
+        Some(failed) => kind.map_or(answer, |kind| kind.error(failed)),
+        None => answer,
+    }
+}
+
+/// Most bytes of a body. Who is not known yet must not make this server hold much.
+fn size_max(path: &str, kind: Result<Kind, StatusCode>) -> usize {
+    let is_guarded = path.strip_prefix('/').is_some_and(|path| path.starts_with("portcullis.v1."));
+    let message = if is_guarded { REQUEST_SIZE_MAX } else { SMALL_REQUEST_SIZE_MAX };
+    match kind {
+        // It may be text in base64, and has a head.
+        Ok(Kind::GrpcWeb(_)) => message * 4 / 3 + 64,
+        _ => message,
     }
 }
 
 async fn route(request: Request<Arriving>, kind: Result<Kind, StatusCode>, calls: impl Calls) -> Response<Body> {
     match kind {
         Ok(Kind::Connect(form)) => connect::answer(request, form, calls).await,
-        Ok(Kind::GrpcWeb) => grpc_web::answer(request, calls).await,
+        Ok(Kind::GrpcWeb(media_type)) => grpc_web::answer(request, media_type, calls).await,
         Err(status) => no_call(status),
     }
 }
@@ -85,7 +99,8 @@ async fn route(request: Request<Arriving>, kind: Result<Kind, StatusCode>, calls
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Connect(Form),
-    GrpcWeb,
+    /// And the content type, written as the specification has it.
+    GrpcWeb(&'static str),
 }
 
 impl Kind {
@@ -97,15 +112,25 @@ impl Kind {
         match media_type(request.headers()).as_deref() {
             Some("application/json") => Ok(Self::Connect(Form::Json)),
             Some("application/proto") => Ok(Self::Connect(Form::Binary)),
-            Some(
-                "application/grpc-web"
-                | "application/grpc-web+proto"
-                | "application/grpc-web-text"
-                | "application/grpc-web-text+proto",
-            ) => Ok(Self::GrpcWeb),
+            Some("application/grpc-web" | "application/grpc-web+proto") => {
+                Ok(Self::GrpcWeb("application/grpc-web+proto"))
+            }
+            Some("application/grpc-web-text" | "application/grpc-web-text+proto") => {
+                Ok(Self::GrpcWeb("application/grpc-web-text+proto"))
+            }
             // gRPC needs what HTTP/1.1 does not have.
-            Some("application/grpc" | "application/grpc+proto") => Err(StatusCode::HTTP_VERSION_NOT_SUPPORTED),
+            Some("application/grpc" | "application/grpc+proto") if request.version() < Version::HTTP_2 => {
+                Err(StatusCode::HTTP_VERSION_NOT_SUPPORTED)
+            }
             _ => Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        }
+    }
+
+    /// The answer that says `status`.
+    fn error(self, status: Status) -> Response<Body> {
+        match self {
+            Self::Connect(_) => error::response(status),
+            Self::GrpcWeb(_) => grpc_web::error(status),
         }
     }
 }

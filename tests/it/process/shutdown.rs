@@ -1,6 +1,7 @@
 //! How the server ends: nobody who calls it notices, and nobody can hold it.
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::process::Command;
 
 use portcullis::grpc::pb::{ErrorReason, Verdict, VerifyRequest, VerifyResponse};
@@ -22,6 +23,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 
 use crate::support::backend::{Backend, Fixture};
+use crate::support::http::Http;
 use crate::support::process::{ROOT_KEY, Server, connect, serve, sqlite_in};
 use crate::support::service::{Caller, check_error, details, eventually, in_time, new_key};
 use crate::support::talk::Talk;
@@ -256,4 +258,51 @@ async fn who_never_finishes_is_cut_off() {
     assert!(ended.stderr.contains("are cut off"), "{ended:#?}");
     verify.answer.await.expect("no panic").expect_err("no answer");
     in_time("an end", answers.message()).await.expect_err("a break");
+}
+
+/// Over HTTP/1.1 a client cannot tell whether a connection that is closed took its request: it is told before, with an
+/// answer.
+#[tokio::test]
+async fn over_http1_the_end_comes_with_an_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(serve_with(&sqlite_in(dir.path()), FOREVER_MS, FOREVER_MS)).await;
+    let mut http = Http::connect(address_of(&server)).await;
+    let mut check = async || {
+        let json = [("content-type", "application/json")];
+        http.call("POST", "/grpc.health.v1.Health/Check", &json, br#"{"service": "liveness"}"#).await
+    };
+    assert_eq!(check().await.header("connection"), None);
+    let mut readiness = watch(&server, "readiness").await;
+    server.process.signal(Signal::TERM);
+    let status = in_time("a change", readiness.message()).await.expect("an answer").expect("one").status();
+    assert_eq!(status, ServingStatus::NotServing);
+    eventually("the last answer", async || {
+        let answer = check().await;
+        assert_eq!(answer.status, 200);
+        answer.header("connection").is_some_and(|said| said == "close").then_some(())
+    })
+    .await;
+    assert!(http.is_closed().await);
+    server.process.kill().await;
+}
+
+/// Half of a first request is none that anybody must wait for.
+#[tokio::test]
+async fn who_never_finished_a_request_holds_nothing_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(serve_with(&sqlite_in(dir.path()), 0, FOREVER_MS)).await;
+    let mut held = Vec::new();
+    for half in ["POST / HTTP/1.1\r\nx: y", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let mut http = Http::connect(address_of(&server)).await;
+        http.send(half.as_bytes()).await;
+        held.push(http);
+    }
+    // Whether they were taken in shows with one that came later.
+    assert!(server.is_ready().await);
+    let ended = server.stop().await;
+    assert!(!ended.stderr.contains("WARN"), "{ended:#?}");
+}
+
+fn address_of(server: &Server) -> SocketAddr {
+    server.address.trim_start_matches("http://").parse().expect("an address")
 }

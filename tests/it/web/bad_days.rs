@@ -10,9 +10,14 @@ async fn what_is_too_large_is_refused() {
     let mut caller = Caller::of(&service).await;
     let verify = "VerificationService/Verify";
     // As JSON and as the message that it is, each has its end.
-    for len in [1024 * 1024 + 1, 3 * 1024 * 1024] {
+    for (method, len) in
+        [(verify, 1024 * 1024 + 1), (verify, 3 * 1024 * 1024), ("../grpc.health.v1.Health/Check", 16 * 1024)]
+    {
         let body = json!({"key": "x".repeat(len)}).to_string();
-        let answer = caller.send(verify, &[], body.as_bytes()).await;
+        let path = format!("/portcullis.v1.{method}").replace("/portcullis.v1.../", "/");
+        let credential = caller.credential.clone();
+        let headers = [("authorization", credential.as_str()), ("content-type", "application/json")];
+        let answer = caller.http.call("POST", &path, &headers, body.as_bytes()).await;
         check_refused("too large", &answer, (429, "resource_exhausted"));
         caller = Caller::of(&service).await;
     }

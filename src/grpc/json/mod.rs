@@ -1,5 +1,8 @@
 //! Messages as ProtoJSON, by the descriptors that `build.rs` keeps: for the command line, and for calls that speak JSON.
 
+mod once;
+mod wanted;
+
 use std::io::{self, Write};
 use std::sync::LazyLock;
 
@@ -8,10 +11,13 @@ use prost_reflect::{
     DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, MethodDescriptor, SerializeOptions,
 };
 use prost_types::{FileDescriptorSet, Struct};
+use serde::de::DeserializeSeed as _;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 use serde_json::{Map, Value};
+use serde_path_to_error::Path;
 
 use super::pb;
+use once::{Check, Fault, VALUES_MAX};
 
 /// Of all that is served, and of the details of errors, which say their types themselves.
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
@@ -74,42 +80,58 @@ pub struct Misfit {
     pub description: String,
 }
 
-/// The bytes of the message of type `kind` that `json` says. Fields that it does not have are refused.
-pub fn to_bytes(json: &[u8], kind: MessageDescriptor) -> Result<Vec<u8>, Misfit> {
-    let mut reader = serde_json::Deserializer::from_slice(json);
-    let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(&mut reader, &mut track);
+/// The bytes of the message of type `kind` that `json` says. Fields that it does not have, or has twice, are refused.
+pub fn to_bytes(json: &[u8], kind: &MessageDescriptor) -> Result<Vec<u8>, Misfit> {
+    let (mut left, mut fault) = (VALUES_MAX, None);
+    let checked = read(json, |tracked| Check::new(kind.clone(), &mut left, &mut fault).deserialize(tracked));
+    checked.map_err(|(path, error)| Misfit::of(&path, &error, fault, kind))?;
     let options = DeserializeOptions::new().deny_unknown_fields(true);
-    let read = DynamicMessage::deserialize_with_options(kind, tracked, &options);
-    match read.and_then(|message| reader.end().map(|()| message)) {
-        Ok(message) => Ok(message.encode_to_vec()),
-        Err(error) => Err(misfit(&track.path(), &error)),
-    }
+    let message = read(json, |tracked| DynamicMessage::deserialize_with_options(kind.clone(), tracked, &options));
+    let message = message.map_err(|(path, error)| Misfit::of(&path, &error, None, kind))?;
+    Ok(message.encode_to_vec())
 }
 
-fn misfit(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Misfit {
-    /// What prost-reflect says of a name that is no field's, and the longest such name that is repeated.
-    const UNKNOWN: &str = "unrecognized field name '";
-    const NAME_LEN_MAX: usize = 100;
-    let is_whole = path.iter().next().is_none() || !error.is_data();
-    let field = if is_whole { String::new() } else { path.to_string() };
-    let text = error.to_string();
-    let unknown = text.strip_prefix(UNKNOWN).and_then(|rest| rest.rsplit_once('\'')).map(|(name, _)| name);
-    let description = match unknown {
-        Some(name) => {
-            let name: String = name.chars().take(NAME_LEN_MAX).collect();
-            // The path may end with the name already, or before it.
-            let whole = if field.ends_with(&name) { field } else { [field, name].join(".") };
-            return Misfit {
-                field: whole.trim_start_matches('.').to_owned(),
-                description: "is no field of this message".to_owned(),
-            };
-        }
-        None if error.is_data() && field.is_empty() => "must be the method's request as a JSON object".to_owned(),
-        None if error.is_data() => "does not take this value".to_owned(),
-        None => format!("is not JSON: line {}, column {}", error.line(), error.column()),
-    };
-    Misfit { field, description }
+type Tracked<'a, 'json> =
+    serde_path_to_error::Deserializer<'a, 'a, &'a mut serde_json::Deserializer<serde_json::de::SliceRead<'json>>>;
+
+/// What `visit` makes of all of `json`, or where it went wrong.
+fn read<T>(
+    json: &[u8],
+    visit: impl FnOnce(Tracked<'_, '_>) -> Result<T, serde_json::Error>,
+) -> Result<T, (serde_path_to_error::Path, serde_json::Error)> {
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let mut track = serde_path_to_error::Track::new();
+    let visited = visit(serde_path_to_error::Deserializer::new(&mut reader, &mut track));
+    visited.and_then(|value| reader.end().map(|()| value)).map_err(|error| (track.path(), error))
+}
+
+impl Misfit {
+    fn of(path: &Path, error: &serde_json::Error, fault: Option<Fault>, kind: &MessageDescriptor) -> Self {
+        /// The longest path that is repeated, in characters.
+        const PATH_LEN_MAX: usize = 200;
+        let is_whole = path.iter().next().is_none();
+        let path_text = if is_whole { String::new() } else { path.to_string() };
+        let below = |name: String| if is_whole { name } else { format!("{path_text}.{name}") };
+        let (field, description) = match fault {
+            Some(Fault::Unknown(name)) => (below(name), "is no field of this message".to_owned()),
+            Some(Fault::Twice(name)) => (below(name), "must be there once; is there twice".to_owned()),
+            Some(Fault::TooMany) => {
+                (String::new(), format!("must have at most {VALUES_MAX} messages and values of claims"))
+            }
+            None if !error.is_data() => {
+                (String::new(), format!("must be JSON; is none at line {}, column {}", error.line(), error.column()))
+            }
+            None if error.to_string().starts_with("multiple fields provided for oneof") => {
+                (path_text, "must have only one of the fields that exclude each other".to_owned())
+            }
+            None if is_whole => (String::new(), "must be a JSON object".to_owned()),
+            None => match wanted::at(path, kind) {
+                Some(wanted) => (path_text, format!("must be {wanted}")),
+                None => (path_text, "does not take this value".to_owned()),
+            },
+        };
+        Self { field: field.chars().take(PATH_LEN_MAX).collect(), description }
+    }
 }
 
 /// The JSON of the message of type `kind` in `bytes`; `None` if that is not what they are.
