@@ -1,0 +1,102 @@
+"""All servers that a guard may be set to ask."""
+
+import contextlib
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import ports, tables
+from .management import Management
+from .postgres import Postgres
+from .proxy import Proxy
+from .scripted import Scripted
+from .server import Server
+from .wallet import Wallet
+
+# What a loaded machine takes its time for must not fail a case; what a case waits for should not take long.
+PATIENT_MS = 10_000
+FROZEN_MS = 3_000
+DOWN_MS = 2_000
+DEAF_MS = 500
+SLOW_SECONDS = 3.0
+
+PARTNERS = ("partners", "pk_live")
+
+
+@dataclass
+class Servers:
+    """Those that run."""
+
+    # Knows the root keys.
+    wallet: Wallet
+    main: Management
+    main_address: str
+    fleet: Management
+    # The replicas of the fleet.
+    replicas: list[Server]
+    # In front of main.
+    frozen: Proxy
+    scripted: Scripted
+    # For PORTCULLIS_STAGE.
+    stage_file: Path
+
+
+@contextlib.contextmanager
+def running(program: Path, folder: Path):
+    """Starts all of them, in a folder of the run's own."""
+    wallet = Wallet()
+    with contextlib.ExitStack() as stack:
+        enter = stack.enter_context
+        main = enter(_sqlite(program, folder / "main", wallet.add_root_key("operator of main")))
+        operator = enter(Management(main))
+        operator.make_keyspace(*PARTNERS)
+        root_key = operator.make_root_key("root", "keys:verify", wallet)
+        unpermitted = operator.make_root_key("root without keys:verify", "keys:read", wallet)
+        unknown = wallet.add("wrong root key", f"root_{secrets.token_hex(27)}")
+
+        replicas = _fleet(enter(Postgres()), program, folder / "fleet", wallet.add_root_key("operator of the fleet"))
+        for replica in replicas:
+            enter(replica)
+        fleet_operator = enter(Management(replicas[0]))
+        fleet_root_key = fleet_operator.make_root_key("root of the fleet", "keys:verify", wallet)
+
+        frozen = enter(Proxy(main.address))
+        slow = enter(Proxy(main.address, delay_seconds=SLOW_SECONDS))
+        half_open = enter(Proxy(main.address))
+        half_open.freeze()
+        closed = enter(ports.Closed())
+        scripted = enter(Scripted())
+        told = {
+            "main": _told([main.address], root_key, PATIENT_MS),
+            "down": _told([closed.address], root_key, DOWN_MS),
+            "slow": _told([slow.address], root_key, DEAF_MS),
+            "half-open": _told([half_open.address], root_key, DEAF_MS),
+            "frozen": _told([frozen.address], root_key, FROZEN_MS),
+            "wrong-root-key": _told([main.address], unknown, PATIENT_MS),
+            "not-permitted": _told([main.address], unpermitted, PATIENT_MS),
+            "scripted": _told([scripted.address], root_key, PATIENT_MS),
+            "fleet": _told([replica.address for replica in replicas], fleet_root_key, PATIENT_MS),
+        }
+        stage_file = folder / "stage.json"
+        stage_file.touch(mode=0o600)
+        stage_file.write_text(json.dumps({"servers": told, "profiles": tables.profiles()}, indent=2))
+        yield Servers(wallet, operator, main.address, fleet_operator, replicas, frozen, scripted, stage_file)
+
+
+def _sqlite(program: Path, folder: Path, root_key: str) -> Server:
+    folder.mkdir()
+    return Server(program, folder, root_key)
+
+
+def _fleet(postgres: Postgres, program: Path, folder: Path, root_key: str) -> list[Server]:
+    folder.mkdir()
+    return [Server(program, folder, root_key, postgres.url) for _ in range(2)]
+
+
+def _told(addresses: list[str], root_key: str, timeout_ms: int) -> dict:
+    return {
+        "addresses": [f"http://{address}" for address in addresses],
+        "root_key": root_key,
+        "timeout_ms": timeout_ms,
+    }

@@ -1,0 +1,80 @@
+"""The tables of this folder, as they are written."""
+
+import json
+from dataclasses import dataclass, field
+
+from .places import CONFORMANCE
+
+
+def _read(name: str):
+    return json.loads((CONFORMANCE / name).read_text())
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of cases.json."""
+
+    name: str
+    profile: str
+    headers: list[list[str]]
+    expect: list[dict]
+    method: str = "GET"
+    query: str = ""
+    over: str = ""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a guard answers to what it refuses."""
+
+    code: str
+    status: int
+    grpc: str
+    message: str
+    challenge: str | None = None
+    # In seconds, from and to.
+    retry_after: list[int] | None = None
+    missing_scopes: list[str] = field(default_factory=list)
+
+
+def cases() -> list[Case]:
+    """All cases. One answer expected is a list of one."""
+    found = []
+    for written in _read("cases.json"):
+        expect = written.pop("expect")
+        found.append(Case(**written, expect=expect if isinstance(expect, list) else [expect]))
+    return found
+
+
+def profiles() -> dict[str, dict]:
+    """All profiles, each with all of its fields."""
+    absent = {
+        "scopes": [],
+        "any_of_scopes": [],
+        "keyspace": "",
+        "cost": None,
+        "dangerously_allow_when_unavailable": False,
+    }
+    return {name: absent | written for name, written in _read("profiles.json").items()}
+
+
+def keys() -> dict[str, dict]:
+    """All keys."""
+    return _read("keys.json")
+
+
+REFUSALS = _read("refusals.json")
+
+
+def refusal(expected: dict) -> Refusal:
+    """The refusal that a case expects: its own words, and for the rest what refusals.json says of the code."""
+    code = expected["refusal"]
+    told = REFUSALS[code] | {name: value for name, value in expected.items() if name != "refusal"}
+    if challenge := told.get("challenge"):
+        told["challenge"] = challenge.replace("${missing_scopes}", " ".join(told.get("missing_scopes", [])))
+    return Refusal(code, **told)
+
+
+def identity(expected: dict) -> dict:
+    """The identity that a case expects."""
+    return {"authenticated": True} | expected["identity"]
