@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/resolver"
@@ -39,14 +40,16 @@ func (a address) String() string { return net.JoinHostPort(a.host, a.port) }
 
 // isLoopback tells whether what is sent there stays on this machine.
 func (a address) isLoopback() bool {
-	ip, err := netip.ParseAddr(a.host)
-	return a.host == "localhost" || err == nil && ip.IsLoopback()
+	ip, _ := netip.ParseAddr(a.host)
+	// IPv4 written as IPv6 would be a loopback to netip as well.
+	return strings.EqualFold(a.host, "localhost") || ip.Is4() && ip.IsLoopback() || ip == netip.IPv6Loopback()
 }
 
 // target is how gRPC finds the replicas: all that the name server knows of one name, or all that are listed.
 func target(replicas []address) (string, grpc.DialOption) {
 	if len(replicas) == 1 {
-		return "dns:///" + replicas[0].String(), grpc.EmptyDialOption{}
+		// The zone of an IPv6 address begins with a per cent sign.
+		return "dns:///" + url.PathEscape(replicas[0].String()), grpc.EmptyDialOption{}
 	}
 	list := manual.NewBuilderWithScheme("replicas")
 	var state resolver.State

@@ -59,11 +59,11 @@ func New(options ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if config.timeout <= 0 {
-		return nil, errors.New("portcullis: WithTimeout: must be more than 0")
+	if config.timeout <= 0 || config.timeout > timeoutMax {
+		return nil, errors.New("portcullis: WithTimeout: must be more than 0 and at most a day")
 	}
 	target, resolver := target(replicas)
-	conn, err := grpc.NewClient(target, resolver,
+	conn, err := grpc.NewClient(target, resolver, proxy(isTLS),
 		grpc.WithTransportCredentials(transport),
 		grpc.WithPerRPCCredentials(rootKey),
 		grpc.WithUnaryInterceptor(defaultDeadline(config.timeout)),
@@ -86,6 +86,14 @@ func New(options ...Option) (*Client, error) {
 		return nil, fmt.Errorf("portcullis: %w", err)
 	}
 	return &Client{conn}, nil
+}
+
+// proxy says whether the proxies of the environment are used. One could read what is not encrypted, the root key too.
+func proxy(isTLS bool) grpc.DialOption {
+	if isTLS {
+		return grpc.EmptyDialOption{}
+	}
+	return grpc.WithNoProxy()
 }
 
 // Version is that of this module.

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,16 +62,29 @@ func TestSettingsThatAreWrong(t *testing.T) {
 			[]portcullis.Option{withKey, portcullis.WithAddresses("http://localhost:1", "localhost:1")}, "address 2"},
 		"no certificate": {[]portcullis.Option{
 			withKey, portcullis.WithAddresses("https://localhost:1"), portcullis.WithCACertificates([]byte("x"))}, "PEM"},
-		"no timeout": {[]portcullis.Option{withKey, portcullis.WithTimeout(0)}, "WithTimeout"},
+		"second in plaintext": {[]portcullis.Option{
+			withKey, portcullis.WithAddresses("http://127.0.0.1:1", "http://[::ffff:127.0.0.1]:1")}, "address 2"},
+		"no timeout":       {[]portcullis.Option{withKey, portcullis.WithTimeout(0)}, "WithTimeout"},
+		"negative timeout": {[]portcullis.Option{withKey, portcullis.WithTimeout(-1)}, "WithTimeout"},
+		"absurd timeout":   {[]portcullis.Option{withKey, portcullis.WithTimeout(24*time.Hour + 1)}, "WithTimeout"},
 	} {
 		_, err := portcullis.New(test.options...)
 		if err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := portcullis.New(
-		withKey, portcullis.WithAddresses("http://10.0.0.1:1"), portcullis.WithAllowPlaintext()); err != nil {
-		t.Error(err)
+	for _, good := range [][]portcullis.Option{
+		{withKey, portcullis.WithAddresses("http://10.0.0.1:1"), portcullis.WithAllowPlaintext()},
+		{withKey, portcullis.WithAddresses("https://[fe80::1%25eth0]:1")},
+		{withKey, portcullis.WithTimeout(24 * time.Hour)},
+	} {
+		if _, err := portcullis.New(good...); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Setenv("PORTCULLIS_ROOT_KEY", testserver.RootKey)
+	if _, err := portcullis.New(portcullis.WithRootKey("")); err == nil {
+		t.Error("an empty root key became that of the environment")
 	}
 }
 
@@ -108,6 +124,7 @@ func TestTheRootKeyShowsInNoForm(t *testing.T) {
 		{portcullis.WithRootKey(testserver.RootKey + "ü")},
 		{portcullis.WithRootKey(testserver.RootKey), portcullis.WithAddresses(testserver.RootKey)},
 		{portcullis.WithRootKey("x"), portcullis.WithAddresses("https://" + testserver.RootKey + "@localhost:1")},
+		{portcullis.WithRootKey("x"), portcullis.WithAddresses("http://" + testserver.RootKey + ":1")},
 	} {
 		if _, err := portcullis.New(options...); err == nil || strings.Contains(err.Error(), testserver.RootKey) {
 			t.Error("no error, or one that shows it")
@@ -222,4 +239,27 @@ func TestAllAddressesOfANameAreCalled(t *testing.T) {
 	}
 	second := testserver.StartFakeAt(t, "[::1]:"+port, valid)
 	callUntil(t, newClient(t, portcullis.WithAddresses("http://localhost:"+port)), first, second)
+}
+
+func TestTheRootKeyGoesPastProxies(t *testing.T) {
+	// Nobody listens there.
+	const proxy = "HTTPS_PROXY=http://127.0.0.1:1"
+	if !slices.Contains(os.Environ(), proxy) {
+		// The environment's proxies are read once in a process.
+		again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+		again.Env = append(os.Environ(), proxy, "NO_PROXY=", "no_proxy=")
+		if output, err := again.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, output)
+		}
+		return
+	}
+	fake := testserver.StartFake(t, valid)
+	// This machine by a number that is not its loopback's, for which there would be no proxy anyway.
+	here := strings.Replace(fake.Address, "127.0.0.1", "0.0.0.0", 1)
+	for _, addresses := range [][]string{{here}, {here, here}} {
+		client := newClient(t, portcullis.WithAddresses(addresses...), portcullis.WithAllowPlaintext())
+		if err := verify(client); err != nil {
+			t.Errorf("%v: %v", addresses, err)
+		}
+	}
 }

@@ -18,6 +18,8 @@ const (
 	DefaultAddress = "http://127.0.0.1:50051"
 	// DefaultTimeout is how long a call may take without [WithTimeout].
 	DefaultTimeout = time.Second
+
+	timeoutMax = 24 * time.Hour
 )
 
 // Option is one setting of a [Client].
@@ -32,8 +34,8 @@ type config struct {
 }
 
 // WithAddresses says where Portcullis listens: http://HOST:PORT or https://HOST:PORT, of one replica or several, all
-// with the same scheme. A single one whose name has several IP addresses stands for as many replicas. Without it: the
-// variable PORTCULLIS_SERVER, then [DefaultAddress].
+// with the same scheme. A single one whose name has several IP addresses stands for as many replicas; of several, each
+// gets one connection. Without it: the variable PORTCULLIS_SERVER, then [DefaultAddress].
 func WithAddresses(addresses ...string) Option {
 	return func(c *config) { c.addresses = addresses }
 }
@@ -54,8 +56,8 @@ func WithAllowPlaintext() Option {
 	return func(c *config) { c.allowPlaintext = true }
 }
 
-// WithTimeout says how long a call may take that has no deadline of its own, its retries included: more than 0. Without
-// it: [DefaultTimeout]. A stream has no deadline but its own.
+// WithTimeout says how long a call may take that has no deadline of its own, its retries included: more than 0, at most a
+// day. Without it: [DefaultTimeout]. A stream has no deadline but its own.
 func WithTimeout(timeout time.Duration) Option {
 	return func(c *config) { c.timeout = timeout }
 }
@@ -73,8 +75,8 @@ func (c *config) replicas() ([]address, error) {
 			return nil, fmt.Errorf("portcullis: address %d: %w", i+1, err)
 		}
 		if !replica.tls && !replica.isLoopback() && !c.allowPlaintext {
-			return nil, fmt.Errorf("portcullis: refusing to send the root key to %s in plain text: use https, or "+
-				"WithAllowPlaintext if something else encrypts the way there", replica)
+			return nil, fmt.Errorf("portcullis: address %d: refusing to send the root key to another machine in plain "+
+				"text: use https, or WithAllowPlaintext if something else encrypts the way there", i+1)
 		}
 		replicas[i] = replica
 		if replica.tls != replicas[0].tls {

@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -35,7 +37,7 @@ type Options struct {
 	// or does not answer in time. Their [Identity] is not authenticated, and each of them is logged.
 	DangerouslyAllowWhenUnavailable bool
 
-	// Realm is what a challenge over HTTP says is guarded. Empty: "api".
+	// Realm is what a challenge over HTTP says is guarded: printable ASCII. Empty: "api".
 	Realm string
 	// ClientIP finds the address that a request over HTTP comes from, for keys that may be used only from some networks;
 	// the zero Addr stands for none. Nil: that of the connection's other end, which behind a proxy is the proxy's.
@@ -51,10 +53,19 @@ type Guard struct {
 	options    Options
 }
 
-// New makes a guard that asks by client. A guard costs nothing: have one for each set of options.
+// New makes a guard that asks by client. A guard costs nothing: have one for each set of options. It panics if the realm
+// is not as [Options] says.
 func New(client *portcullis.Client, options Options) *Guard {
 	if options.Realm == "" {
 		options.Realm = "api"
+	}
+	if strings.ContainsFunc(options.Realm, func(r rune) bool { return r < ' ' || r > '~' }) {
+		panic("guard: Options: Realm: must be printable ASCII")
+	}
+	// What the caller does to these later must not change what is asked.
+	options.Scopes, options.AnyOfScopes = slices.Clone(options.Scopes), slices.Clone(options.AnyOfScopes)
+	if options.Cost != nil {
+		options.Cost = new(*options.Cost)
 	}
 	if options.ClientIP == nil {
 		options.ClientIP = func(request *http.Request) netip.Addr { return hostOf(request.RemoteAddr) }

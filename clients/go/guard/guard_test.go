@@ -94,6 +94,32 @@ func TestWhatIsAsked(t *testing.T) {
 	}
 }
 
+func TestWhatIsAskedStaysAsItWas(t *testing.T) {
+	fake, asked := answering(t, &portcullisv1.VerifyResponse{Valid: true}, nil)
+	scopes, anyOf, cost := []string{"a"}, []string{"b"}, int64(2)
+	g := guard.New(newClient(t, fake.Address), guard.Options{Scopes: scopes, AnyOfScopes: anyOf, Cost: &cost})
+	scopes[0], anyOf[0], cost = "z", "z", 0
+	get(t.Context(), g)
+	request := asked()
+	if request.GetRequiredScopes()[0] != "a" || request.GetAnyOfScopes()[0] != "b" || request.GetCost() != 2 {
+		t.Error(request)
+	}
+}
+
+func TestARealmThatNoChallengeCanCarry(t *testing.T) {
+	client := newClient(t, "http://127.0.0.1:1")
+	for _, realm := range []string{"a\r\nb", "a\tb", "\x7f", "ä"} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%q passes", realm)
+				}
+			}()
+			guard.New(client, guard.Options{Realm: realm})
+		}()
+	}
+}
+
 func TestOnlyValidOpens(t *testing.T) {
 	for _, response := range []*portcullisv1.VerifyResponse{
 		{}, {Verdict: portcullisv1.Verdict_VERDICT_VALID}, {Verdict: 99},

@@ -91,6 +91,7 @@ func unavailable(failure *status.Status) *refusal {
 	for _, detail := range failure.Details() {
 		if retry, is := detail.(*errdetails.RetryInfo); is {
 			wait = retry.GetRetryDelay().AsDuration()
+			break
 		}
 	}
 	return &refusal{

@@ -3,6 +3,7 @@ package guard
 import (
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,19 +73,44 @@ func TestRetryAfterOfAnError(t *testing.T) {
 			t.Errorf("%v: %d", delay, refused.retryAfter)
 		}
 	}
+	twice, err := status.New(codes.ResourceExhausted, "").WithDetails(
+		&errdetails.RetryInfo{RetryDelay: durationpb.New(5 * time.Second)},
+		&errdetails.RetryInfo{RetryDelay: durationpb.New(9 * time.Second)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if refused := unavailable(twice); refused.retryAfter != 5 {
+		t.Errorf("of two, not the first: %d", refused.retryAfter)
+	}
 	if refused := unavailable(status.New(codes.Internal, "")); refused.retryAfter != 1 {
 		t.Error(refused.retryAfter)
 	}
 }
 
+func TestMissingScopesAreOfOneVerdictOnly(t *testing.T) {
+	for number, name := range portcullisv1.Verdict_name {
+		verdict := portcullisv1.Verdict(number)
+		refused := refusalOf(&portcullisv1.VerifyResponse{Verdict: verdict, MissingScopes: []string{"a"}})
+		if (refused.missingScopes != nil) != (verdict == portcullisv1.Verdict_VERDICT_INSUFFICIENT_SCOPE) {
+			t.Errorf("%s: %v", name, refused.missingScopes)
+		}
+	}
+	w := httptest.NewRecorder()
+	refusalOf(&portcullisv1.VerifyResponse{Verdict: portcullisv1.Verdict_VERDICT_INSUFFICIENT_SCOPE}).write(w, "api")
+	if said := w.Body.String() + w.Header().Get("WWW-Authenticate"); strings.Contains(said, "scope=") ||
+		strings.Contains(said, "missing_scopes") {
+		t.Error(said)
+	}
+}
+
 func TestARefusalOverHTTP(t *testing.T) {
 	refused := *refusalOf(&portcullisv1.VerifyResponse{
-		Verdict: portcullisv1.Verdict_VERDICT_INSUFFICIENT_SCOPE, MissingScopes: []string{"a:read", "b:write"},
+		Verdict: portcullisv1.Verdict_VERDICT_INSUFFICIENT_SCOPE, MissingScopes: []string{"a:read", `b:"w\`},
 	})
 	w := httptest.NewRecorder()
 	refused.write(w, `the "best" \ API`)
 	const body = `{"error":"insufficient_scope","message":"The API key lacks a scope that this needs.",` +
-		`"missing_scopes":["a:read","b:write"]}`
+		`"missing_scopes":["a:read","b:\"w\\"]}`
 	if w.Code != 403 || w.Body.String() != body {
 		t.Error(w.Code, w.Body)
 	}
@@ -93,7 +119,7 @@ func TestARefusalOverHTTP(t *testing.T) {
 		"Cache-Control": "no-store",
 		"Retry-After":   "",
 		"WWW-Authenticate": `Bearer realm="the \"best\" \\ API", error="insufficient_scope", ` +
-			`error_description="The API key lacks a scope that this needs.", scope="a:read b:write"`,
+			`error_description="The API key lacks a scope that this needs.", scope="a:read b:\"w\\"`,
 	} {
 		if got := w.Header().Get(name); got != expect {
 			t.Errorf("%s: %s", name, got)

@@ -36,7 +36,17 @@ def test_the_environment_says_where_and_who(kind, fake, monkeypatch):
     kind.run(client.close)
 
 
-@pytest.mark.parametrize("address", ["http://10.0.0.1:1", "http://example.com:1", "http://localhost.example.com:1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://10.0.0.1:1",
+        "http://example.com:1",
+        "http://localhost.example.com:1",
+        "http://[::ffff:127.0.0.1]:1",
+        "http://[::]:1",
+        "http://0.0.0.0:1",
+    ],
+)
 def test_the_root_key_leaves_this_machine_encrypted(kind, address):
     with pytest.raises(ValueError, match="plain text"):
         kind.Client(address, root_key=ROOT_KEY)
@@ -46,7 +56,7 @@ def test_the_root_key_leaves_this_machine_encrypted(kind, address):
 
 
 @pytest.mark.parametrize(
-    "address", ["http://127.8.8.8:1", "http://[::1]:1", "http://localhost:1", "https://10.0.0.1:1"]
+    "address", ["http://127.8.8.8:1", "http://[::1]:1", "http://LocalHost:1", "https://10.0.0.1:1"]
 )
 def test_what_needs_no_leave(kind, address):
     kind.Client(address, root_key=ROOT_KEY)
@@ -61,6 +71,9 @@ def test_what_needs_no_leave(kind, address):
         "ftp://127.0.0.1:1",
         "http://",
         "http://:1",
+        "http://127.0.0.1",
+        "http://127.0.0.1:",
+        "http://127.0.0.1:0",
         "http://127.0.0.1:x",
         "http://127.0.0.1:99999",
         "http://user:password@127.0.0.1:1",
@@ -77,12 +90,30 @@ def test_what_is_no_address(kind, address, monkeypatch):
     assert "password" not in "".join(traceback.format_exception(caught.value))
 
 
+def test_a_wrong_address_goes_by_its_number(kind):
+    with pytest.raises(ValueError, match=r"^address 2 must be ") as caught:
+        kind.Client(["http://127.0.0.1:1", ROOT_KEY], root_key=ROOT_KEY)
+    assert ROOT_KEY not in str(caught.value)
+
+
+def test_an_empty_root_key_is_not_that_of_the_environment(kind, monkeypatch):
+    monkeypatch.setenv("PORTCULLIS_ROOT_KEY", ROOT_KEY)
+    monkeypatch.setenv("PORTCULLIS_SERVER", "")
+    assert kind.Client()
+    with pytest.raises(ValueError, match="no root key"):
+        kind.Client(root_key="")
+
+
+def test_plaintext_takes_a_true_true(kind):
+    with pytest.raises(TypeError, match="allow_plaintext"):
+        kind.Client("http://10.0.0.1:1", root_key=ROOT_KEY, allow_plaintext="false")
+
+
 @pytest.mark.parametrize(
     ("address", "name"),
     [
         (None, "dns:///127.0.0.1:50051"),
         ("https://portcullis.example:1/", "dns:///portcullis.example:1"),
-        ("https://portcullis.example", "dns:///portcullis.example:443"),
         ("http://[::1]:1", "dns:///[::1]:1"),
         (["http://127.0.0.1:1"], "dns:///127.0.0.1:1"),
         (["http://127.0.0.1:1", "http://127.0.0.2:2"], "ipv4:127.0.0.1:1,127.0.0.2:2"),
@@ -100,7 +131,7 @@ def test_a_name_that_is_not_known_is_left_out_of_several():
         target(["http://nobody.invalid:1", "http://nobody.invalid:2"])
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
+@pytest.mark.parametrize("timeout", [0, -1, 86_400.1, float("nan"), float("inf")])
 def test_what_is_no_timeout(kind, timeout):
     with pytest.raises(ValueError, match="timeout"):
         kind.Client(root_key=ROOT_KEY, timeout=timeout)
@@ -181,6 +212,18 @@ def test_calls_are_spread_and_go_on_when_a_replica_ends(kind, serve, connect):
     replicas[0].answers = [grpc.StatusCode.UNAVAILABLE]
     for _ in range(20):
         assert kind.run(lambda: client.verification.Verify(ASKED)).valid
+
+
+def test_the_root_key_goes_past_proxies(kind, serve, connect, monkeypatch):
+    replicas = [serve(), serve()]
+    for variable in ("grpc_proxy", "http_proxy", "https_proxy"):
+        # Nobody listens there.
+        monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    for variable in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    for address in (replicas[0].address, [replica.address for replica in replicas]):
+        client = connect(address)
+        assert kind.run(lambda client=client: client.verification.Verify(ASKED)).valid
 
 
 @pytest.fixture(scope="module")

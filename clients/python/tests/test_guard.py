@@ -108,6 +108,8 @@ def test_what_is_asked(kind, fake, connect):
         (None, ""),
         ("", ""),
         ("testclient", ""),
+        ("[2001:db8::1]", ""),
+        ("192.0.2", ""),
         ("192.0.2.1:80", ""),
         ("a\0b", ""),
     ],
@@ -122,7 +124,10 @@ def test_options_that_mean_nothing(kind, connect):
     for bad in ({"scopes": "orders:read"}, {"any_of_scopes": "orders:read"}, {"scopes": [1]}, {"cost": "1"}):
         with pytest.raises(TypeError):
             kind.Guard(client, **bad)
-    for realm in ('a"b', "a\\b", "a\r\nb", "ä"):
+    for option in ("false", 1, None):
+        with pytest.raises(TypeError, match="dangerously"):
+            kind.Guard(client, dangerously_allow_when_unavailable=option)
+    for realm in ("", "a\r\nb", "a\tb", "\x7f", "ä"):
         with pytest.raises(ValueError, match="realm"):
             kind.Guard(client, realm=realm)
 
@@ -145,9 +150,10 @@ def test_options_that_mean_nothing(kind, connect):
     ],
 )
 def test_only_valid_opens(kind, fake, guard, verdict, code):
-    fake.answers = [v1.VerifyResponse(verdict=verdict)]
+    fake.answers = [v1.VerifyResponse(verdict=verdict, missing_scopes=["a"])]
     refusal = refused(kind, guard)
     assert refusal.code == code
+    assert refusal.missing_scopes == (("a",) if code == "insufficient_scope" else ())
     assert refusal.retry_after == (1 if code == "rate_limited" else None)
     assert len(fake.requests) == 1
 
@@ -172,6 +178,18 @@ def test_missing_scopes_and_the_realm(kind, fake, connect):
     assert refusal.missing_scopes == ("a", "b")
     assert refusal.headers["WWW-Authenticate"].startswith('Bearer realm="the shop", error="insufficient_scope"')
     assert refusal.headers["WWW-Authenticate"].endswith(', scope="a b"')
+    fake.answers = [v1.VerifyResponse(verdict=v1.VERDICT_INSUFFICIENT_SCOPE)]
+    refusal = refused(kind, kind.Guard(connect(fake.address)))
+    assert "scope=" not in refusal.headers["WWW-Authenticate"]
+    assert b"missing_scopes" not in refusal.body
+
+
+def test_quotes_in_a_challenge():
+    challenge = Refusal("insufficient_scope", realm='a"b\\c', missing_scopes=['d"e', "f\\g"]).headers[
+        "WWW-Authenticate"
+    ]
+    assert challenge.startswith(r'Bearer realm="a\"b\\c", error=')
+    assert challenge.endswith(r', scope="d\"e f\\g"')
 
 
 @pytest.mark.parametrize(
@@ -204,6 +222,7 @@ def details(*messages) -> bytes:
         (details(ErrorInfo(reason="R")), 1),
         (details(RetryInfo(retry_delay=Duration(nanos=1))), 1),
         (details(ErrorInfo(reason="R"), RetryInfo(retry_delay=Duration(seconds=2, nanos=1))), 3),
+        (details(RetryInfo(retry_delay=Duration(seconds=5)), RetryInfo(retry_delay=Duration(seconds=9))), 5),
         (details(RetryInfo(retry_delay=Duration(seconds=600))), 60),
         (details(RetryInfo(retry_delay=Duration(seconds=-5))), 1),
     ],

@@ -4,6 +4,7 @@ mod answer;
 mod connection;
 mod deadline;
 mod fleet;
+mod greeting;
 mod replica;
 mod resolution;
 mod retry;

@@ -65,12 +65,12 @@ impl Guard {
             Ok(verdict) => Err(Refusal::of(verdict)),
             Err(status) => {
                 let is_outage = matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded);
-                let (code, message) = (status.code() as i32, status.message());
+                let (code, error) = (status.code(), status.message());
                 if is_outage && self.allow_when_unavailable {
-                    tracing::warn!(code, message, "a request was let through unverified: Portcullis is unavailable");
+                    tracing::warn!(?code, error, "a request was let through unverified: Portcullis is unavailable");
                     return Ok(Identity::unverified());
                 }
-                tracing::error!(code, message, "a key could not be verified");
+                tracing::error!(?code, error, "a key could not be verified");
                 Err(Refusal::unavailable(&status))
             }
         }

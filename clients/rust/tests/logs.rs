@@ -63,5 +63,6 @@ async fn logs_tell_of_outages_and_of_no_secret() {
     let text = log.text();
     let lines = |level: &str| text.lines().filter(|line| line.contains(level) && line.contains("portcullis")).count();
     assert_eq!((lines("ERROR"), lines(" WARN")), (1, 1), "{text}");
+    assert!(text.contains("code=Internal") && text.contains("code=Unavailable"), "{text}");
     assert!(!text.contains(KEY) && !text.contains("root_for_tests"), "{text}");
 }

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 _DEFAULT = "http://127.0.0.1:50051"
-_PORTS = {"http": 80, "https": 443}
-_FORM = "an address must be http://HOST:PORT or https://HOST:PORT and nothing else"
+_FORM = "must be http://HOST:PORT or https://HOST:PORT and nothing else"
 
 _log = logging.getLogger("portcullis")
 
@@ -23,6 +22,8 @@ class Target:
     """The target, in gRPC's spelling."""
     authority: str | None
     """The host whose name a certificate must have; None: gRPC takes it from the target."""
+    is_list: bool
+    """Whether it is of several addresses."""
     is_tls: bool
     is_local: bool
     """Whether it is all on this machine."""
@@ -37,9 +38,10 @@ def target(address: str | Sequence[str] | None) -> Target:
     """
     if address is None:
         address = os.environ.get("PORTCULLIS_SERVER") or _DEFAULT
-    places = [_split(one) for one in ([address] if isinstance(address, str) else address)]
+    addresses = [address] if isinstance(address, str) else address
+    places = [_split(one, number) for number, one in enumerate(addresses, 1)]
     if not places:
-        raise ValueError(_FORM)
+        raise ValueError(f"an address is needed, which {_FORM}")
     schemes = {scheme for scheme, _, _ in places}
     if len(schemes) > 1:
         raise ValueError("several addresses must all be http:// or all be https://")
@@ -50,27 +52,29 @@ def target(address: str | Sequence[str] | None) -> Target:
         name=f"dns:///{first}" if len(hosts) == 1 else _list(hosts),
         # Of a list gRPC would make one name, commas and all.
         authority=None if len(hosts) == 1 else first,
+        is_list=len(hosts) > 1,
         is_tls=schemes == {"https"},
         is_local=all(_is_local(host) for host, _ in hosts),
     )
 
 
-def _split(address: str) -> tuple[str, str, int]:
+def _split(address: str, number: int) -> tuple[str, str, int]:
+    # Without the address, which could have a password in it, and not from an error that quotes it.
+    wrong = ValueError(f"address {number} {_FORM}")
     try:
         url = urlsplit(address)
         host, port = url.hostname, url.port
     except ValueError:
-        # Not from the error, which quotes the address: that could have a password in it.
-        raise ValueError(_FORM) from None
+        raise wrong from None
     is_bare = "@" not in url.netloc and url.path in ("", "/") and not url.query and not url.fragment
-    if url.scheme not in _PORTS or not host or not is_bare:
-        raise ValueError(_FORM)
-    return url.scheme, host, port or _PORTS[url.scheme]
+    if url.scheme not in ("http", "https") or not host or not port or not is_bare:
+        raise wrong
+    return url.scheme, host, port
 
 
 def _list(hosts: Iterable[tuple[str, int]]) -> str:
     """gRPC takes a list of numbers, of one family, so names are looked up here and now."""
-    found = [(ip, port) for host, port in hosts for ip in _look_up(host)]
+    found = [(ip, port) for number, (host, port) in enumerate(hosts, 1) for ip in _look_up(host, number)]
     if not found:
         raise OSError("none of the names of the addresses is known")
     if all(ip.version == 4 for ip, _ in found):
@@ -78,12 +82,12 @@ def _list(hosts: Iterable[tuple[str, int]]) -> str:
     return "ipv6:" + ",".join(_join(str(ip) if ip.version == 6 else f"::ffff:{ip}", port) for ip, port in found)
 
 
-def _look_up(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def _look_up(host: str, number: int) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     try:
         answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         # The others may be up.
-        _log.warning("left out %s, whose address is not known: %s", host, error)
+        _log.warning("left out address %d, whose name is not known: %s", number, error)
         return []
     return [ipaddress.ip_address(answer[4][0]) for answer in answers]
 
@@ -94,6 +98,8 @@ def _join(host: str, port: int) -> str:
 
 def _is_local(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ip = ipaddress.ip_address(host)
     except ValueError:
         return host == "localhost"
+    # Not is_loopback: what more that means depends on the version of Python.
+    return ip in ipaddress.IPv4Network("127.0.0.0/8") or ip == ipaddress.IPv6Address("::1")

@@ -5,7 +5,6 @@ import math
 import socket
 import time
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -64,13 +63,16 @@ class Policy(Generic[Client]):
                 or does not answer in time.
 
         Raises:
-            TypeError: a str is given where several are meant.
-            ValueError: the realm has characters that do not fit a challenge.
+            TypeError: a str is given where several are meant, or where True or False is.
+            ValueError: the realm is empty, or has other characters than ASCII's printable ones.
         """
         if isinstance(scopes, str) or isinstance(any_of_scopes, str):
             raise TypeError("scopes and any_of_scopes are lists")
-        if not all(" " <= character <= "~" and character not in '"\\' for character in realm):
-            raise ValueError("the realm must be ASCII, without quotes and backslashes")
+        if not isinstance(dangerously_allow_when_unavailable, bool):
+            # Of a variable, "false" would be as good as True.
+            raise TypeError("dangerously_allow_when_unavailable must be True or False")
+        if not (realm and realm.isascii() and realm.isprintable()):
+            raise ValueError("the realm must be printable ASCII, and not empty")
         self.client = client
         asked: dict[str, Any] = {"required_scopes": [*scopes], "any_of_scopes": [*any_of_scopes], "keyspace": keyspace}
         # What is not asked for would take its time in every request.
@@ -96,11 +98,12 @@ class Policy(Generic[Client]):
         """Whose key it is. Raises Refusal if Portcullis says no."""
         if response.valid:
             return Identity(response)
+        verdict = response.verdict
         raise Refusal(
-            _CODES.get(response.verdict, "denied"),
+            _CODES.get(verdict, "denied"),
             realm=self._realm,
-            missing_scopes=tuple(response.missing_scopes),
-            retry_after=_until_next_use(response) if response.verdict == v1.VERDICT_RATE_LIMITED else None,
+            missing_scopes=response.missing_scopes if verdict == v1.VERDICT_INSUFFICIENT_SCOPE else (),
+            retry_after=_until_next_use(response) if verdict == v1.VERDICT_RATE_LIMITED else None,
         )
 
     def unanswered(self, error: Exception) -> Identity:
@@ -115,7 +118,6 @@ class Policy(Generic[Client]):
         raise Refusal("unavailable", realm=self._realm, retry_after=delay) from error
 
 
-@lru_cache(maxsize=1024)
 def _address(peer: str | None) -> str:
     """`peer` if it is an IP address, or nothing: of a Unix socket, or in a test, it may be anything."""
     # The zone of a link-local address means nothing on another machine.
@@ -133,15 +135,21 @@ def _until_next_use(response: v1.VerifyResponse) -> int:
 
 
 def _delay(trailers: Any) -> int:
-    """What the RetryInfo of a failed call says, in whole seconds."""
+    """What the first RetryInfo of a failed call says, in whole seconds."""
+    info = _retry_info(trailers)
+    delay: float = info.retry_delay.seconds + info.retry_delay.nanos / 1e9
+    return min(max(1, math.ceil(delay)), _RETRY_SECONDS_MAX)
+
+
+def _retry_info(trailers: Any) -> RetryInfo:
     info = RetryInfo()
     try:
         for name, value in trailers or ():
             if name == "grpc-status-details-bin":
                 for detail in Status.FromString(value).details:
-                    detail.Unpack(info)
+                    if detail.Unpack(info):
+                        return info
     except DecodeError:
-        # Whatever sits between may have garbled it; one second then, as without.
+        # Whatever sits between may have garbled it; then it is as without.
         info.Clear()
-    delay: float = info.retry_delay.seconds + info.retry_delay.nanos / 1e9
-    return min(max(1, math.ceil(delay)), _RETRY_SECONDS_MAX)
+    return info

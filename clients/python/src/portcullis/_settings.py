@@ -1,7 +1,6 @@
 """What a client is made of, whether it blocks or not."""
 
 import json
-import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +26,7 @@ _SERVICE_CONFIG = {
     ],
 }
 
+_TIMEOUT_SECONDS_MAX = 24 * 60 * 60
 _OPTIONS = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     ("grpc.enable_retries", 1),
@@ -38,6 +38,8 @@ _OPTIONS = (
     # gRPC's own would leave a replica that is back alone for up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 5_000),
+    # In spite of its name, how long a connection may take to be made.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
 )
 
 
@@ -54,14 +56,17 @@ class Settings:
         timeout: float,
     ) -> None:
         """See `portcullis.Client`."""
+        if not isinstance(allow_plaintext, bool):
+            # Of a variable, "false" would be as good as True.
+            raise TypeError("allow_plaintext must be True or False")
         root_key = (root_key if root_key is not None else os.environ.get("PORTCULLIS_ROOT_KEY", "")).strip()
         if not root_key:
             raise ValueError("there is no root key: give root_key, or set PORTCULLIS_ROOT_KEY")
         if not all("!" <= character <= "~" for character in root_key):
             # gRPC would say so too, but with the key in the error.
             raise ValueError("the root key has characters that a header cannot carry")
-        if not (math.isfinite(timeout) and timeout > 0):
-            raise ValueError("timeout must be more than 0 seconds")
+        if not 0 < timeout <= _TIMEOUT_SECONDS_MAX:
+            raise ValueError("timeout must be more than 0 seconds and at most a day")
         dialled = target(address)
         if not (dialled.is_tls or dialled.is_local or allow_plaintext):
             raise ValueError(
@@ -76,6 +81,9 @@ class Settings:
         self.options: list[tuple[str, Any]] = list(_OPTIONS)
         if dialled.authority is not None:
             self.options.append(("grpc.default_authority", dialled.authority))
+        if dialled.is_list or not dialled.is_tls:
+            # A proxy could read the root key; and it would be asked for a list as if that were one name.
+            self.options.append(("grpc.enable_http_proxy", 0))
         self.credentials: grpc.ChannelCredentials | None = None
         if dialled.is_tls:
             self.credentials = grpc.ssl_channel_credentials(ca_certificates or system_certificates())

@@ -36,9 +36,11 @@ class Client:
             root_key: who calls. Default: PORTCULLIS_ROOT_KEY.
             ca_certificates: PEM, to trust instead of the system's, for `https://`.
             allow_plaintext: send the root key over `http://` to another machine too.
-            timeout: seconds that a call without a deadline of its own may take, with its retries. Streams have none.
+            timeout: seconds that a call without a deadline of its own may take, with its retries: more than 0, at most
+                a day. Streams have none.
 
         Raises:
+            TypeError: an option is of another type.
             ValueError: there is no root key, or an option is not as said here.
             OSError: of several addresses, no name is known.
         """

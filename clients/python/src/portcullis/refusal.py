@@ -55,11 +55,11 @@ class Refusal(Exception):
         self.headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
         """The HTTP headers."""
         if kind.status == 401 or kind.challenge:
-            challenge = f'Bearer realm="{realm}"'
+            challenge = f"Bearer realm={_quoted(realm)}"
             if kind.challenge:
-                challenge += f', error="{kind.challenge}", error_description="{kind.message}"'
+                challenge += f", error={_quoted(kind.challenge)}, error_description={_quoted(kind.message)}"
             if self.missing_scopes:
-                challenge += f', scope="{" ".join(self.missing_scopes)}"'
+                challenge += f", scope={_quoted(' '.join(self.missing_scopes))}"
             self.headers["WWW-Authenticate"] = challenge
         if retry_after is not None:
             self.headers["Retry-After"] = str(retry_after)
@@ -71,3 +71,9 @@ class Refusal(Exception):
         if self.missing_scopes:
             said["missing_scopes"] = self.missing_scopes
         return json.dumps(said).encode()
+
+
+def _quoted(text: str) -> str:
+    """A quoted-string of RFC 9110."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

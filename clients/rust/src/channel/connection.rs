@@ -10,12 +10,14 @@ use http::{Request, Response, Uri};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
-use hyper::rt::{Read, Write};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_util::io::InspectReader;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use super::greeting::greeting;
 use super::resolution::Origin;
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -44,13 +46,14 @@ pub enum Failure {
 }
 
 impl Connection {
-    /// Connects to the address of an origin. The connection is alive for as long as the [`Life`] is polled.
+    /// Connects to the address of an origin, and waits for it to speak. The connection is alive for as long as the
+    /// [`Life`] is polled.
     pub async fn open(origin: &Origin, address: SocketAddr) -> Result<(Self, Life), Box<dyn Error + Send + Sync>> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (sender, life) = match &origin.tls {
-            Some(tls) => handshake(TokioIo::new(tls.connect(&origin.host, stream).await?)).await?,
-            None => handshake(TokioIo::new(stream)).await?,
+            Some(tls) => handshake(tls.connect(&origin.host, stream).await?).await?,
+            None => handshake(stream).await?,
         };
         let scheme = if origin.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let authority = origin.authority.clone();
@@ -75,17 +78,19 @@ impl Connection {
     }
 }
 
-async fn handshake<T>(io: T) -> hyper::Result<(SendRequest<Outgoing>, Life)>
+async fn handshake<T>(stream: T) -> Result<(SendRequest<Outgoing>, Life), Box<dyn Error + Send + Sync>>
 where
-    T: Read + Write + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let (read, greeted) = greeting();
     let (sender, life) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
-        .handshake(io)
+        .handshake(TokioIo::new(InspectReader::new(stream, read)))
         .await?;
+    greeted.await.map_err(|_| "it closed the connection, or does not speak HTTP/2")?;
     // How it ended, the calls in flight say.
     Ok((sender, Box::pin(async move { drop(life.await) })))
 }

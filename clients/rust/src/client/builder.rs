@@ -12,9 +12,9 @@ const SERVER_VARIABLE: &str = "PORTCULLIS_SERVER";
 const ROOT_KEY_VARIABLE: &str = "PORTCULLIS_ROOT_KEY";
 const SERVER_DEFAULT: &str = "http://127.0.0.1:50051";
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(1);
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How a [`Client`] is to be.
-#[derive(Debug)]
+/// How a [`Client`] is to be. Its `Debug` shows no address, which may be a secret in the wrong place.
 pub struct ClientBuilder {
     addresses: Vec<String>,
     root_key: Option<RootKey>,
@@ -36,8 +36,8 @@ impl Default for ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Where the replicas are: each `http://HOST:PORT` or `https://HOST:PORT`. A name that has several addresses stands
-    /// for as many replicas. By default what the variable `PORTCULLIS_SERVER` says, else `http://127.0.0.1:50051`.
+    /// Where the replicas are: each `http://HOST:PORT`, or each `https://HOST:PORT`. A name that has several
+    /// addresses stands for as many replicas. By default what the variable `PORTCULLIS_SERVER` says, else `http://127.0.0.1:50051`.
     pub fn addresses<T: Into<String>>(mut self, addresses: impl IntoIterator<Item = T>) -> Self {
         self.addresses.extend(addresses.into_iter().map(Into::into));
         self
@@ -68,7 +68,7 @@ impl ClientBuilder {
     }
 
     /// The deadline of a call that has none of its own by [`tonic::Request::set_timeout`], its retries included. A stream
-    /// has none. By default 1 second.
+    /// has none. More than 0, and up to a day; by default 1 second.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -78,12 +78,18 @@ impl ClientBuilder {
     /// then live.
     pub fn build(self) -> Result<Client, BuildError> {
         let bearer = self.bearer()?;
+        if self.timeout.is_zero() || self.timeout > TIMEOUT_MAX {
+            return Err(BuildError::Timeout);
+        }
         let mut tls = None;
-        let mut origins = Vec::new();
-        for text in self.addresses_or_default() {
-            let address = Address::parse(&text).map_err(|why| BuildError::Address { address: text.clone(), why })?;
+        let mut origins: Vec<Origin> = Vec::new();
+        for (number, text) in (1..).zip(self.addresses_or_default()) {
+            let address = Address::parse(&text).map_err(|why| BuildError::Address { number, why })?;
             if !address.is_tls && !address.is_loopback() && !self.allow_plaintext {
-                return Err(BuildError::Plaintext { address: text });
+                return Err(BuildError::Plaintext { number });
+            }
+            if origins.first().is_some_and(|first| first.tls.is_some() != address.is_tls) {
+                return Err(BuildError::MixedSchemes);
             }
             if address.is_tls && tls.is_none() {
                 tls = Some(Tls::new(self.ca_certificates.as_deref()).map_err(BuildError::CaCertificates)?);
@@ -115,7 +121,16 @@ impl ClientBuilder {
     }
 }
 
-/// Why a client cannot be built.
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("allow_plaintext", &self.allow_plaintext)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a client cannot be built. It repeats no address.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -125,16 +140,20 @@ pub enum BuildError {
     RootKeyUnfit,
     /// An address is none.
     Address {
-        /// The address.
-        address: String,
+        /// Which one, from 1.
+        number: usize,
         /// What is wrong with it.
-        why: String,
+        why: &'static str,
     },
     /// The root key would go to another machine unencrypted.
     Plaintext {
-        /// The address of that machine.
-        address: String,
+        /// Which address that is, from 1.
+        number: usize,
     },
+    /// Some addresses are `http://` and some `https://`.
+    MixedSchemes,
+    /// The timeout is 0, or more than a day.
+    Timeout,
     /// There are no certificate authorities, or they cannot be read.
     CaCertificates(String),
     /// Not within a Tokio runtime.
@@ -146,12 +165,14 @@ impl fmt::Display for BuildError {
         match self {
             Self::RootKeyMissing => write!(f, "there is no root key: give one, or set {ROOT_KEY_VARIABLE}"),
             Self::RootKeyUnfit => f.write_str("the root key has characters that a header cannot carry"),
-            Self::Address { address, why } => write!(f, "the address {address}: {why}"),
-            Self::Plaintext { address } => write!(
+            Self::Address { number, why } => write!(f, "address {number} {why}"),
+            Self::Plaintext { number } => write!(
                 f,
-                "refusing to send the root key to {address} in plain text: use https://, or allow plaintext if \
+                "refusing to send the root key to address {number} in plain text: use https://, or allow plaintext if \
                  something else encrypts the way there"
             ),
+            Self::MixedSchemes => f.write_str("all addresses must be http://, or all https://"),
+            Self::Timeout => f.write_str("the timeout must be more than 0 and at most a day"),
             Self::CaCertificates(why) => write!(f, "the CA certificates: {why}"),
             Self::NoRuntime => f.write_str("a client must be built within a Tokio runtime"),
         }

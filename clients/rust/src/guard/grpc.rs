@@ -16,7 +16,7 @@ use tonic::server::NamedService;
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tower::{Layer, Service};
 
-use super::refusal::{Reason, Refusal};
+use super::refusal::Refusal;
 use super::{Guard, Rule};
 use crate::client::Client;
 
@@ -50,8 +50,15 @@ impl GrpcGuard {
     }
 
     /// The rule of one method, such as `/orders.v1.Orders/ListOrders`, instead of the one for all.
+    ///
+    /// # Panics
+    ///
+    /// If `path` is not of the form `/SERVICE/METHOD`: no call would ever match it.
     pub fn method(self, path: impl Into<String>, rule: Rule) -> Self {
-        self.with(|settings| drop(settings.methods.insert(path.into(), rule)))
+        let path = path.into();
+        let is_path = path.starts_with('/') && path.matches('/').count() == 2;
+        assert!(is_path, "a method is /SERVICE/METHOD, such as /orders.v1.Orders/ListOrders");
+        self.with(|settings| drop(settings.methods.insert(path, rule)))
     }
 
     /// See [`Guard::dangerously_allow_when_unavailable`].
@@ -142,7 +149,7 @@ impl From<&Refusal> for Status {
     fn from(refusal: &Refusal) -> Self {
         let reason = refusal.reason();
         let mut metadata = HashMap::new();
-        if reason == Reason::InsufficientScope {
+        if !refusal.missing_scopes().is_empty() {
             metadata.insert("missing_scopes".to_owned(), refusal.missing_scopes().join(" "));
         }
         let mut details = ErrorDetails::with_error_info(reason.code().to_uppercase(), DOMAIN, metadata);

@@ -58,9 +58,10 @@ impl HttpGuard {
     ///
     /// # Panics
     ///
-    /// If it has characters that a header cannot carry.
+    /// If it is empty, or has characters other than printable ASCII.
     pub fn realm(self, realm: &str) -> Self {
-        assert!(HeaderValue::from_str(realm).is_ok(), "a realm must fit a header");
+        let is_printable = realm.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        assert!(is_printable && !realm.is_empty(), "a realm must be printable ASCII, and not empty");
         self.with(|settings| settings.realm = quotable(realm))
     }
 
@@ -137,7 +138,7 @@ fn peer(_: &Parts) -> Option<IpAddr> {
 fn answer<B: From<String>>(refusal: &Refusal, realm: &str) -> Response<B> {
     let reason = refusal.reason();
     let mut body = json!({"error": reason.code(), "message": reason.message()});
-    if reason == Reason::InsufficientScope {
+    if !refusal.missing_scopes().is_empty() {
         body["missing_scopes"] = refusal.missing_scopes().into();
     }
     let mut response = Response::new(B::from(body.to_string()));
@@ -168,7 +169,7 @@ fn challenge(refusal: &Refusal, realm: &str) -> Option<HeaderValue> {
     if let Some(error) = error {
         challenge += &format!(", error=\"{error}\", error_description=\"{}\"", reason.message());
     }
-    if reason == Reason::InsufficientScope {
+    if !refusal.missing_scopes().is_empty() {
         challenge += &format!(", scope=\"{}\"", quotable(&refusal.missing_scopes().join(" ")));
     }
     // Scopes that cannot be in a header are in the body.

@@ -4,9 +4,11 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 
 use http::{HeaderMap, Request, Response};
-use portcullis_client::guard::{Guard, HttpGuard, Identity, Reason, Rule};
+use portcullis_client::Client;
+use portcullis_client::guard::{GrpcGuard, Guard, HttpGuard, Identity, Reason, Rule};
 use portcullis_client::pb::{RateLimitStatus, VerifyResponse};
-use tonic::Code;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::played::{self, Act, Played};
@@ -88,6 +90,35 @@ async fn a_refusal_is_a_challenge() {
     let answer = refuse_http(VerifyResponse { verdict: 9, rate_limit, ..VerifyResponse::default() }).await;
     assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (429, &"1".parse().unwrap()));
     assert!(!answer.headers().contains_key("www-authenticate"));
+}
+
+#[tokio::test]
+async fn a_lack_of_scopes_without_their_names_names_none() {
+    let verdict = VerifyResponse { verdict: 8, ..VerifyResponse::default() };
+    let answer = refuse_http(verdict.clone()).await;
+    assert!(!answer.headers()["www-authenticate"].to_str().unwrap().contains("scope="));
+    let body: serde_json::Value = serde_json::from_str(answer.body()).unwrap();
+    assert_eq!((&body["error"], body.get("missing_scopes")), (&"insufficient_scope".into(), None));
+
+    let server = Played::start(move |_| Act::Verdict(verdict.clone())).await;
+    let refusal = Guard::new(&server.client()).check(&Rule::new(), &headers(), None).await.unwrap_err();
+    let info = Status::from(&refusal).get_details_error_info().unwrap();
+    assert_eq!((info.reason.as_str(), info.metadata.len()), ("INSUFFICIENT_SCOPE", 0));
+}
+
+#[tokio::test]
+async fn a_setting_that_cannot_work_is_refused() {
+    let client = Client::builder().root_key("k").build().unwrap();
+    for path in ["orders.v1.Orders/Create", "/orders.v1.Orders", "/orders.v1.Orders/Create/", ""] {
+        let client = client.clone();
+        let set = move || drop(GrpcGuard::new(&client, Rule::new()).method(path, Rule::new()));
+        assert!(std::thread::spawn(set).join().is_err(), "{path}");
+    }
+    for realm in ["", "orders\n", "Aufträge", "\u{7f}"] {
+        let client = client.clone();
+        let set = move || drop(HttpGuard::new(&client, Rule::new()).realm(realm));
+        assert!(std::thread::spawn(set).join().is_err(), "{realm:?}");
+    }
 }
 
 #[tokio::test]

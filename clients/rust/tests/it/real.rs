@@ -95,7 +95,12 @@ async fn a_key_passes_until_it_is_revoked() {
 #[tokio::test]
 async fn a_stream_lasts() {
     let server = Server::start();
-    let client = Client::builder().address(&server.address).root_key(ROOT_KEY).timeout(Duration::ZERO).build().unwrap();
+    let client = Client::builder()
+        .address(&server.address)
+        .root_key(ROOT_KEY)
+        .timeout(Duration::from_millis(1))
+        .build()
+        .unwrap();
     let asked =
         |id: &str| VerifyStreamRequest { correlation_id: id.to_owned(), request: Some(VerifyRequest::default()) };
     let stream = tokio_stream::iter(["a", "b"].map(asked));
