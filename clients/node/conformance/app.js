@@ -19,7 +19,7 @@ const guarded = Object.entries(profiles).map(([name, profile]) => [
         scopes: profile.scopes,
         anyOfScopes: profile.any_of_scopes,
         keyspace: profile.keyspace,
-        cost: profile.cost ?? undefined,
+        ...(profile.cost !== null && { cost: profile.cost }),
         dangerouslyAllowWhenUnavailable: profile.dangerously_allow_when_unavailable,
     },
 ]);

@@ -16,45 +16,46 @@ export interface Destination {
  * that stands in the wrong variable.
  */
 export function destinationOf(addresses: readonly string[], allowPlaintext: boolean): Destination {
-    const urls = addresses.map(urlOf);
-    const [first] = urls;
+    const places = addresses.map(placeOf);
+    const [first] = places;
     if (first === undefined) {
         throw new TypeError('Portcullis needs an address.');
     }
-    if (urls.some((url) => url.protocol !== first.protocol)) {
+    const { secure } = first;
+    if (places.some((place) => place.secure !== secure)) {
         throw new TypeError('The addresses of Portcullis are either all http:// or all https://.');
     }
-    const secure = first.protocol === 'https:';
-    if (!secure && !allowPlaintext && !urls.every((url) => isLoopback(url.hostname))) {
+    const remote = places.findIndex(({ host }) => !isLocal(host));
+    if (!secure && !allowPlaintext && remote >= 0) {
         throw new TypeError(
-            'The root key is not sent over http:// to another machine: use https://, or allowPlaintext if something else encrypts the way there.',
+            `Address ${remote + 1} of Portcullis is http:// to another machine, where the root key is not sent: use https://, or allowPlaintext if something else encrypts the way there.`,
         );
     }
-    // A URL leaves out the port that its scheme has by default.
-    const places = urls.map((url) => `${url.hostname}:${url.port || (secure ? '443' : '80')}`);
+    const list = places.map(({ host, port }) => `${host}:${port}`).join(',');
     return {
-        target: `${places.length === 1 ? 'dns' : REPLICAS_SCHEME}:///${places.join(',')}`,
+        target: `${places.length === 1 ? 'dns' : REPLICAS_SCHEME}:///${list}`,
         secure,
-        hosts: urls.map((url) => url.hostname.replace(/^\[|\]$/g, '')),
+        hosts: places.map(({ host }) => host.replace(/^\[|\]$/g, '')),
     };
 }
 
-function urlOf(address: string): URL {
-    const url = URL.canParse(address) ? new URL(address) : undefined;
-    const bare =
-        url !== undefined &&
-        (url.protocol === 'http:' || url.protocol === 'https:') &&
-        url.pathname === '/' &&
-        !url.username &&
-        !url.password &&
-        !url.search &&
-        !url.hash;
-    if (!bare) {
-        throw new TypeError('An address of Portcullis is http://HOST:PORT or https://HOST:PORT.');
-    }
-    return url;
+interface Place {
+    secure: boolean;
+    host: string;
+    port: number;
 }
 
-function isLoopback(hostname: string): boolean {
-    return hostname === 'localhost' || hostname === '[::1]' || (isIPv4(hostname) && hostname.startsWith('127.'));
+// Not read by URL alone, which leaves out a port that is its scheme's, and takes 2130706433 for 127.0.0.1.
+const ADDRESS = /^(?<scheme>https?):\/\/(?<host>[\w.-]+|\[[\da-f.:]+\]):(?<port>\d+)\/?$/i;
+
+function placeOf(address: string, index: number): Place {
+    const { scheme = '', host = '', port = '' } = ADDRESS.exec(address)?.groups ?? {};
+    if (!URL.canParse(address) || !(Number(port) > 0)) {
+        throw new TypeError(`Address ${index + 1} of Portcullis is none: write http://HOST:PORT or https://HOST:PORT.`);
+    }
+    return { secure: scheme.toLowerCase() === 'https', host: host.toLowerCase(), port: Number(port) };
+}
+
+function isLocal(host: string): boolean {
+    return host === 'localhost' || host === '[::1]' || (isIPv4(host) && host.startsWith('127.'));
 }

@@ -2,6 +2,7 @@ import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { type ChannelCredentials, Client, credentials, Metadata } from '@grpc/grpc-js';
 import { type Destination, destinationOf } from './address.js';
 import { type Calls, callsOf } from './calls.js';
+import { checkOptions, isBoolean, isString, isStrings, optional, type Rules } from './options.js';
 import {
     ApiKeyServiceDefinition,
     AuditServiceDefinition,
@@ -11,20 +12,26 @@ import {
     VerificationServiceDefinition,
 } from './stubs.js';
 
-/** How a client reaches Portcullis. */
+/** How a client reaches Portcullis. An option that there is not is an error. */
 export interface PortcullisOptions {
     /**
      * `http://HOST:PORT` or `https://HOST:PORT`; several are replicas. Default: the variable `PORTCULLIS_SERVER`,
      * then `http://127.0.0.1:50051`.
      */
     address?: string | readonly string[];
-    /** What every call proves itself by. Default: the variable `PORTCULLIS_ROOT_KEY`. There must be one. */
+    /**
+     * What every call proves itself by, blanks and line ends around it left out. Default: the variable
+     * `PORTCULLIS_ROOT_KEY`. There must be one.
+     */
     rootKey?: string;
     /** The certificate authorities to trust for `https://`, in PEM. Default: those that Node.js trusts. */
     ca?: string | Buffer;
     /** Sends the root key over `http://` to another machine too, because something else encrypts the way there. */
     allowPlaintext?: boolean;
-    /** How long a unary call without a deadline of its own may take, its retries included, in milliseconds. Default: 1000. */
+    /**
+     * How long a unary call without a deadline of its own may take, its retries included, in milliseconds: more than 0,
+     * up to a day. Default: 1000.
+     */
     timeoutMs?: number;
 }
 
@@ -50,7 +57,8 @@ export class Portcullis {
 
     /** Connects with the first call. Throws a TypeError if the options make no client; no error holds the root key. */
     constructor(options: PortcullisOptions = {}) {
-        const rootKey = options.rootKey || process.env['PORTCULLIS_ROOT_KEY'];
+        checkOptions(options, RULES);
+        const rootKey = (options.rootKey ?? process.env['PORTCULLIS_ROOT_KEY'] ?? '').trim();
         if (!rootKey) {
             throw new TypeError('Portcullis needs a root key: pass rootKey, or set PORTCULLIS_ROOT_KEY.');
         }
@@ -59,9 +67,6 @@ export class Portcullis {
             throw new TypeError('The root key holds blanks, line breaks or letters that no root key has.');
         }
         const timeoutMs = options.timeoutMs ?? 1000;
-        if (!(timeoutMs > 0)) {
-            throw new TypeError('timeoutMs must be more than 0.');
-        }
         const metadata = new Metadata();
         metadata.set('authorization', `Bearer ${rootKey}`);
 
@@ -75,6 +80,8 @@ export class Portcullis {
             // gRPC by itself would look for a server that was long away once in two minutes.
             'grpc.initial_reconnect_backoff_ms': 100,
             'grpc.max_reconnect_backoff_ms': 5_000,
+            // And for the addresses of a name, once in half a minute.
+            'grpc.dns_min_time_between_resolutions_ms': 5_000,
             // A proxy is another machine, too.
             'grpc.enable_http_proxy': destination.secure ? 1 : 0,
         });
@@ -92,6 +99,19 @@ export class Portcullis {
         this.#client.close();
     }
 }
+
+const DAY_MS = 86_400_000;
+
+const RULES: Rules<PortcullisOptions> = {
+    address: [optional((value) => isString(value) || isStrings(value)), 'a string or an array of strings'],
+    rootKey: [optional(isString), 'a string'],
+    ca: [optional((value) => isString(value) || Buffer.isBuffer(value)), 'a string or a Buffer'],
+    allowPlaintext: [optional(isBoolean), 'true or false'],
+    timeoutMs: [
+        optional((value) => typeof value === 'number' && value > 0 && value <= DAY_MS),
+        'a number of milliseconds, more than 0 and up to a day',
+    ],
+};
 
 let shared: Portcullis | undefined;
 

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { linesOf } from './credential.js';
-import { Guard, type GuardOptions } from './guard.js';
+import { Guard, GUARD_RULES, type GuardOptions } from './guard.js';
 import type { Identity } from './identity.js';
+import { isFunction, optional, type Rules } from './options.js';
 import { Refusal } from './refusal.js';
 
 declare global {
@@ -24,10 +25,15 @@ export interface ExpressGuardOptions extends GuardOptions {
     clientIp?: (request: GuardedRequest) => string | undefined;
 }
 
+const RULES: Rules<ExpressGuardOptions> = {
+    ...GUARD_RULES,
+    clientIp: [optional(isFunction), 'a function of the request'],
+};
+
 /** Middleware that lets requests with a good key pass, with `request.identity`, and answers all others. */
 export function guard(options: ExpressGuardOptions = {}) {
     const { clientIp = (request) => request.ip ?? request.socket.remoteAddress } = options;
-    const guard = new Guard(options);
+    const guard = new Guard(options, RULES);
 
     return async (
         request: GuardedRequest,

@@ -1,7 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { linesOf } from './credential.js';
-import { Guard, type GuardOptions } from './guard.js';
+import { Guard, GUARD_RULES, type GuardOptions } from './guard.js';
 import type { Identity } from './identity.js';
+import { isFunction, optional, type Rules } from './options.js';
 import { Refusal } from './refusal.js';
 
 declare module 'fastify' {
@@ -16,10 +17,15 @@ export interface FastifyGuardOptions extends GuardOptions {
     clientIp?: (request: FastifyRequest) => string | undefined;
 }
 
+const RULES: Rules<FastifyGuardOptions> = {
+    ...GUARD_RULES,
+    clientIp: [optional(isFunction), 'a function of the request'],
+};
+
 /** A hook `onRequest` that lets requests with a good key pass, with `request.identity`, and answers all others. */
 export function guard(options: FastifyGuardOptions = {}) {
     const { clientIp = (request) => request.ip } = options;
-    const guard = new Guard(options);
+    const guard = new Guard(options, RULES);
 
     return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
         const { rawHeaders } = request.raw;

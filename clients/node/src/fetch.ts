@@ -1,5 +1,6 @@
-import { Guard, type GuardOptions } from './guard.js';
+import { Guard, GUARD_RULES, type GuardOptions } from './guard.js';
 import type { Identity } from './identity.js';
+import { checkOptions, isFunction, isString, optional, type Rules } from './options.js';
 import { Refusal } from './refusal.js';
 
 /** A request with a verified key. */
@@ -35,22 +36,19 @@ export interface ProtectOptions<Context extends unknown[]> extends FetchGuardOpt
     clientIp?: (request: Request, ...context: Context) => string | undefined;
 }
 
+const RULES: Rules<FetchGuardOptions> = {
+    ...GUARD_RULES,
+    acceptsToken: [optional((value) => value === 'api_key'), "'api_key'"],
+};
+const AUTH_RULES: Rules<AuthOptions> = { ...RULES, clientIp: [optional(isString), 'an address'] };
+const PROTECT_RULES: Rules<ProtectOptions<any>> = {
+    ...RULES,
+    clientIp: [optional(isFunction), 'a function of what the handler is called with'],
+};
+
 /** Says who makes a request. Does not answer it: `refusal.response()` is the answer where there is one. */
 export async function auth(request: Request, options: AuthOptions = {}): Promise<Auth> {
-    if (options.acceptsToken !== undefined && options.acceptsToken !== 'api_key') {
-        throw new TypeError("acceptsToken can only be 'api_key'.");
-    }
-    const outcome = await new Guard(options).check(
-        { authorization: lines(request, 'authorization'), apiKey: lines(request, 'x-api-key') },
-        options.clientIp,
-    );
-    if (outcome instanceof Refusal) {
-        return { ...NOBODY, refusal: outcome };
-    }
-    const { authenticated, ...identity } = outcome;
-    return authenticated
-        ? { isAuthenticated: true, ...(identity as NonNullableIdentity), refusal: null }
-        : { ...NOBODY, refusal: null };
+    return askedBy(new Guard(options, AUTH_RULES), request, options.clientIp);
 }
 
 /**
@@ -61,11 +59,28 @@ export function protect<Context extends unknown[]>(
     handler: (request: Request, auth: Auth, ...context: Context) => Response | Promise<Response>,
     options: ProtectOptions<Context> = {},
 ): (request: Request, ...context: Context) => Promise<Response> {
-    const { clientIp, ...rest } = options;
+    checkOptions(options, PROTECT_RULES);
+    // Made with the first request: where routes are only built, there is no root key.
+    let guard: Guard | undefined;
     return async (request, ...context) => {
-        const who = await auth(request, { ...rest, clientIp: clientIp?.(request, ...context) });
+        guard ??= new Guard(options, PROTECT_RULES);
+        const who = await askedBy(guard, request, options.clientIp?.(request, ...context));
         return who.refusal ? who.refusal.response() : handler(request, who, ...context);
     };
+}
+
+async function askedBy(guard: Guard, request: Request, clientIp: string | undefined): Promise<Auth> {
+    const outcome = await guard.check(
+        { authorization: lines(request, 'authorization'), apiKey: lines(request, 'x-api-key') },
+        clientIp,
+    );
+    if (outcome instanceof Refusal) {
+        return { ...NOBODY, refusal: outcome };
+    }
+    const { authenticated, ...identity } = outcome;
+    return authenticated
+        ? { isAuthenticated: true, ...(identity as NonNullableIdentity), refusal: null }
+        : { ...NOBODY, refusal: null };
 }
 
 const NOBODY = {

@@ -1,12 +1,17 @@
+import { isIP } from 'node:net';
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { type Portcullis, sharedClient } from './client.js';
 import { credentialOf } from './credential.js';
 import { errorDetail } from './error.js';
 import { type Identity, unverified, verified } from './identity.js';
+import { checkOptions, isBoolean, isObject, isString, isStrings, optional, type Rules } from './options.js';
 import { Refusal, type RefusalCode, type RefusalDetails } from './refusal.js';
 import { RetryInfo, Verdict, type VerifyResponse } from './stubs.js';
 
-/** What a guard asks of a key, and whom. */
+/**
+ * What a guard asks of a key, and whom. Of `scopes`, `anyOfScopes`, `keyspace` and `cost`, undefined is an error: what is
+ * asked for is there, or left out.
+ */
 export interface GuardOptions {
     /** Default: one from the environment, which all guards share. */
     client?: Portcullis;
@@ -18,7 +23,7 @@ export interface GuardOptions {
     keyspace?: string;
     /** How many credits a request takes: 0 to 1,000,000,000. Default: 1. */
     cost?: number;
-    /** The realm of the challenge in a refusal, in printable ASCII. Default: `api`. */
+    /** The realm of the challenge in a refusal, printable ASCII, and not empty. Default: `api`. */
     realm?: string;
     /**
      * Lets requests that bring a key through, unverified, while Portcullis is UNAVAILABLE or does not answer in time.
@@ -57,22 +62,24 @@ export class Guard {
     readonly #realm: string;
     readonly #logger: Logger;
 
-    /** Throws a TypeError if the realm cannot be sent, or if there is neither a client nor a root key for one. */
-    constructor(options: GuardOptions = {}) {
-        const realm = options.realm ?? 'api';
-        if (!/^[ -~]*$/.test(realm)) {
-            throw new TypeError('A realm has printable ASCII characters only.');
-        }
+    /**
+     * Throws a TypeError if the options are not as they must be, or if there is neither a client nor a root key for one.
+     * `rules` are those of a framework's guard, which has more options.
+     */
+    constructor(options: GuardOptions = {}, rules: Rules<GuardOptions> = GUARD_RULES) {
+        checkOptions(options, rules);
         const { scopes = [], anyOfScopes = [], keyspace = '', cost } = options;
         this.#demands = { scopes: [...scopes], anyOfScopes: [...anyOfScopes], keyspace, cost };
-        // Not by accident, as the text `false` would.
-        this.#allowWhenUnavailable = options.dangerouslyAllowWhenUnavailable === true;
+        this.#allowWhenUnavailable = options.dangerouslyAllowWhenUnavailable ?? false;
         this.#client = options.client ?? sharedClient();
-        this.#realm = realm.replace(/["\\]/g, '\\$&');
+        this.#realm = options.realm ?? 'api';
         this.#logger = options.logger ?? console;
     }
 
-    /** Verifies the one key of a request. `clientIp` is the address that it comes from. Never rejects. */
+    /**
+     * Verifies the one key of a request. `clientIp` is the address that it comes from; what is no IP address counts as
+     * unknown. Never rejects.
+     */
     async check(headers: CredentialHeaders, clientIp: string | undefined): Promise<Identity | Refusal> {
         const credential = credentialOf(headers.authorization, headers.apiKey);
         if ('refused' in credential) {
@@ -86,7 +93,7 @@ export class Guard {
                 requiredScopes: scopes,
                 anyOfScopes,
                 keyspace,
-                clientIp: withoutZone(clientIp ?? ''),
+                clientIp: addressOf(clientIp),
                 cost,
             });
         } catch (error) {
@@ -108,8 +115,9 @@ export class Guard {
     }
 
     #unanswered(error: Partial<ServiceError>): Identity | Refusal {
-        const reason = error.code === undefined ? error.message : `${status[error.code]}: ${error.details}`;
-        const outage = error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED;
+        const { code, message, details } = error;
+        const reason = typeof code === 'number' ? `${status[code] ?? code}: ${details}` : message;
+        const outage = code === status.UNAVAILABLE || code === status.DEADLINE_EXCEEDED;
         if (outage && this.#allowWhenUnavailable) {
             this.#logger.warn(`portcullis: a request was let through unverified: ${reason}`);
             return unverified();
@@ -121,6 +129,27 @@ export class Guard {
     #refuse(code: RefusalCode, details?: RefusalDetails): Refusal {
         return new Refusal(code, this.#realm, details);
     }
+}
+
+/** What the options of every guard must be. */
+export const GUARD_RULES: Rules<GuardOptions> = {
+    client: [optional(isObject), 'a Portcullis'],
+    scopes: [isStrings, 'an array of strings'],
+    anyOfScopes: [isStrings, 'an array of strings'],
+    keyspace: [isString, 'a string'],
+    cost: [isCost, 'a whole number from 0 to 1,000,000,000'],
+    realm: [optional(isRealm), 'a text of printable ASCII'],
+    // Not by accident, as the text `false` would.
+    dangerouslyAllowWhenUnavailable: [optional(isBoolean), 'true or false'],
+    logger: [optional(isObject), 'an object with warn and error'],
+};
+
+function isCost(value: unknown): boolean {
+    return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 1_000_000_000;
+}
+
+function isRealm(value: unknown): boolean {
+    return typeof value === 'string' && /^[ -~]+$/.test(value);
 }
 
 const CODES: ReadonlyMap<Verdict, RefusalCode> = new Map<Verdict, RefusalCode>([
@@ -135,10 +164,10 @@ const CODES: ReadonlyMap<Verdict, RefusalCode> = new Map<Verdict, RefusalCode>([
     [Verdict.CREDITS_EXHAUSTED, 'credits_exhausted'],
 ]);
 
-/** Portcullis knows no zones of IPv6, such as in `fe80::1%eth0`. */
-function withoutZone(address: string): string {
-    const zone = address.indexOf('%');
-    return zone < 0 ? address : address.slice(0, zone);
+/** An IP address, or nothing: behind a proxy it may be whatever the caller wrote. Portcullis knows no zones of IPv6. */
+function addressOf(clientIp: string | undefined): string {
+    // In JavaScript it may be a list of one, too.
+    return typeof clientIp === 'string' && isIP(clientIp) !== 0 ? clientIp.replace(/%.*/, '') : '';
 }
 
 function secondsUntil(time: Date | undefined): number {

@@ -39,7 +39,7 @@ export class Refusal {
     /** The body of the answer, as JSON. */
     readonly body: string;
 
-    /** `realm` is as it stands between the quotes of the challenge. */
+    /** `realm` and the scopes go into a header: printable ASCII only. */
     constructor(code: RefusalCode, realm: string, { missingScopes = [], retryAfter }: RefusalDetails = {}) {
         const [status, message, error] = REFUSALS[code];
         this.code = code;
@@ -47,12 +47,12 @@ export class Refusal {
         this.message = message;
         this.missingScopes = missingScopes;
 
-        const challenge = [`Bearer realm="${realm}"`];
+        const challenge = [`Bearer realm=${quoted(realm)}`];
         if (error) {
             challenge.push(`error="${error}"`, `error_description="${message}"`);
         }
         if (missingScopes.length > 0) {
-            challenge.push(`scope="${missingScopes.join(' ')}"`);
+            challenge.push(`scope=${quoted(missingScopes.join(' '))}`);
         }
         this.headers = {
             'content-type': 'application/json',
@@ -71,4 +71,9 @@ export class Refusal {
     response(): Response {
         return new Response(this.body, { status: this.status, headers: this.headers });
     }
+}
+
+/** As a quoted-string of HTTP. */
+function quoted(text: string): string {
+    return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }

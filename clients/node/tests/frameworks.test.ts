@@ -144,8 +144,50 @@ test('a guard without a client and without a root key does not come to be', () =
     assert.throws(() => fastifyGuard(), /PORTCULLIS_ROOT_KEY/);
 });
 
+test('a mistyped option is found out when the route is made', async () => {
+    for (const wrong of [{ scope: ['a'] }, { scopes: undefined }, { clientIp: '10.1.2.3' }]) {
+        const options = { client, ...wrong } as never;
+        assert.throws(() => expressGuard(options), TypeError);
+        assert.throws(() => fastifyGuard(options), TypeError);
+        assert.throws(() => protect(() => new Response(), options), TypeError);
+    }
+});
+
+test('what a caller says of where it comes from is not sent on', async (t) => {
+    const app = express();
+    app.set('trust proxy', true);
+    app.get('/', expressGuard({ client }), (request, response) => {
+        response.json(request.identity);
+    });
+    const server = app.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    for (const [said, sent] of [
+        ['garbage', ''],
+        ['1.2.3.4:5678', ''],
+        ['[2001:db8::1]:443', ''],
+        ['2001:db8::1', '2001:db8::1'],
+    ] as const) {
+        assert.equal((await get(server, '/', ['X-API-Key', key], ['X-Forwarded-For', said])).status, 200);
+        assert.equal(fake.calls.pop()?.request.clientIp, sent);
+    }
+});
+
 describe('fetch', () => {
     const keyed = () => new Request('http://api/', { headers: { authorization: `Bearer ${key}` } });
+
+    test('auth makes nobody out of a mistyped option', async () => {
+        for (const wrong of [{ scope: ['a'] }, { scopes: undefined }, { clientIp: () => '10.1.2.3' }]) {
+            await assert.rejects(auth(keyed(), { client, ...wrong } as never), TypeError);
+        }
+        assert.equal(fake.calls.length, 0);
+    });
+
+    test('a handler may be wrapped where there is no root key', async () => {
+        delete process.env['PORTCULLIS_ROOT_KEY'];
+        const handler = protect(() => new Response());
+        await assert.rejects(handler(keyed()), /PORTCULLIS_ROOT_KEY/);
+    });
 
     test('auth tells who it is', async () => {
         const who = await auth(keyed(), {

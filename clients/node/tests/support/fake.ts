@@ -18,7 +18,8 @@ export class Fake {
     answer: Answer = valid;
     readonly #server = new GrpcServer();
 
-    static async start(): Promise<Fake> {
+    /** At a port of its own, or at the address of another that has stopped. */
+    static async start(address = 'http://127.0.0.1:0'): Promise<Fake> {
         const fake = new Fake();
         const unimplemented = () => {
             throw new Error('not called in tests');
@@ -32,7 +33,7 @@ export class Fake {
             verifyStream: unimplemented,
         });
         const port = await new Promise<number>((resolve, reject) => {
-            fake.#server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+            fake.#server.bindAsync(new URL(address).host, ServerCredentials.createInsecure(), (error, bound) =>
                 error ? reject(error) : resolve(bound),
             );
         });
