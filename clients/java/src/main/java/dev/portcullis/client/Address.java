@@ -1,7 +1,6 @@
 package dev.portcullis.client;
 
-import java.net.InetAddress;
-import java.net.UnknownHostException;
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -11,13 +10,18 @@ record Address(boolean tls, String host, int port) {
     private static final Pattern FORM =
             Pattern.compile("(https?)://(\\[[0-9a-f:.%]+]|[^\\s/:@?#\\[\\]]+):(\\d{1,5})/?", Pattern.CASE_INSENSITIVE);
 
-    static Address parse(String text) {
+    private static final String OCTET = "(25[0-5]|2[0-4]\\d|1?\\d?\\d)";
+    private static final Pattern LOOPBACK = Pattern.compile(
+            "localhost|127\\.%s\\.%s\\.%s|\\[::1]".formatted(OCTET, OCTET, OCTET), Pattern.CASE_INSENSITIVE);
+
+    /** Empty if the text is none. */
+    static Optional<Address> parse(String text) {
         Matcher parts = FORM.matcher(text);
         int port = parts.matches() ? Integer.parseInt(parts.group(3)) : 0;
         if (port < 1 || port > 65535) {
-            throw new IllegalArgumentException("An address is http://HOST:PORT or https://HOST:PORT: " + text);
+            return Optional.empty();
         }
-        return new Address(parts.group(1).equalsIgnoreCase("https"), parts.group(2), port);
+        return Optional.of(new Address(parts.group(1).equalsIgnoreCase("https"), parts.group(2), port));
     }
 
     /** As gRPC writes it, and as a certificate is checked against. */
@@ -27,16 +31,6 @@ record Address(boolean tls, String host, int port) {
 
     /** Whether this is certainly the present machine, whatever a name server says. */
     boolean isLoopback() {
-        if (host.equalsIgnoreCase("localhost")) {
-            return true;
-        }
-        if (!host.startsWith("[") && !host.matches("[0-9.]+")) {
-            return false;
-        }
-        try {
-            return InetAddress.getByName(host).isLoopbackAddress();
-        } catch (UnknownHostException notAnAddress) {
-            return false;
-        }
+        return LOOPBACK.matcher(host).matches();
     }
 }

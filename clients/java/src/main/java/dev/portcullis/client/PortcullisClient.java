@@ -25,6 +25,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -33,9 +34,9 @@ import java.util.concurrent.TimeUnit;
  * Calls Portcullis: spreads calls over its replicas, sends the root key with each, and tries those again that end with
  * UNAVAILABLE. Safe to use from many threads; one is enough for a process.
  *
- * <p>A call without a deadline of its own gets one, 1 s from its start unless {@link Builder#timeout} says otherwise.
- * That holds for streams too: give those {@code withDeadlineAfter} as long as they are to last. A call that fails
- * throws {@link io.grpc.StatusRuntimeException}.
+ * <p>A unary call without a deadline of its own gets one, 1 s from its start unless {@link Builder#timeout} says
+ * otherwise. A stream gets none: it lasts until one side ends it. A call that fails throws {@link
+ * io.grpc.StatusRuntimeException}.
  */
 public final class PortcullisClient implements AutoCloseable {
     private static final Map<String, ?> RETRIES = Map.ofEntries(
@@ -52,11 +53,13 @@ public final class PortcullisClient implements AutoCloseable {
 
     private final ManagedChannel connections;
     private final Channel channel;
+    private final Reconnection reconnection;
 
     private PortcullisClient(ManagedChannel connections, CallerInterceptor caller) {
         this.connections = connections;
         connections.getState(true);
-        this.channel = ClientInterceptors.intercept(connections, caller, new Reconnection(connections));
+        this.channel = ClientInterceptors.intercept(connections, caller);
+        this.reconnection = new Reconnection(connections);
     }
 
     /** A client to be set up; without more, the environment says which server and which root key. */
@@ -99,14 +102,21 @@ public final class PortcullisClient implements AutoCloseable {
         return ReplicaServiceGrpc.newBlockingStub(channel);
     }
 
-    /** Begins no more calls; those under way go on, to their deadlines at most. */
+    /**
+     * Gives the connections up once the calls under way have ended: a unary call at its deadline at the latest, a stream
+     * when one side ends it. Does not wait for that. Calls that begin later fail, but for those so soon after the client
+     * was built that it was not connected yet.
+     */
     @Override
     public void close() {
+        reconnection.close();
         connections.shutdown();
     }
 
     /** How a client is to be. */
     public static final class Builder {
+        private static final Duration LONGEST_TIMEOUT = Duration.ofDays(1);
+
         private List<String> addresses;
         private String rootKey;
         private Path caCertificates;
@@ -114,7 +124,8 @@ public final class PortcullisClient implements AutoCloseable {
         private Duration timeout = Duration.ofSeconds(1);
 
         Builder(Map<String, String> environment) {
-            addresses = List.of(environment.getOrDefault("PORTCULLIS_SERVER", "http://127.0.0.1:50051"));
+            String server = environment.getOrDefault("PORTCULLIS_SERVER", "");
+            addresses = List.of(server.isEmpty() ? "http://127.0.0.1:50051" : server);
             rootKey = environment.getOrDefault("PORTCULLIS_ROOT_KEY", "");
         }
 
@@ -128,13 +139,19 @@ public final class PortcullisClient implements AutoCloseable {
             return this;
         }
 
-        /** The root key to call with. Default: {@code PORTCULLIS_ROOT_KEY}. There must be one. */
+        /**
+         * The root key to call with; blanks and line ends around it are dropped. Default: {@code PORTCULLIS_ROOT_KEY}.
+         * There must be one.
+         */
         public Builder rootKey(String rootKey) {
             this.rootKey = rootKey;
             return this;
         }
 
-        /** A PEM file with the certificates to trust for {@code https://}. Default: those that the JVM trusts. */
+        /**
+         * A PEM file with the certificates to trust for {@code https://}; an error with {@code http://}. Default: those
+         * that the JVM trusts.
+         */
         public Builder caCertificates(Path pem) {
             this.caCertificates = pem;
             return this;
@@ -146,7 +163,10 @@ public final class PortcullisClient implements AutoCloseable {
             return this;
         }
 
-        /** How long a unary call may take that has no deadline of its own, its retries included. Default: 1 s. */
+        /**
+         * How long a unary call may take that has no deadline of its own, its retries included: up to a day. Default:
+         * 1 s.
+         */
         public Builder timeout(Duration timeout) {
             this.timeout = timeout;
             return this;
@@ -160,17 +180,29 @@ public final class PortcullisClient implements AutoCloseable {
          * @throws UncheckedIOException if the CA certificates cannot be read
          */
         public PortcullisClient build() {
-            if (rootKey.isEmpty()) {
+            String key = rootKey.strip();
+            if (key.isEmpty()) {
                 throw new IllegalArgumentException("No root key: set rootKey or PORTCULLIS_ROOT_KEY");
             }
-            if (!rootKey.matches("[!-~]+")) {
+            if (!key.matches("[!-~]+")) {
                 throw new IllegalArgumentException("The root key has characters that no key has");
             }
-            if (timeout.isNegative() || timeout.isZero()) {
-                throw new IllegalArgumentException("The timeout must be longer than nothing");
+            if (timeout.isNegative() || timeout.isZero() || timeout.compareTo(LONGEST_TIMEOUT) > 0) {
+                throw new IllegalArgumentException("A timeout is longer than nothing, and a day at most");
             }
-            List<Address> replicas = addresses.stream().map(Address::parse).toList();
-            return new PortcullisClient(connect(replicas), new CallerInterceptor(rootKey, timeout));
+            return new PortcullisClient(connect(replicas()), new CallerInterceptor(key, timeout));
+        }
+
+        // A wrong address is not repeated: somebody may have put a secret into it.
+        private List<Address> replicas() {
+            List<Address> replicas = new ArrayList<>();
+            for (String address : addresses) {
+                int number = replicas.size() + 1;
+                replicas.add(Address.parse(address)
+                        .orElseThrow(() -> new IllegalArgumentException(
+                                "Address " + number + " is neither http://HOST:PORT nor https://HOST:PORT")));
+            }
+            return replicas;
         }
 
         private ManagedChannel connect(List<Address> replicas) {
@@ -182,6 +214,10 @@ public final class PortcullisClient implements AutoCloseable {
                 NameResolverRegistry registry = new NameResolverRegistry();
                 registry.register(ReplicaResolver.provider(replicas));
                 channel = Grpc.newChannelBuilder(ReplicaResolver.SCHEME + ":///", credentials, registry);
+            }
+            if (!replicas.get(0).tls()) {
+                // Else the proxy that the JVM is set to would be told the root key.
+                channel.proxyDetector(server -> null);
             }
             return channel.defaultServiceConfig(SERVICE_CONFIG)
                     .disableServiceConfigLookUp()

@@ -1,57 +1,30 @@
 package dev.portcullis.client;
 
-import io.grpc.CallOptions;
-import io.grpc.Channel;
-import io.grpc.ClientCall;
-import io.grpc.ClientInterceptor;
-import io.grpc.ForwardingClientCall.SimpleForwardingClientCall;
-import io.grpc.ForwardingClientCallListener.SimpleForwardingClientCallListener;
 import io.grpc.ManagedChannel;
-import io.grpc.Metadata;
-import io.grpc.MethodDescriptor;
-import io.grpc.Status;
-import java.time.Duration;
-import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
 
 /**
- * Connects anew after calls that found no server, at most once a second. Left alone, gRPC waits longer from attempt to
- * attempt, up to two minutes, and so long would a server that is back go without calls.
+ * Has replicas that are away looked for again every 2 s. Left alone, gRPC waits longer from attempt to attempt, up to
+ * two minutes, and so long would a replica that is back go without calls.
  */
-final class Reconnection implements ClientInterceptor {
-    private static final long INTERVAL = Duration.ofSeconds(1).toNanos();
+final class Reconnection implements AutoCloseable {
+    private static final long SECONDS = 2;
 
-    private final ManagedChannel connections;
-    private final AtomicLong last = new AtomicLong(System.nanoTime() - INTERVAL);
+    private final ScheduledExecutorService timer;
 
     Reconnection(ManagedChannel connections) {
-        this.connections = connections;
+        timer = Executors.newSingleThreadScheduledExecutor(task -> {
+            Thread thread = new Thread(task, "portcullis-reconnection");
+            thread.setDaemon(true);
+            return thread;
+        });
+        timer.scheduleWithFixedDelay(connections::resetConnectBackoff, SECONDS, SECONDS, TimeUnit.SECONDS);
     }
 
     @Override
-    public <Q, A> ClientCall<Q, A> interceptCall(MethodDescriptor<Q, A> method, CallOptions options, Channel next) {
-        return new SimpleForwardingClientCall<>(next.newCall(method, options)) {
-            @Override
-            public void start(Listener<A> listener, Metadata headers) {
-                super.start(new Watch<>(listener), headers);
-            }
-        };
-    }
-
-    private final class Watch<A> extends SimpleForwardingClientCallListener<A> {
-        Watch(ClientCall.Listener<A> listener) {
-            super(listener);
-        }
-
-        @Override
-        public void onClose(Status status, Metadata trailers) {
-            if (status.getCode() == Status.Code.UNAVAILABLE) {
-                long now = System.nanoTime();
-                long before = last.get();
-                if (now - before >= INTERVAL && last.compareAndSet(before, now)) {
-                    connections.resetConnectBackoff();
-                }
-            }
-            super.onClose(status, trailers);
-        }
+    public void close() {
+        timer.shutdown();
     }
 }

@@ -14,7 +14,9 @@ import java.net.UnknownHostException;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 
 /** Finds the replicas of a list: each address, or all addresses of each name. */
 final class ReplicaResolver extends NameResolver {
@@ -22,6 +24,7 @@ final class ReplicaResolver extends NameResolver {
 
     private final List<Address> replicas;
     private final Args args;
+    private final Map<Address, InetAddress[]> known = new ConcurrentHashMap<>();
     private Listener2 listener;
 
     private ReplicaResolver(List<Address> replicas, Args args) {
@@ -81,7 +84,7 @@ final class ReplicaResolver extends NameResolver {
     @Override
     public void shutdown() {}
 
-    // One name that cannot be resolved leaves the other replicas in use.
+    // A name that cannot be resolved leaves the other replicas in use, and its own where they were last.
     private StatusOr<List<EquivalentAddressGroup>> resolve() {
         List<EquivalentAddressGroup> found = new ArrayList<>();
         Status failure = Status.UNAVAILABLE;
@@ -91,11 +94,12 @@ final class ReplicaResolver extends NameResolver {
                     .set(EquivalentAddressGroup.ATTR_AUTHORITY_OVERRIDE, replica.authority())
                     .build();
             try {
-                for (InetAddress address : InetAddress.getAllByName(replica.host())) {
-                    found.add(new EquivalentAddressGroup(new InetSocketAddress(address, replica.port()), own));
-                }
+                known.put(replica, InetAddress.getAllByName(replica.host()));
             } catch (UnknownHostException e) {
                 failure = failure.withDescription("Cannot resolve " + replica.host());
+            }
+            for (InetAddress address : known.getOrDefault(replica, new InetAddress[0])) {
+                found.add(new EquivalentAddressGroup(new InetSocketAddress(address, replica.port()), own));
             }
         }
         return found.isEmpty() ? StatusOr.fromStatus(failure) : StatusOr.fromValue(found);

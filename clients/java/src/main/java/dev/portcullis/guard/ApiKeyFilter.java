@@ -24,6 +24,10 @@ import java.util.function.Function;
  *
  * <p>It holds its thread while it waits for the answer, as filters do. Map it to the dispatcher type REQUEST only, which
  * is the default: each pass is a use of the key.
+ *
+ * <p>It guards only what comes behind it in the chain. Jetty puts its own {@code WebSocketUpgradeFilter} before all
+ * filters: what {@code JettyWebSocketServletContainerInitializer.configure} maps is opened without a key. Serve
+ * WebSockets with a {@code JettyWebSocketServlet}, which stands behind the filters, as any servlet does.
  */
 public final class ApiKeyFilter implements Filter {
     /** The name of the request attribute with the {@link Identity}. */
@@ -43,7 +47,7 @@ public final class ApiKeyFilter implements Filter {
         this(guard, ServletRequest::getRemoteAddr);
     }
 
-    /** A filter that is told whose address sends a request: IPv4 or IPv6 without a port, or empty if unknown. */
+    /** A filter that is told whose address sends a request: IPv4 or IPv6 without a port; null if unknown. */
     public ApiKeyFilter(Guard guard, Function<HttpServletRequest, String> clientIp) {
         this.guard = guard;
         this.clientIp = clientIp;
@@ -118,8 +122,8 @@ public final class ApiKeyFilter implements Filter {
         for (String name : Collections.list(config.getInitParameterNames())) {
             String value = config.getInitParameter(name).strip();
             guard = switch (name) {
-                case "scopes" -> guard.scopes(value.split("\\s+"));
-                case "any-of-scopes" -> guard.anyOfScopes(value.split("\\s+"));
+                case "scopes" -> guard.scopes(scopes(name, value));
+                case "any-of-scopes" -> guard.anyOfScopes(scopes(name, value));
                 case "keyspace" -> guard.keyspace(value);
                 case "cost" -> guard.cost(Long.parseLong(value));
                 case "realm" -> guard.realm(value);
@@ -130,6 +134,13 @@ public final class ApiKeyFilter implements Filter {
             };
         }
         return guard;
+    }
+
+    private static String[] scopes(String name, String value) {
+        if (value.isEmpty()) {
+            throw new IllegalArgumentException("The init parameter " + name + " has no scope");
+        }
+        return value.split("\\s+");
     }
 
     private static boolean flag(String value) {

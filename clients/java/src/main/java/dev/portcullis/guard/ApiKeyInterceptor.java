@@ -25,8 +25,9 @@ import java.util.function.BiFunction;
  * Guards the methods of a gRPC server. Handlers find the {@link Identity} in {@link #IDENTITY}; calls that are refused
  * never reach them. Immutable: each method that sets something returns another interceptor.
  *
- * <p>No thread waits for the answer: a call is put off until it is there. The handler of a method with streamed requests
- * is then begun in a thread of the client's; all else runs in the server's executor, as always.
+ * <p>No thread waits for the answer: a call is put off until it is there. Then it is begun in a thread of the client's:
+ * that runs the interceptors behind this one, and, of a method with streamed requests, the handler until it has given
+ * its observer, and its onReadyHandler the first time. All else runs in the server's executor, as always.
  */
 public final class ApiKeyInterceptor implements ServerInterceptor {
     /** Who sent the call that is being handled. */
@@ -63,7 +64,7 @@ public final class ApiKeyInterceptor implements ServerInterceptor {
         return rule(method, Optional.empty());
     }
 
-    /** Is told whose address sends a call: IPv4 or IPv6 without a port, or empty if unknown. */
+    /** Is told whose address sends a call: IPv4 or IPv6 without a port; null if unknown. */
     public ApiKeyInterceptor clientIp(BiFunction<ServerCall<?, ?>, Metadata, String> clientIp) {
         return new ApiKeyInterceptor(guard, rules, clientIp);
     }
@@ -106,7 +107,7 @@ public final class ApiKeyInterceptor implements ServerInterceptor {
             return;
         }
         try {
-            listener.open(Contexts.interceptCall(context, call, headers, next));
+            listener.open(() -> Contexts.interceptCall(context, call, headers, next));
         } catch (RuntimeException | Error error) {
             // The server does the same for handlers that fail in its own threads.
             LOG.log(System.Logger.Level.ERROR, "A handler failed", error);
@@ -142,7 +143,8 @@ public final class ApiKeyInterceptor implements ServerInterceptor {
 
     private static String peer(ServerCall<?, ?> call) {
         return call.getAttributes().get(Grpc.TRANSPORT_ATTR_REMOTE_ADDR) instanceof InetSocketAddress peer
+                        && !peer.isUnresolved()
                 ? peer.getAddress().getHostAddress()
-                : "";
+                : null;
     }
 }

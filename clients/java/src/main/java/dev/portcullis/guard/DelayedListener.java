@@ -1,30 +1,27 @@
 package dev.portcullis.guard;
 
 import io.grpc.ServerCall;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.ArrayDeque;
+import java.util.Queue;
+import java.util.function.Supplier;
 
 /** Keeps what happens to a call until there is somebody to tell it, and tells it in order. */
 final class DelayedListener<Q> extends ServerCall.Listener<Q> {
-    private List<Runnable> kept = new ArrayList<>();
+    private final Queue<Runnable> kept = new ArrayDeque<>();
     private ServerCall.Listener<Q> receiver;
     private volatile boolean open;
 
-    /** Tells {@code receiver} what was kept, and from then on all at once. */
-    void open(ServerCall.Listener<Q> receiver) {
-        this.receiver = receiver;
-        while (true) {
-            List<Runnable> events;
-            synchronized (this) {
-                if (kept.isEmpty()) {
-                    open = true;
-                    return;
-                }
-                events = kept;
-                kept = new ArrayList<>();
-            }
-            events.forEach(Runnable::run);
+    /**
+     * Makes the receiver, tells it what was kept, and from then on all at once. What happens meanwhile waits in the
+     * thread that tells it, so that it is this thread, one of the server's, which goes on with it.
+     */
+    synchronized void open(Supplier<ServerCall.Listener<Q>> handler) {
+        receiver = handler.get();
+        // The receiver itself may make more happen in the present thread.
+        for (Runnable event = kept.poll(); event != null; event = kept.poll()) {
+            event.run();
         }
+        open = true;
     }
 
     @Override

@@ -1,19 +1,22 @@
 package dev.portcullis.guard;
 
-import com.google.common.util.concurrent.ListenableFuture;
+import com.google.common.net.InetAddresses;
+import com.google.common.util.concurrent.FutureCallback;
+import com.google.common.util.concurrent.Futures;
 import dev.portcullis.client.PortcullisClient;
 import dev.portcullis.v1.VerificationServiceGrpc;
 import dev.portcullis.v1.VerificationServiceGrpc.VerificationServiceBlockingStub;
 import dev.portcullis.v1.VerificationServiceGrpc.VerificationServiceFutureStub;
 import dev.portcullis.v1.VerifyRequest;
 import dev.portcullis.v1.VerifyResponse;
+import io.grpc.Channel;
 import io.grpc.Context;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import java.nio.channels.ClosedChannelException;
 import java.time.Instant;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
 import java.util.regex.Pattern;
 
 /**
@@ -25,6 +28,9 @@ public final class Guard {
 
     // Some servers write IPv6 in brackets, and Java adds the zone: fe80::1%eth0.
     private static final Pattern BRACKETS_AND_ZONE = Pattern.compile("^\\[|]$|%.*");
+
+    // InetAddresses knows the rest of an address, but takes the digits of every script.
+    private static final Pattern ADDRESS = Pattern.compile("[0-9A-Fa-f:.]+");
     private static final long HIGHEST_COST = 1_000_000_000;
 
     private final VerificationServiceBlockingStub blocking;
@@ -48,9 +54,13 @@ public final class Guard {
 
     /** A guard that lets any valid key through. */
     public static Guard of(PortcullisClient client) {
+        return of(client.channel());
+    }
+
+    static Guard of(Channel channel) {
         return new Guard(
-                client.verification(),
-                VerificationServiceGrpc.newFutureStub(client.channel()),
+                VerificationServiceGrpc.newBlockingStub(channel),
+                VerificationServiceGrpc.newFutureStub(channel),
                 VerifyRequest.getDefaultInstance(),
                 "api",
                 false);
@@ -86,11 +96,11 @@ public final class Guard {
     /**
      * Names this realm in challenges over HTTP. Default: {@code api}.
      *
-     * @throws IllegalArgumentException if it has more than printable ASCII
+     * @throws IllegalArgumentException if it is empty, or has more than printable ASCII
      */
     public Guard realm(String realm) {
-        if (!realm.matches("[ -~]*")) {
-            throw new IllegalArgumentException("A realm is printable ASCII: " + realm);
+        if (!realm.matches("[ -~]+")) {
+            throw new IllegalArgumentException("A realm is printable ASCII, and not empty");
         }
         return new Guard(blocking, future, demand, realm, openWhenUnavailable);
     }
@@ -113,21 +123,33 @@ public final class Guard {
      *
      * @param authorization every line of the header Authorization
      * @param apiKey every line of the header X-API-Key
-     * @param clientIp the address of who sent it, without a port; empty if unknown
+     * @param clientIp the address of who sent it, IPv4 or IPv6 without a port; anything else, null too, if unknown
      */
     public Decision check(Iterable<String> authorization, Iterable<String> apiKey, String clientIp) {
         Credential credential = Credential.read(authorization, apiKey);
         if (credential.fault != null) {
             return Refusal.of(credential.fault);
         }
+        VerifyRequest request = request(credential.key, clientIp);
         Context apart = apart();
         Context before = apart.attach();
         try {
-            return judge(blocking.verify(request(credential.key, clientIp)));
+            return judge(verify(request));
         } catch (StatusRuntimeException error) {
             return judge(error);
         } finally {
             apart.detach(before);
+        }
+    }
+
+    private VerifyResponse verify(VerifyRequest request) {
+        try {
+            return blocking.verify(request);
+        } catch (StatusRuntimeException error) {
+            if (isLost(error)) {
+                return blocking.verify(request);
+            }
+            throw error;
         }
     }
 
@@ -138,12 +160,33 @@ public final class Guard {
         if (credential.fault != null) {
             return CompletableFuture.completedFuture(Refusal.of(credential.fault));
         }
+        VerifyRequest request = request(credential.key, clientIp);
         CompletableFuture<Decision> decision = new CompletableFuture<>();
-        apart().run(() -> {
-            ListenableFuture<VerifyResponse> answer = future.verify(request(credential.key, clientIp));
-            answer.addListener(() -> decision.complete(judge(answer)), Runnable::run);
-        });
+        apart().run(() -> Futures.addCallback(
+                Futures.catchingAsync(
+                        future.verify(request),
+                        StatusRuntimeException.class,
+                        error -> isLost(error) ? future.verify(request) : Futures.immediateFailedFuture(error),
+                        Runnable::run),
+                new FutureCallback<>() {
+                    @Override
+                    public void onSuccess(VerifyResponse answer) {
+                        decision.complete(judge(answer));
+                    }
+
+                    @Override
+                    public void onFailure(Throwable error) {
+                        decision.complete(judge(error));
+                    }
+                },
+                Runnable::run));
         return decision;
+    }
+
+    // gRPC tells a connection that is lost as UNKNOWN, which it does not retry, if a call goes out in that very moment:
+    // https://github.com/grpc/grpc-java/issues/10120
+    private static boolean isLost(StatusRuntimeException error) {
+        return error.getStatus().getCause() instanceof ClosedChannelException;
     }
 
     // In a gRPC server, the caller's deadline or going away would end the verification, and so open where that opens.
@@ -156,18 +199,13 @@ public final class Guard {
     }
 
     private VerifyRequest request(String key, String clientIp) {
-        String address = BRACKETS_AND_ZONE.matcher(clientIp).replaceAll("");
-        return demand.toBuilder().setKey(key).setClientIp(address).build();
-    }
-
-    private Decision judge(ListenableFuture<VerifyResponse> answer) {
-        try {
-            return judge(answer.get());
-        } catch (ExecutionException error) {
-            return judge(error.getCause());
-        } catch (InterruptedException | RuntimeException error) {
-            return judge(error);
+        VerifyRequest.Builder request = demand.toBuilder().setKey(key);
+        String address =
+                clientIp == null ? "" : BRACKETS_AND_ZONE.matcher(clientIp).replaceAll("");
+        if (ADDRESS.matcher(address).matches() && InetAddresses.isInetAddress(address)) {
+            request.setClientIp(address);
         }
+        return request.build();
     }
 
     private Decision judge(VerifyResponse answer) {

@@ -10,6 +10,10 @@ import dev.portcullis.v1.VerifyRequest;
 import dev.portcullis.v1.VerifyResponse;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.ProxySelector;
+import java.net.ServerSocket;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -56,6 +60,52 @@ class PortcullisClientTest {
     }
 
     @Test
+    void takesAnEmptyVariableForNone() {
+        builder(Map.of("PORTCULLIS_SERVER", "", "PORTCULLIS_ROOT_KEY", "root_env"))
+                .build()
+                .close();
+        fault(builder(Map.of("PORTCULLIS_ROOT_KEY", "")));
+        fault(builder(Map.of("PORTCULLIS_ROOT_KEY", "root_env")).rootKey(" \n"));
+    }
+
+    @Test
+    void dropsBlanksAndLineEndsAroundARootKey() {
+        try (FakePortcullis server = new FakePortcullis(request -> ANSWER)) {
+            for (PortcullisClient.Builder builder : List.of(
+                    builder(Map.of("PORTCULLIS_ROOT_KEY", " root_key\r\n")),
+                    builder(Map.of()).rootKey("\troot_key\n"))) {
+                try (PortcullisClient client = builder.addresses(server.address())
+                        .timeout(Duration.ofMinutes(1))
+                        .build()) {
+                    client.verification().verify(REQUEST);
+                }
+            }
+            assertEquals(List.of("Bearer root_key", "Bearer root_key"), server.callers);
+        }
+    }
+
+    @Test
+    void doesNotRepeatAWrongAddress() {
+        assertEquals(
+                "Address 2 is neither http://HOST:PORT nor https://HOST:PORT",
+                fault(builder(Map.of()).rootKey("root_key").addresses("http://a:1", "http://user:secret@b:1")));
+    }
+
+    @Test
+    void asksNoProxyForPlaintext() throws Exception {
+        ProxySelector before = ProxySelector.getDefault();
+        try (ServerSocket proxy = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
+                FakePortcullis server = new FakePortcullis(request -> ANSWER)) {
+            ProxySelector.setDefault(ProxySelector.of((InetSocketAddress) proxy.getLocalSocketAddress()));
+            try (PortcullisClient client = server.client()) {
+                client.verification().verify(REQUEST);
+            }
+        } finally {
+            ProxySelector.setDefault(before);
+        }
+    }
+
+    @Test
     void sendsNoRootKeyInTheClearToAnotherMachine() {
         PortcullisClient.Builder builder = builder(Map.of()).rootKey("root_key");
 
@@ -76,7 +126,9 @@ class PortcullisClientTest {
                 .contains("all are https://"));
         assertTrue(fault(builder.addresses("http://127.0.0.1:1").caCertificates(Path.of("ca.pem")))
                 .contains("for https://"));
-        assertTrue(fault(builder.timeout(Duration.ZERO)).contains("timeout"));
+        for (Duration timeout : List.of(Duration.ZERO, Duration.ofSeconds(-1), Duration.ofDays(200_000))) {
+            assertTrue(fault(builder.timeout(timeout)).contains("timeout"));
+        }
     }
 
     @Test

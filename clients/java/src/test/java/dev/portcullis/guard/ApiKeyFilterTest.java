@@ -176,6 +176,9 @@ class ApiKeyFilterTest {
             for (Map<String, String> wrong : List.of(
                     Map.of("scope", "a"),
                     Map.of("cost", "much"),
+                    Map.of("scopes", " "),
+                    Map.of("any-of-scopes", ""),
+                    Map.of("realm", ""),
                     Map.of("dangerously-allow-when-unavailable", "yes"))) {
                 assertThrows(
                         IllegalArgumentException.class,

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import io.grpc.ServerCall;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.Test;
 
 class DelayedListenerTest {
@@ -16,7 +17,7 @@ class DelayedListenerTest {
         delayed.onMessage("kept");
         assertEquals(List.of(), told);
 
-        delayed.open(new ServerCall.Listener<>() {
+        delayed.open(() -> new ServerCall.Listener<>() {
             @Override
             public void onReady() {
                 told.add("ready");
@@ -49,5 +50,29 @@ class DelayedListenerTest {
         delayed.onCancel();
 
         assertEquals(List.of("ready", "kept", "half-close", "later", "complete", "cancel"), told);
+    }
+
+    @Test
+    void goesOnInTheThreadOfTheServer() throws Exception {
+        DelayedListener<String> delayed = new DelayedListener<>();
+        Thread server = new Thread(() -> delayed.onMessage("the request"));
+        List<Thread> handling = new CopyOnWriteArrayList<>();
+
+        delayed.open(() -> {
+            // As in a call whose first message comes before its handler has begun.
+            server.start();
+            while (server.getState() != Thread.State.BLOCKED && server.isAlive()) {
+                Thread.onSpinWait();
+            }
+            return new ServerCall.Listener<>() {
+                @Override
+                public void onMessage(String message) {
+                    handling.add(Thread.currentThread());
+                }
+            };
+        });
+        server.join();
+
+        assertEquals(List.of(server), handling);
     }
 }

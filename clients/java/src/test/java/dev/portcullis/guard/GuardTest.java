@@ -14,13 +14,22 @@ import dev.portcullis.testing.FakePortcullis;
 import dev.portcullis.v1.Verdict;
 import dev.portcullis.v1.VerifyRequest;
 import dev.portcullis.v1.VerifyResponse;
+import io.grpc.CallOptions;
+import io.grpc.Channel;
+import io.grpc.ClientCall;
+import io.grpc.ClientInterceptor;
+import io.grpc.ClientInterceptors;
 import io.grpc.Context;
+import io.grpc.Metadata;
+import io.grpc.MethodDescriptor;
 import io.grpc.Status;
+import java.nio.channels.ClosedChannelException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.logging.Handler;
@@ -30,6 +39,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.NullSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class GuardTest {
     private static final String KEY = "ak_the_key_itself";
@@ -147,6 +158,30 @@ class GuardTest {
     }
 
     @ParameterizedTest
+    @NullSource
+    @ValueSource(
+            strings = {"unknown", "localhost", "192.0.2.1:443", "[::1]:443", "192.0.2", "_hidden", "1", "\uff11.2.3.4"})
+    void sendsNothingThatIsNoAddress(String told) {
+        try (FakePortcullis server = new FakePortcullis(request -> VALID);
+                PortcullisClient client = server.client()) {
+            assertEquals("user_1", ((Identity) check(Guard.of(client), told)).subject());
+
+            assertEquals("", server.requests.get(0).getClientIp());
+        }
+    }
+
+    @Test
+    void refusesRealmsThatNoHeaderCanHold() {
+        try (PortcullisClient client =
+                PortcullisClient.builder().rootKey("root").build()) {
+            for (String realm : List.of("", "a\nb", "\u00fc")) {
+                assertThrows(
+                        IllegalArgumentException.class, () -> Guard.of(client).realm(realm));
+            }
+        }
+    }
+
+    @ParameterizedTest
     @CsvSource({
         "VERDICT_UNSPECIFIED, DENIED",
         "VERDICT_VALID, DENIED",
@@ -206,6 +241,50 @@ class GuardTest {
         assertEquals(
                 outage ? java.util.logging.Level.WARNING : java.util.logging.Level.SEVERE,
                 log.get(0).getLevel());
+    }
+
+    @Test
+    void asksAgainWhenTheConnectionIsLost() {
+        try (FakePortcullis server = new FakePortcullis(request -> VALID);
+                PortcullisClient client = server.client()) {
+            AtomicInteger calls = new AtomicInteger();
+            Guard guard = Guard.of(ClientInterceptors.intercept(client.channel(), new ClientInterceptor() {
+                @Override
+                public <Q, A> ClientCall<Q, A> interceptCall(
+                        MethodDescriptor<Q, A> method, CallOptions options, Channel next) {
+                    return calls.incrementAndGet() % 2 == 1 ? new LostCall<>() : next.newCall(method, options);
+                }
+            }));
+
+            assertEquals("user_1", ((Identity) check(guard, "")).subject());
+            assertEquals(4, calls.get());
+        }
+    }
+
+    /** Ends as gRPC ends a call whose connection is closed before anybody has noticed. */
+    private static final class LostCall<Q, A> extends ClientCall<Q, A> {
+        private Listener<A> listener;
+
+        @Override
+        public void start(Listener<A> listener, Metadata headers) {
+            this.listener = listener;
+        }
+
+        @Override
+        public void halfClose() {
+            listener.onClose(
+                    Status.UNKNOWN.withDescription("channel closed").withCause(new ClosedChannelException()),
+                    new Metadata());
+        }
+
+        @Override
+        public void request(int messages) {}
+
+        @Override
+        public void cancel(String message, Throwable cause) {}
+
+        @Override
+        public void sendMessage(Q message) {}
     }
 
     @Test
