@@ -32,6 +32,8 @@ _OPTIONS = (
     ("grpc.enable_retries", 1),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    # A ping of gRPC's own that is under way, and waited for this long, takes the place of the keepalive's.
+    ("grpc.http2.ping_timeout_ms", 10_000),
     # A connection that nobody uses is tried as well, and without an end: its death is found before a call needs it.
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),

@@ -32,7 +32,7 @@ import java.util.concurrent.TimeUnit;
 
 /**
  * Calls Portcullis: spreads calls over its replicas, sends the root key with each, and tries those again that end with
- * UNAVAILABLE. Safe to use from many threads; one is enough for a process.
+ * UNAVAILABLE, or are cut off. Safe to use from many threads; one is enough for a process.
  *
  * <p>A unary call without a deadline of its own gets one, 1 s from its start unless {@link Builder#timeout} says
  * otherwise. A stream gets none: it lasts until one side ends it. A call that fails throws {@link
@@ -44,7 +44,9 @@ public final class PortcullisClient implements AutoCloseable {
             Map.entry("initialBackoff", "0.05s"),
             Map.entry("maxBackoff", "0.5s"),
             Map.entry("backoffMultiplier", 2.0),
-            Map.entry("retryableStatusCodes", List.of("UNAVAILABLE")));
+            // UNKNOWN is what gRPC for Java calls the connection that a dying replica cut (grpc-java issue 10120);
+            // Portcullis itself never answers with it.
+            Map.entry("retryableStatusCodes", List.of("UNAVAILABLE", "UNKNOWN")));
 
     // The name {} stands for every method.
     private static final Map<String, ?> SERVICE_CONFIG = Map.ofEntries(

@@ -169,7 +169,7 @@ class PortcullisClientTest {
     @EnumSource(
             value = Status.Code.class,
             mode = EnumSource.Mode.EXCLUDE,
-            names = {"OK", "UNAVAILABLE"})
+            names = {"OK", "UNAVAILABLE", "UNKNOWN"})
     void triesNothingElseAgain(Status.Code code) {
         try (FakePortcullis server = new FakePortcullis(request -> {
                     throw code.toStatus().asRuntimeException();
