@@ -9,11 +9,9 @@ import dev.portcullis.v1.VerificationServiceGrpc.VerificationServiceBlockingStub
 import dev.portcullis.v1.VerificationServiceGrpc.VerificationServiceFutureStub;
 import dev.portcullis.v1.VerifyRequest;
 import dev.portcullis.v1.VerifyResponse;
-import io.grpc.Channel;
 import io.grpc.Context;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
-import java.nio.channels.ClosedChannelException;
 import java.time.Instant;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -54,13 +52,9 @@ public final class Guard {
 
     /** A guard that lets any valid key through. */
     public static Guard of(PortcullisClient client) {
-        return of(client.channel());
-    }
-
-    static Guard of(Channel channel) {
         return new Guard(
-                VerificationServiceGrpc.newBlockingStub(channel),
-                VerificationServiceGrpc.newFutureStub(channel),
+                VerificationServiceGrpc.newBlockingStub(client.channel()),
+                VerificationServiceGrpc.newFutureStub(client.channel()),
                 VerifyRequest.getDefaultInstance(),
                 "api",
                 false);
@@ -134,22 +128,11 @@ public final class Guard {
         Context apart = apart();
         Context before = apart.attach();
         try {
-            return judge(verify(request));
+            return judge(blocking.verify(request));
         } catch (StatusRuntimeException error) {
             return judge(error);
         } finally {
             apart.detach(before);
-        }
-    }
-
-    private VerifyResponse verify(VerifyRequest request) {
-        try {
-            return blocking.verify(request);
-        } catch (StatusRuntimeException error) {
-            if (isLost(error)) {
-                return blocking.verify(request);
-            }
-            throw error;
         }
     }
 
@@ -163,11 +146,7 @@ public final class Guard {
         VerifyRequest request = request(credential.key, clientIp);
         CompletableFuture<Decision> decision = new CompletableFuture<>();
         apart().run(() -> Futures.addCallback(
-                Futures.catchingAsync(
-                        future.verify(request),
-                        StatusRuntimeException.class,
-                        error -> isLost(error) ? future.verify(request) : Futures.immediateFailedFuture(error),
-                        Runnable::run),
+                future.verify(request),
                 new FutureCallback<>() {
                     @Override
                     public void onSuccess(VerifyResponse answer) {
@@ -181,12 +160,6 @@ public final class Guard {
                 },
                 Runnable::run));
         return decision;
-    }
-
-    // gRPC tells a connection that is lost as UNKNOWN, which it does not retry, if a call goes out in that very moment:
-    // https://github.com/grpc/grpc-java/issues/10120
-    private static boolean isLost(StatusRuntimeException error) {
-        return error.getStatus().getCause() instanceof ClosedChannelException;
     }
 
     // In a gRPC server, the caller's deadline or going away would end the verification, and so open where that opens.

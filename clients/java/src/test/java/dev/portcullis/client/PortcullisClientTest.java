@@ -152,10 +152,13 @@ class PortcullisClientTest {
         }
     }
 
-    @Test
-    void triesUnavailableFourTimes() {
+    @ParameterizedTest
+    @EnumSource(
+            value = Status.Code.class,
+            names = {"UNAVAILABLE", "UNKNOWN"})
+    void triesWhatAReplicaThatEndsMayLeaveFourTimes(Status.Code code) {
         try (FakePortcullis server = new FakePortcullis(request -> {
-                    throw Status.UNAVAILABLE.asRuntimeException();
+                    throw code.toStatus().asRuntimeException();
                 });
                 PortcullisClient client = server.client()) {
             assertThrows(

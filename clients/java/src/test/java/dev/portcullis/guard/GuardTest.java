@@ -14,22 +14,13 @@ import dev.portcullis.testing.FakePortcullis;
 import dev.portcullis.v1.Verdict;
 import dev.portcullis.v1.VerifyRequest;
 import dev.portcullis.v1.VerifyResponse;
-import io.grpc.CallOptions;
-import io.grpc.Channel;
-import io.grpc.ClientCall;
-import io.grpc.ClientInterceptor;
-import io.grpc.ClientInterceptors;
 import io.grpc.Context;
-import io.grpc.Metadata;
-import io.grpc.MethodDescriptor;
 import io.grpc.Status;
-import java.nio.channels.ClosedChannelException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CancellationException;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.logging.Handler;
@@ -241,50 +232,6 @@ class GuardTest {
         assertEquals(
                 outage ? java.util.logging.Level.WARNING : java.util.logging.Level.SEVERE,
                 log.get(0).getLevel());
-    }
-
-    @Test
-    void asksAgainWhenTheConnectionIsLost() {
-        try (FakePortcullis server = new FakePortcullis(request -> VALID);
-                PortcullisClient client = server.client()) {
-            AtomicInteger calls = new AtomicInteger();
-            Guard guard = Guard.of(ClientInterceptors.intercept(client.channel(), new ClientInterceptor() {
-                @Override
-                public <Q, A> ClientCall<Q, A> interceptCall(
-                        MethodDescriptor<Q, A> method, CallOptions options, Channel next) {
-                    return calls.incrementAndGet() % 2 == 1 ? new LostCall<>() : next.newCall(method, options);
-                }
-            }));
-
-            assertEquals("user_1", ((Identity) check(guard, "")).subject());
-            assertEquals(4, calls.get());
-        }
-    }
-
-    /** Ends as gRPC ends a call whose connection is closed before anybody has noticed. */
-    private static final class LostCall<Q, A> extends ClientCall<Q, A> {
-        private Listener<A> listener;
-
-        @Override
-        public void start(Listener<A> listener, Metadata headers) {
-            this.listener = listener;
-        }
-
-        @Override
-        public void halfClose() {
-            listener.onClose(
-                    Status.UNKNOWN.withDescription("channel closed").withCause(new ClosedChannelException()),
-                    new Metadata());
-        }
-
-        @Override
-        public void request(int messages) {}
-
-        @Override
-        public void cancel(String message, Throwable cause) {}
-
-        @Override
-        public void sendMessage(Q message) {}
     }
 
     @Test
