@@ -11,7 +11,7 @@ use tonic::Status;
 use super::status;
 
 /// How long the client allows the call (gRPC over HTTP/2, "Timeout").
-pub const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
+const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// How long a call may take, from when it is first waited for.
 pub struct Deadline {
@@ -36,13 +36,18 @@ impl Deadline {
         let timer = self.timer.get_or_insert_with(|| Box::pin(time::sleep(allowed)));
         timer.as_mut().poll(cx).map(|()| status::deadline_exceeded(allowed))
     }
+}
 
-    /// What `call` comes to in time.
-    ///
-    /// # Errors
-    /// DEADLINE_EXCEEDED.
-    pub async fn limit<T>(self, call: impl Future<Output = T>) -> Result<T, Status> {
-        time::timeout(self.allowed, call).await.map_err(|_| status::deadline_exceeded(self.allowed))
+/// What `call` comes to before `deadline`, if there is one.
+///
+/// # Errors
+/// DEADLINE_EXCEEDED.
+pub async fn within<T>(deadline: Option<Deadline>, call: impl Future<Output = T>) -> Result<T, Status> {
+    match deadline {
+        Some(Deadline { allowed, .. }) => {
+            time::timeout(allowed, call).await.map_err(|_| status::deadline_exceeded(allowed))
+        }
+        None => Ok(call.await),
     }
 }
 

@@ -22,7 +22,7 @@ use super::deadline::Deadline;
 use super::details::{CompleteErrors, Completing};
 use super::status;
 use super::verification::{Answer, Called, Calling, Verification};
-use super::web;
+use super::web::{self, Web};
 use crate::transport::{self, Origins};
 use crate::verify::Verifier;
 
@@ -34,7 +34,7 @@ struct Ways {
     callers: Callers,
     verifier: Arc<Verifier>,
     calls: Calls,
-    origins: Origins,
+    web: Web,
     background: Handle,
 }
 
@@ -57,7 +57,13 @@ impl Door {
     ) -> Self {
         let verification = CompleteErrors.layer(callers.guard(verification));
         let others = CompleteErrors.layer(others.prepare());
-        Self(Arc::new(Ways { callers, verifier, calls: Calls { verification, others }, origins, background }))
+        Self(Arc::new(Ways {
+            callers,
+            verifier,
+            calls: Calls { verification, others },
+            web: Web::new(origins),
+            background,
+        }))
     }
 
     fn go(&self, request: Request<Body>) -> Going {
@@ -71,7 +77,7 @@ impl Door {
 
     fn go_from_web(&self, request: Request<Incoming>) -> Going {
         let ways = self.0.clone();
-        let answering = async move { web::answer(&ways.origins, request, ways.calls.clone()).await };
+        let answering = async move { ways.web.answer(request, ways.calls.clone()).await };
         self.in_background(answering, web::error)
     }
 

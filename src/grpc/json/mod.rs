@@ -59,8 +59,8 @@ pub fn parse_object(text: &str) -> Result<Struct, String> {
     object.transcode_to().map_err(|_| "nested too deeply".to_owned())
 }
 
-/// The message of this full name that the JSON object says; `None` if it says none. What serde says of one that is none repeats its values, which
-/// may be secrets: it is left out.
+/// The message of this full name that the JSON object says; `None` if it says none. What serde says of one that is none
+/// repeats its values, which may be secrets: it is left out.
 pub fn parse_message<M: Message + Default>(name: &str, object: &Map<String, Value>) -> Option<M> {
     DynamicMessage::deserialize(descriptor(name), object).ok()?.transcode_to().ok()
 }

@@ -26,7 +26,7 @@ pub use known::{Answer, Called, Calling};
 pub use place::Place;
 pub use response::{number, write_claims};
 pub use service::Verification;
-pub use wire::Malformed;
+pub use wire::{FRAME_HEAD_LEN, Malformed};
 
 use request::Asked;
 use response::Entry;

@@ -18,7 +18,8 @@ use tower::ServiceExt as _;
 
 use super::arriving::Arriving;
 use super::{Calls, error};
-use crate::grpc::deadline::Deadline;
+use crate::grpc::deadline::{Deadline, within};
+use crate::grpc::verification::FRAME_HEAD_LEN;
 use crate::grpc::{SMALL_REQUEST_SIZE_MAX, json, status};
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
@@ -27,8 +28,6 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 /// Of a timeout (Connect protocol, "Unary-Request").
 const TIMEOUT_DIGITS_MAX: usize = 10;
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
-/// What stands before a message of gRPC: whether it is compressed, and its length.
-const FRAME_HEAD_LEN: usize = 5;
 
 /// See [`aside`].
 const LARGE_MAX: usize = 2;
@@ -97,8 +96,7 @@ pub async fn answer(request: Request<Arriving>, form: Form, calls: impl Calls) -
         return unknown;
     };
     let answered = match translated(request, form, &method) {
-        Ok((call, None)) => message(calls.oneshot(call)).await,
-        Ok((call, Some(deadline))) => deadline.limit(message(calls.oneshot(call))).await.and_then(|answer| answer),
+        Ok((call, deadline)) => within(deadline, message(calls.oneshot(call))).await.flatten(),
         Err(refused) => Err(refused),
     };
     let written = match answered {

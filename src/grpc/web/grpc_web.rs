@@ -8,7 +8,7 @@ use tower::{Layer as _, ServiceExt as _};
 
 use super::Calls;
 use super::arriving::Arriving;
-use crate::grpc::deadline::Deadline;
+use crate::grpc::deadline::{Deadline, within};
 use crate::grpc::{json, status};
 
 /// Answers `request`, which is of this media type.
@@ -21,11 +21,7 @@ pub async fn answer(mut request: Request<Arriving>, media_type: &'static str, ca
     request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(media_type));
     let call = GrpcWebLayer::new().layer(calls).oneshot(request);
-    let answered = match deadline {
-        Some(deadline) => deadline.limit(call).await,
-        None => Ok(call.await),
-    };
-    match answered {
+    match within(deadline, call).await {
         Ok(answer) => answer.unwrap_or_else(|never| match never {}),
         Err(over) => error(over),
     }

@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+use tower_http::cors::CorsLayer;
 
 use arriving::Arriving;
 use connect::Form;
@@ -50,29 +51,43 @@ pub fn is_grpc<B>(request: &Request<B>) -> bool {
     is_typed && request.method() == Method::POST && request.version() == Version::HTTP_2
 }
 
-/// Answers `request`, which is not gRPC. Pages of `origins` may call, and no others.
-pub async fn answer(origins: &Origins, request: Request<Incoming>, calls: impl Calls) -> Response<Body> {
-    let kind = Kind::of(&request);
-    let size_max = size_max(request.uri().path(), kind);
-    let (request, ending) = Arriving::of(request, size_max);
-    let answer = match origins.sender(request.headers()) {
-        Sender::Program => route(request, kind, calls).await,
-        Sender::Page => {
-            let routed = service_fn(move |request| {
-                let calls = calls.clone();
-                async move { Ok::<_, Infallible>(route(request, kind, calls).await) }
-            });
-            cors::layer(origins).layer(routed).oneshot(request).await.unwrap_or_else(|never| match never {})
+/// What answers whatever is not gRPC.
+pub struct Web {
+    origins: Origins,
+    cors: CorsLayer,
+}
+
+impl Web {
+    /// Pages of `origins` may call, and no others.
+    pub fn new(origins: Origins) -> Self {
+        let cors = cors::layer(&origins);
+        Self { origins, cors }
+    }
+
+    /// Answers `request`, which is not gRPC.
+    pub async fn answer(&self, request: Request<Incoming>, calls: impl Calls) -> Response<Body> {
+        let kind = Kind::of(&request);
+        let size_max = size_max(request.uri().path(), kind);
+        let (request, ending) = Arriving::of(request, size_max);
+        let answer = match self.origins.sender(request.headers()) {
+            Sender::Program => route(request, kind, calls).await,
+            Sender::Page => {
+                let routed = service_fn(move |request| {
+                    let calls = calls.clone();
+                    async move { Ok::<_, Infallible>(route(request, kind, calls).await) }
+                });
+                self.cors.layer(routed).oneshot(request).await.unwrap_or_else(|never| match never {})
+            }
+            Sender::Stranger => {
+                drop(request);
+                no_call(StatusCode::FORBIDDEN)
+            }
+        };
+        match ending.finish().await {
+            // What else is said then about a body that could not be read is a guess.
+            Some(failed) => kind.map_or(answer, |kind| kind.error(failed)),
+            None => answer,
         }
-        Sender::Stranger => {
-            drop(request);
-            no_call(StatusCode::FORBIDDEN)
-        }
-    };
-    match ending.finish().await {
-        // What else is said then about a body that could not be read is a guess.
-        Some(failed) => kind.map_or(answer, |kind| kind.error(failed)),
-        None => answer,
     }
 }
 

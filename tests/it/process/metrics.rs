@@ -1,24 +1,16 @@
 //! What the server tells those who watch it.
 
-use http_body_util::{BodyExt as _, Empty};
-use hyper_util::rt::TokioIo;
 use portcullis::grpc::pb::ListReplicasRequest;
-use tokio::net::TcpStream;
 
 use crate::support::backend::{Backend, Fixture};
+use crate::support::http::Http;
 use crate::support::process::{Process, ROOT_KEY, Server, client, serve};
 use crate::support::service::{eventually, new_key};
 
-/// A page over HTTP/1.1: its status and its text.
+/// A page: its status and its text.
 async fn get(addr: &str, path: &str) -> (u16, String) {
-    let stream = TcpStream::connect(addr).await.expect("it listens");
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
-    tokio::spawn(connection);
-    let request = http::Request::get(path).header("host", addr).body(Empty::<bytes::Bytes>::new()).expect("a request");
-    let response = sender.send_request(request).await.expect("a response");
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await.expect("a body").to_bytes();
-    (status, String::from_utf8(body.into()).expect("text"))
+    let answer = Http::connect(addr.parse().expect("an address")).await.call("GET", path, &[], b"").await;
+    (answer.status, String::from_utf8(answer.body).expect("text"))
 }
 
 /// The value of a line without labels.
