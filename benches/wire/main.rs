@@ -134,11 +134,13 @@ fn verify(pairs: &Pairs<'_>, portcullis: &Portcullis, report: &mut Report) -> Re
     pairs.run(&echo, &verify, report)
 }
 
-/// Verify beside Verify of another build.
+/// Verify beside Verify of another build, and that beside itself.
 fn build(pairs: &Pairs<'_>, portcullis: &Portcullis, report: &mut Report) -> Result<(), Error> {
     let beside = pairs.options.beside.clone().ok_or("--beside names no build")?;
-    let other = Portcullis::start(&Options { program: Some(beside), ..pairs.options.clone() })?;
-    pairs.run(&Unary::verify(&other)?, &Unary::verify(portcullis)?, report)
+    let options = Options { program: Some(beside), ..pairs.options.clone() };
+    let (other, control) = (Portcullis::start(&options)?, Portcullis::start(&options)?);
+    let (other, control) = (Unary::verify(&other)?.named("beside"), Unary::verify(&control)?.named("control"));
+    pairs.run_with_control(&other, &Unary::verify(portcullis)?, &control, report)
 }
 
 /// Verify of keys that have a rate limit and credits beside Verify of keys that have neither.

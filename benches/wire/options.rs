@@ -69,9 +69,13 @@ pub struct Options {
     /// The program; default: the one beside this
     #[arg(long, env = "BENCH_PROGRAM")]
     pub program: Option<PathBuf>,
-    /// Another build of the program, to measure beside it
+    /// Another build of the program, to measure beside it; started twice, so that it is its own control
     #[arg(long, env = "BENCH_BESIDE")]
     pub beside: Option<PathBuf>,
+    /// The most that `build` may cost in processor time, as a multiple of the other build. The command fails if the
+    /// median ratio is larger than this plus the spread of the control
+    #[arg(long, env = "BENCH_AT_MOST")]
+    pub at_most: Option<f64>,
     /// Keys that are in use all at once, while their use is written
     #[arg(long, env = "BENCH_ACTIVE_KEYS", default_value_t = 100_000)]
     pub active_keys: u64,

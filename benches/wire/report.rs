@@ -30,6 +30,8 @@ const COLUMNS: [(&str, &str, usize); 11] = [
 ];
 /// Of the first so many columns the ratio is worth a look.
 const RATIOS: usize = 7;
+/// The column of the processor time.
+const CPU: usize = 4;
 
 /// What a run came to, by column.
 type Figures = [f64; COLUMNS.len()];
@@ -148,6 +150,39 @@ impl Report {
         Ok(())
     }
 
+    /// Another run of the first program; its processor time to that of the first.
+    pub fn control(&mut self, number: usize, first: &Sample, control: &Sample) -> Result<f64, Error> {
+        let pair = [figures(first), figures(control)];
+        print_row(&number.to_string(), "control", &pair[1]);
+        let mut line = json!({ "kind": "control", "pair": number });
+        fill(&mut line, &pair[1]);
+        self.line(line)?;
+        print_ratios("control ratio", &ratios(&pair));
+        Ok(pair[1][CPU] / pair[0][CPU])
+    }
+
+    /// Says what the median ratio of processor time is worth beside the ratios of the control, and fails if it is
+    /// larger than `at_most` and the control's spread together.
+    pub fn judge(&mut self, mut controls: Vec<f64>, at_most: Option<f64>) -> Result<(), Error> {
+        controls.sort_by(f64::total_cmp);
+        let spread = spread(&controls);
+        let ratio = median(self.pairs.iter().map(|pair| pair[1][CPU] / pair[0][CPU]));
+        let control = median(controls.into_iter());
+        println!("CPU: {ratio:.3} x; control {control:.3} x, spread {spread:.3}");
+        self.line(json!({
+            "kind": "cpu_ratio", "median": ratio, "control_median": control, "control_spread": spread,
+            "at_most": at_most,
+        }))?;
+        match at_most {
+            Some(at_most) if ratio > at_most + spread => Err(format!(
+                "a call costs {ratio:.3} times the processor time of the build beside it; at most {at_most:.3} and \
+                 {spread:.3}, the spread of the control, are allowed"
+            )
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Ends the comparison with the medians.
     pub fn end(&mut self) -> Result<(), Error> {
         println!("medians");
@@ -197,6 +232,16 @@ impl Report {
 /// The second's figures to the first's. Time too short to be counted has no ratio.
 fn ratios([first, second]: &[Figures; 2]) -> [f64; RATIOS] {
     std::array::from_fn(|column| second[column] / first[column])
+}
+
+/// How far the median of so many ratios may be from the true one by chance: half the distance between the second
+/// smallest and the second largest. Of nine, those enclose the median in 96 of 100 cases.
+fn spread(sorted: &[f64]) -> f64 {
+    let dropped = usize::from(sorted.len() > 4);
+    match &sorted[dropped..sorted.len() - dropped] {
+        [smallest, .., largest] => (largest - smallest) / 2.0,
+        _ => 0.0,
+    }
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
