@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use tracing_subscriber::EnvFilter;
 use crate::key::field;
 use crate::key::rate_card::{RateCard, price};
 use crate::key::secret::Secret;
+use crate::memory_budget::MemoryBudget;
+use crate::memory_limit;
 use crate::store::usage::Retention;
 use crate::store::{Hints, Schema};
 use crate::telemetry::LogFormat;
@@ -63,8 +66,16 @@ pub struct Flags {
     /// seconds: 1 to 86400, a tenth more or less; 0: as old as it likes [default: 600]
     #[arg(long, value_name = "SECONDS", env = "PORTCULLIS_CONNECTION_AGE_SECS")]
     pub connection_age_secs: Option<String>,
+    /// How much memory this process may use, in MiB: 64 to 16777216. All that follows is a share of it [default: the
+    /// limit of the control group, or of the machine]
+    #[arg(long, value_name = "MIB", env = "PORTCULLIS_MEMORY_LIMIT_MIB")]
+    pub memory_limit_mib: Option<String>,
+    /// How much memory connections may take: their state, requests that were received and not handled, answers that
+    /// were not sent; in MiB: 8 to 1048576 [default: a fifth of the limit]
+    #[arg(long, value_name = "MIB", env = "PORTCULLIS_CONNECTIONS_MIB")]
+    pub connections_mib: Option<String>,
     /// How much memory the keys may take that Verify answers from, in MiB: 1 to 1048576. About 3,000 keys fit into one
-    /// [default: 400]
+    /// [default: a quarter of the limit]
     #[arg(long, value_name = "MIB", env = "PORTCULLIS_CACHE_MIB")]
     pub cache_mib: Option<String>,
     /// What one key costs that is made, in usage reports: 0 to 1000, with at most 9 digits behind the point. In a file:
@@ -106,6 +117,8 @@ pub struct StoreFlags {
     pub auto_migrate: Option<String>,
 }
 
+const MIB: usize = 1024 * 1024;
+
 /// The variable that supplies the first root key. Only a variable: a flag would show in the process list.
 pub const BOOTSTRAP_ROOT_KEY_VARIABLE: &str = "PORTCULLIS_BOOTSTRAP_ROOT_KEY";
 
@@ -136,8 +149,8 @@ pub struct Config {
     pub origins: Origins,
     /// How old a connection may get; `None`: as old as it likes.
     pub connection_age_max: Option<Duration>,
-    /// How many bytes the keys may take that Verify answers from.
-    pub cache_size_max: usize,
+    /// How memory is divided.
+    pub memory: MemoryBudget,
     /// What use costs.
     pub rate_card: RateCard,
     /// How long usage is kept.
@@ -201,9 +214,9 @@ impl Flags {
         let connection_age = raw.take("connection-age-secs", self.connection_age_secs, "600", "0 to 86400", |text| {
             text.parse().ok().filter(|seconds| *seconds <= 86_400).map(Duration::from_secs)
         });
-        let cache_mib = raw.take("cache-mib", self.cache_mib, "400", "1 to 1048576", |text| {
-            text.parse::<usize>().ok().filter(|mib| (1..=1_048_576).contains(mib))
-        });
+        let memory_limit = raw.mib("memory-limit-mib", self.memory_limit_mib, 64..=16_777_216);
+        let connections = raw.mib("connections-mib", self.connections_mib, 8..=1_048_576);
+        let cache = raw.mib("cache-mib", self.cache_mib, 1..=1_048_576);
         let rule = "0 to 1000, with at most 9 digits behind the point";
         let key_created = raw.take("rate-card-key-created", self.rate_card_key_created, "0.001", rule, price);
         let verification = raw.take("rate-card-verification", self.rate_card_verification, "0.0001", rule, price);
@@ -273,7 +286,7 @@ impl Flags {
             metrics_listen: metrics_listen.expect(all),
             origins,
             connection_age_max: connection_age.filter(|age| !age.is_zero()),
-            cache_size_max: cache_mib.expect(all) * 1024 * 1024,
+            memory: MemoryBudget::divide(memory_limit.unwrap_or_else(memory_limit::detect), cache, connections),
             rate_card: RateCard { key_created: key_created.expect(all), verification: verification.expect(all) },
             usage_retention: Retention { hours: hours.expect(all), days: days.expect(all) },
             shutdown_grace: shutdown_grace.expect(all),
@@ -364,7 +377,9 @@ impl Config {
             ("metrics-listen", self.metrics_listen.map(|at| at.to_string()).unwrap_or_default()),
             ("cors-origins", self.origins.to_string()),
             ("connection-age-secs", self.connection_age_max.unwrap_or_default().as_secs().to_string()),
-            ("cache-mib", (self.cache_size_max / 1024 / 1024).to_string()),
+            ("memory-limit-mib", (self.memory.limit / MIB).to_string()),
+            ("connections-mib", (self.memory.connections / MIB).to_string()),
+            ("cache-mib", (self.memory.cache / MIB).to_string()),
             ("rate-card-key-created", self.rate_card.key_created.to_string()),
             ("rate-card-verification", self.rate_card.verification.to_string()),
             ("usage-hours-days", (self.usage_retention.hours.as_secs() / 86_400).to_string()),
@@ -412,6 +427,16 @@ impl Raw {
             self.errors.push(format!("{name}: must be {rule}; is {text:?}"));
         }
         value
+    }
+
+    /// The size `name`, stated in MiB, in bytes; `None` if it is not set, or bad, which is noted.
+    fn mib(&mut self, name: &str, flag: Option<String>, allowed: RangeInclusive<usize>) -> Option<usize> {
+        let rule = format!("{} to {}", allowed.start(), allowed.end());
+        let size = self.take(name, flag, "", &rule, |text| match text {
+            "" => Some(None),
+            text => text.parse().ok().filter(|mib| allowed.contains(mib)).map(|mib: usize| Some(mib * MIB)),
+        });
+        size.flatten()
     }
 
     fn optional(&mut self, name: &str, flag: Option<String>) -> Option<String> {
@@ -478,7 +503,7 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-fn millis(text: &str, allowed: std::ops::RangeInclusive<u64>) -> Option<Duration> {
+fn millis(text: &str, allowed: RangeInclusive<u64>) -> Option<Duration> {
     text.parse().ok().filter(|millis| allowed.contains(millis)).map(Duration::from_millis)
 }
 

@@ -14,6 +14,7 @@
 //! - [`transport`]: connections, and the threads that serve them
 //! - [`grpc`]: the wire
 //! - [`upkeep`]: what goes on beside answering
+//! - [`memory_limit`], [`memory_budget`]: how much memory there is, and for what
 //! - [`config`], [`telemetry`], [`lifecycle`]: settings, logs, signals
 //! - [`metrics`]: what can be measured
 //! - [`server`]: the only wiring
@@ -31,6 +32,8 @@ pub mod hashing;
 pub mod key;
 pub mod lifecycle;
 pub mod manage;
+pub mod memory_budget;
+pub mod memory_limit;
 pub mod metrics;
 pub mod seeded;
 pub mod server;

@@ -120,7 +120,13 @@ impl Server {
             store = store::connect(&config.database_url, config.schema, &config.hints) => store?,
             () = ended => return Err(ServerError::Ended),
         };
-        let memory = Arc::new(Memory::new(config.cache_size_max));
+        tracing::info!(division = %config.memory, "memory is divided");
+        if !config.memory.fits() {
+            tracing::warn!(
+                "the shares of memory do not fit below its limit: raise memory-limit-mib, or lower cache-mib"
+            );
+        }
+        let memory = Arc::new(Memory::new(config.memory.cache));
         let name = config.replica_name.unwrap_or_else(|| replica_name(addr));
         let fleet = Fleet::join(store.clone(), memory.clone(), clock.clone(), config.lease, name);
         let fleet = fleet.await.map_err(|e| ServerError::Prepare(e.into()))?;

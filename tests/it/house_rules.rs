@@ -9,7 +9,7 @@ use portcullis::grpc::pb;
 use prost_reflect::{DescriptorPool, Kind};
 
 /// Who may import whom: each module, and what it may name with `crate::`. Nothing imports from its right.
-const MAY_IMPORT: [(&str, &[&str]); 18] = [
+const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("clock", &[]),
     ("key", &["clock"]),
     ("seeded", &[]),
@@ -25,7 +25,9 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("upkeep", &["clock", "fleet", "key", "store", "usage", "verify"]),
     ("telemetry", &[]),
     ("lifecycle", &[]),
-    ("config", &["key", "store", "telemetry", "transport"]),
+    ("memory_limit", &[]),
+    ("memory_budget", &[]),
+    ("config", &["key", "memory_budget", "memory_limit", "store", "telemetry", "transport"]),
     (
         "server",
         &[
