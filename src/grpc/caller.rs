@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tonic::body::Body;
-use tonic::codegen::http::{Extensions, HeaderMap, Request as HttpRequest, Response as HttpResponse};
+use tonic::codegen::http::{Extensions, HeaderMap, Request as HttpRequest, Response as HttpResponse, header};
 use tonic::server::NamedService;
 use tonic::{Request, Status};
 use tower::Service;
@@ -136,10 +136,13 @@ fn host(peer: &str) -> &str {
     peer.rsplit_once(':').map_or(peer, |(host, _)| host)
 }
 
-/// The credential that these headers carry.
+/// The credential that these headers carry. Of several none counts: what stands before this server may have looked at
+/// another than this server would.
 fn credential(headers: &HeaderMap) -> Result<&str, Status> {
-    let header = headers.get("authorization").ok_or_else(status::credential_missing)?;
-    header.to_str().ok().and_then(bearer).ok_or_else(status::credential_invalid)
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let header = all.next().ok_or_else(status::credential_missing)?;
+    let only = all.next().is_none().then_some(header);
+    only.and_then(|header| header.to_str().ok()).and_then(bearer).ok_or_else(status::credential_invalid)
 }
 
 /// The credential of an `authorization` header. The scheme's case does not matter (RFC 9110, 11.1).

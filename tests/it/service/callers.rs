@@ -7,10 +7,13 @@ use portcullis::grpc::pb::{
 use tonic::Code;
 
 use super::{Backend, over_both_stores};
+use crate::support::http::Http;
+use crate::support::raw::{Raw, framed};
 use crate::support::service::{Caller, Service, check_error, details, new_key};
 
 over_both_stores![
     without_a_root_key_nothing_is_answered,
+    a_second_credential_is_refused,
     a_root_key_that_ended_opens_nothing,
     a_permission_opens_its_own_methods_only,
     a_permission_is_asked_for_before_the_request_is_read,
@@ -33,6 +36,32 @@ async fn without_a_root_key_nothing_is_answered(backend: Backend) {
         check_error(refused, Code::Unauthenticated, ErrorReason::CredentialInvalid);
         let refused = caller.keys.list_api_keys(ListApiKeysRequest::default()).await;
         check_error(refused, Code::Unauthenticated, ErrorReason::CredentialInvalid);
+    }
+    service.stop().await;
+}
+
+/// What stands before the server may look at the last one, where the server would take the first.
+async fn a_second_credential_is_refused(backend: Backend) {
+    let service = Service::start(backend).await;
+    let (_, key) = service.admin().create(new_key("k")).await;
+    assert_eq!(service.admin().verdict(&key).await, pb::Verdict::Valid);
+    let verify = VerifyRequest { key, ..Default::default() };
+    let raw = Raw::connect(service.addr, &service.root_key).await;
+    for second in ["Bearer nobody", &format!("Bearer {}", service.root_key)] {
+        let request = raw.request("Verify").header("authorization", second);
+        let refused = raw.call(request, vec![framed(&verify)], None).await.error();
+        check_error(refused, Code::Unauthenticated, ErrorReason::CredentialInvalid);
+
+        let first = format!("Bearer {}", service.root_key);
+        for content_type in ["application/json", "application/grpc-web+proto"] {
+            let headers =
+                [("content-type", content_type), ("authorization", first.as_str()), ("authorization", second)];
+            let mut http = Http::connect(service.addr).await;
+            let path = "/portcullis.v1.VerificationService/Verify";
+            let answer = http.call("POST", path, &headers, br#"{"key": "x"}"#).await;
+            let said = format!("{} {:?} {}", answer.status, answer.headers, String::from_utf8_lossy(&answer.body));
+            assert!(said.contains("401 ") || answer.header("grpc-status") == Some("16"), "{said}");
+        }
     }
     service.stop().await;
 }
