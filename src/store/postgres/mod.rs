@@ -56,6 +56,8 @@ const KEYSPACE_FKEY: &str = "api_key_keyspace_fkey";
 pub struct Postgres {
     pool: PgPool,
     commits: Commits,
+    /// One connection for [`Store::ping`]: the store is not away because all others are busy.
+    ping_pool: PgPool,
     options: PgConnectOptions,
     /// Where hints are waited for; `None`: nowhere.
     hints: Option<PgConnectOptions>,
@@ -75,7 +77,15 @@ impl Postgres {
             Hints::None => None,
         };
         let pool = open::pool(options.clone(), open::CONNECTIONS_MAX);
-        Ok(Self { commits: Commits::start(pool.clone()), pool, options, hints, ailing: AtomicBool::new(false) })
+        let ping_pool = open::pool(options.clone(), 1);
+        Ok(Self {
+            commits: Commits::start(pool.clone()),
+            pool,
+            ping_pool,
+            options,
+            hints,
+            ailing: AtomicBool::new(false),
+        })
     }
 
     async fn change<T>(&self, work: impl Future<Output = Result<T, Stop>> + Send) -> Outcome<T> {
@@ -151,15 +161,16 @@ impl Store for Postgres {
     async fn ping(&self) -> Result<(), StoreError> {
         if self.ailing.load(Ordering::Relaxed) {
             // Well again only when a write was seen to succeed; whoever asks may not wait for it.
-            unrefused(self.change(probe(&self.pool)).await)?;
+            unrefused(self.change(probe(&self.ping_pool)).await)?;
             self.ailing.store(false, Ordering::Relaxed);
         }
-        in_time(check_writable(&self.pool)).await
+        in_time(check_writable(&self.ping_pool)).await
     }
 
     async fn close(&self) {
         self.commits.close().await;
         self.pool.close().await;
+        self.ping_pool.close().await;
     }
 
     /// Other processes share the database.
