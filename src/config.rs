@@ -62,6 +62,10 @@ pub struct Flags {
     /// `https://console.example.com` [default: none]
     #[arg(long, value_name = "ORIGINS", env = "PORTCULLIS_CORS_ORIGINS")]
     pub cors_origins: Option<String>,
+    /// Who may ask which methods and messages there are, by gRPC reflection: open: anyone; authenticated: whoever has a root
+    /// key; off: nobody [default: authenticated]
+    #[arg(long, value_name = "WHO", env = "PORTCULLIS_REFLECTION")]
+    pub reflection: Option<String>,
     /// How old a connection may get before its client is asked to connect anew, and so to see replicas that are new, in
     /// seconds: 1 to 86400, a tenth more or less; 0: as old as it likes [default: 600]
     #[arg(long, value_name = "SECONDS", env = "PORTCULLIS_CONNECTION_AGE_SECS")]
@@ -147,6 +151,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Web pages that may call.
     pub origins: Origins,
+    /// Who may ask which methods there are.
+    pub reflection: ReflectionAccess,
     /// How old a connection may get; `None`: as old as it likes.
     pub connection_age_max: Option<Duration>,
     /// How memory is divided.
@@ -163,6 +169,31 @@ pub struct Config {
     pub log: String,
     /// How log lines look.
     pub log_format: LogFormat,
+}
+
+/// Who may ask which methods and messages there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReflectionAccess {
+    /// Anyone.
+    Open,
+    /// Callers with a root key.
+    Authenticated,
+    /// Nobody.
+    Off,
+}
+
+impl ReflectionAccess {
+    fn named(name: &str) -> Option<Self> {
+        [Self::Open, Self::Authenticated, Self::Off].into_iter().find(|access| access.name() == name)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Authenticated => "authenticated",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// The files of a TLS identity.
@@ -211,6 +242,8 @@ impl Flags {
         });
         let origins = raw.optional("cors-origins", self.cors_origins).unwrap_or_default();
         let origins = origins_of(&origins, &mut raw.errors);
+        let rule = "open, authenticated or off";
+        let reflection = raw.take("reflection", self.reflection, "authenticated", rule, ReflectionAccess::named);
         let connection_age = raw.take("connection-age-secs", self.connection_age_secs, "600", "0 to 86400", |text| {
             text.parse().ok().filter(|seconds| *seconds <= 86_400).map(Duration::from_secs)
         });
@@ -220,13 +253,7 @@ impl Flags {
         let rule = "0 to 1000, with at most 9 digits behind the point";
         let key_created = raw.take("rate-card-key-created", self.rate_card_key_created, "0.001", rule, price);
         let verification = raw.take("rate-card-verification", self.rate_card_verification, "0.0001", rule, price);
-        let hours = raw.take("usage-hours-days", self.usage_hours_days, "90", "1 to 3660", |text| days(text, 3_660));
-        let days = raw.take("usage-days-days", self.usage_days_days, "730", "1 to 36600", |text| days(text, 36_600));
-        if let (Some(hours), Some(days)) = (hours, days)
-            && days < hours
-        {
-            raw.errors.push("usage-days-days: must be no less than usage-hours-days".to_owned());
-        }
+        let usage_retention = raw.usage_retention(self.usage_hours_days, self.usage_days_days);
         let shutdown_grace = raw
             .take("shutdown-grace-ms", self.shutdown_grace_ms, "3000", "0 to 600000", |text| millis(text, 0..=600_000));
         let drain_timeout = raw
@@ -244,18 +271,7 @@ impl Flags {
         raw.file.refuse_rest(&mut raw.errors);
         let mut errors = raw.errors;
 
-        let tls = match (tls_cert, tls_key) {
-            (Some(cert), Some(key)) => Some(TlsFiles { cert: cert.into(), key: key.into() }),
-            (None, None) => None,
-            (Some(_), None) => {
-                errors.push("tls-key: must be given with tls-cert; is absent".to_owned());
-                None
-            }
-            (None, Some(_)) => {
-                errors.push("tls-cert: must be given with tls-key; is absent".to_owned());
-                None
-            }
-        };
+        let tls = tls_files(tls_cert, tls_key, &mut errors);
         if let Some(text) = &bootstrap_root_key
             && let Err(rule) = field::root_key_text(text)
         {
@@ -285,10 +301,11 @@ impl Flags {
             replica_name,
             metrics_listen: metrics_listen.expect(all),
             origins,
+            reflection: reflection.expect(all),
             connection_age_max: connection_age.filter(|age| !age.is_zero()),
             memory: MemoryBudget::divide(memory_limit.unwrap_or_else(memory_limit::detect), cache, connections),
             rate_card: RateCard { key_created: key_created.expect(all), verification: verification.expect(all) },
-            usage_retention: Retention { hours: hours.expect(all), days: days.expect(all) },
+            usage_retention: usage_retention.expect(all),
             shutdown_grace: shutdown_grace.expect(all),
             drain_timeout: drain_timeout.expect(all),
             log: log.expect(all),
@@ -338,6 +355,16 @@ fn origins_of(text: &str, errors: &mut Vec<String>) -> Origins {
     })
 }
 
+fn tls_files(cert: Option<String>, key: Option<String>, errors: &mut Vec<String>) -> Option<TlsFiles> {
+    match (cert, key) {
+        (Some(cert), Some(key)) => return Some(TlsFiles { cert: cert.into(), key: key.into() }),
+        (None, None) => {}
+        (Some(_), None) => errors.push("tls-key: must be given with tls-cert; is absent".to_owned()),
+        (None, Some(_)) => errors.push("tls-cert: must be given with tls-key; is absent".to_owned()),
+    }
+    None
+}
+
 fn hints(url: Option<&str>, errors: &mut Vec<String>) -> Hints {
     match url {
         None | Some("") => Hints::SameWay,
@@ -376,6 +403,7 @@ impl Config {
             ("replica-name", self.replica_name.clone().unwrap_or_default()),
             ("metrics-listen", self.metrics_listen.map(|at| at.to_string()).unwrap_or_default()),
             ("cors-origins", self.origins.to_string()),
+            ("reflection", self.reflection.name().to_owned()),
             ("connection-age-secs", self.connection_age_max.unwrap_or_default().as_secs().to_string()),
             ("memory-limit-mib", (self.memory.limit / MIB).to_string()),
             ("connections-mib", (self.memory.connections / MIB).to_string()),
@@ -437,6 +465,16 @@ impl Raw {
             text => text.parse().ok().filter(|mib| allowed.contains(mib)).map(|mib: usize| Some(mib * MIB)),
         });
         size.flatten()
+    }
+
+    fn usage_retention(&mut self, hours: Option<String>, whole: Option<String>) -> Option<Retention> {
+        let hours = self.take("usage-hours-days", hours, "90", "1 to 3660", |text| days(text, 3_660));
+        let days = self.take("usage-days-days", whole, "730", "1 to 36600", |text| days(text, 36_600));
+        let (hours, days) = (hours?, days?);
+        if days < hours {
+            self.errors.push("usage-days-days: must be no less than usage-hours-days".to_owned());
+        }
+        Some(Retention { hours, days })
     }
 
     fn optional(&mut self, name: &str, flag: Option<String>) -> Option<String> {
@@ -508,72 +546,4 @@ fn millis(text: &str, allowed: RangeInclusive<u64>) -> Option<Duration> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn errors(flags: Flags, bootstrap: Option<&str>) -> Vec<String> {
-        flags.resolve(bootstrap.map(str::to_owned)).unwrap_err().0
-    }
-
-    #[test]
-    fn the_defaults_are_good() {
-        let config = Flags::default().resolve(None).unwrap();
-        assert_eq!(config.listen, "127.0.0.1:50051".parse().unwrap());
-        assert_eq!(config.schema, Schema::Migrate);
-        assert_eq!(config.lease, Duration::from_millis(2_400));
-    }
-
-    #[test]
-    fn all_errors_are_reported_at_once() {
-        let flags = Flags {
-            listen: Some("nowhere".into()),
-            store: StoreFlags {
-                database_url: Some("mysql://u:hunter2@h/d".into()),
-                auto_migrate: Some("maybe".into()),
-            },
-            lease_ms: Some("499".into()),
-            tls_cert: Some("cert.pem".into()),
-            ..Flags::default()
-        };
-        let found = errors(flags, Some("short"));
-        let starts =
-            ["listen:", "database-url:", "auto-migrate:", "lease-ms:", "tls-key:", BOOTSTRAP_ROOT_KEY_VARIABLE];
-        assert_eq!(found.len(), starts.len(), "{found:?}");
-        assert!(found.iter().zip(starts).all(|(error, start)| error.starts_with(start)), "{found:?}");
-        assert!(!found.iter().any(|error| error.contains("hunter2") || error.contains("short")), "{found:?}");
-    }
-
-    #[test]
-    fn plaintext_beyond_loopback_must_be_meant() {
-        let beyond = || Flags { listen: Some("0.0.0.0:50051".into()), ..Flags::default() };
-        assert_eq!(errors(beyond(), None).len(), 1);
-        Flags { allow_plaintext: Some("true".into()), ..beyond() }.resolve(None).unwrap();
-        Flags { tls_cert: Some("c".into()), tls_key: Some("k".into()), ..beyond() }.resolve(None).unwrap();
-        Flags { listen: Some("[::1]:0".into()), ..Flags::default() }.resolve(None).unwrap();
-    }
-
-    #[test]
-    fn flags_come_before_the_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("portcullis.toml");
-        std::fs::write(&path, "listen = \"127.0.0.1:1\"\nlease-ms = 1000\nallow-plaintext = true\n").unwrap();
-        let flags = Flags { config: Some(path.clone()), listen: Some("127.0.0.1:2".into()), ..Flags::default() };
-        let config = flags.resolve(None).unwrap();
-        assert_eq!((config.listen.port(), config.lease.as_millis(), config.allow_plaintext), (2, 1000, true));
-
-        std::fs::write(&path, "lisen = 1\nlease-ms = \"x\"\n").unwrap();
-        let found = errors(Flags { config: Some(path.clone()), ..Flags::default() }, None);
-        assert_eq!(found.len(), 2, "{found:?}");
-        std::fs::write(&path, "listen").unwrap();
-        assert_eq!(errors(Flags { config: Some(path), ..Flags::default() }, None).len(), 1);
-    }
-
-    #[test]
-    fn passwords_are_not_shown() {
-        assert_eq!(without_password("postgres://u:p@ss@h:5/d?password=x"), "postgres://u@h:5/d");
-        assert_eq!(without_password("postgres://u:p?w@h/d"), "postgres://u@h/d");
-        assert_eq!(without_password("postgres://h/d?password=x@y"), "postgres://h@y");
-        assert_eq!(without_password("postgres://h/d"), "postgres://h/d");
-        assert_eq!(without_password("sqlite://portcullis.db"), "sqlite://portcullis.db");
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
 use crate::clock::{self, Clock};
-use crate::config::Config;
+use crate::config::{Config, ReflectionAccess};
 use crate::fleet::{Fleet, Lease};
 use crate::grpc::api_keys::ApiKeys;
 use crate::grpc::audit::Audit;
@@ -29,6 +29,7 @@ use crate::grpc::pb::audit_service_server::AuditServiceServer;
 use crate::grpc::pb::keyspace_service_server::KeyspaceServiceServer;
 use crate::grpc::pb::replica_service_server::ReplicaServiceServer;
 use crate::grpc::pb::usage_service_server::UsageServiceServer;
+use crate::grpc::reflection::{self, Reflection};
 use crate::grpc::replicas::Replicas;
 use crate::grpc::usage::Usage as UsageRows;
 use crate::grpc::verification::{self, Verification};
@@ -56,6 +57,7 @@ pub struct Server {
     tls: Option<tokio_rustls::TlsAcceptor>,
     connection_age_max: Option<Duration>,
     origins: Origins,
+    reflection: ReflectionAccess,
     shutdown_grace: Duration,
     drain_timeout: Duration,
     store: Arc<dyn Store>,
@@ -181,6 +183,7 @@ impl Server {
             tls,
             connection_age_max: config.connection_age_max,
             origins: config.origins,
+            reflection: config.reflection,
             shutdown_grace: config.shutdown_grace,
             drain_timeout: config.drain_timeout,
             store,
@@ -222,9 +225,8 @@ impl Server {
     /// # Errors
     /// If serving fails or a task that must not end does.
     pub async fn run(mut self, shutdown: impl Future<Output = bool> + Send) -> Result<(), ServerError> {
-        let (reporter, health_service) = tonic_health::server::health_reporter();
-        let health = Health::new(reporter).await;
-        health.set_ready(self.fleet.lease().is_held() && self.store.ping().await.is_ok()).await;
+        let health = Health::default();
+        health.set_ready(self.fleet.lease().is_held() && self.store.ping().await.is_ok());
 
         let stop_background = CancellationToken::new();
         let background =
@@ -245,11 +247,19 @@ impl Server {
         });
         let replicas = Replicas { roster: self.fleet.roster().clone() };
         let usage = UsageRows { management: self.management.clone(), rate_card: self.rate_card };
-        let others = routes(&callers, &self.management, &self.verifier, &self.clock, (replicas, usage))
-            .add_service(health_service.max_decoding_message_size(SMALL_REQUEST_SIZE_MAX));
+        let others = routes(&callers, &self.management, &self.verifier, &self.clock, (replicas, usage));
+        let others = with_reflection(others, self.reflection, &callers);
         let close = CancellationToken::new();
         let verification = Verification::new(self.verifier.clone(), REQUEST_SIZE_MAX, close.clone());
-        let door = Door::new(callers, self.verifier.clone(), verification, others, self.origins, Handle::current());
+        let door = Door::new(
+            callers,
+            self.verifier.clone(),
+            verification,
+            health.clone(),
+            others,
+            self.origins,
+            Handle::current(),
+        );
         let cores = Cores::start()?;
         let ending = CancellationToken::new();
         let settings = transport::Settings {
@@ -269,7 +279,7 @@ impl Server {
         };
         tracing::info!("shutting down");
         stop_background.cancel();
-        health.announce_end().await;
+        health.announce_end();
         ending.cancel();
         if graceful {
             tokio::select! {
@@ -279,7 +289,7 @@ impl Server {
         }
         close.cancel();
         // Whoever watches the health has learnt of the end; his stream must not hold it up.
-        health.end_watches().await;
+        health.end_watches();
         serving.await;
         if time::timeout(self.drain_timeout, cores.drain()).await.is_err() {
             tracing::warn!("calls in flight did not finish in time and are cut off");
@@ -329,14 +339,6 @@ fn routes(
     let api_keys = ApiKeys { management: management.clone(), verifier: verifier.clone(), clock: clock.clone() };
     let keyspaces = Keyspaces { management: management.clone() };
     let audit = Audit { management: management.clone() };
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            // Without these, grpcurl prints the details of errors as base64.
-            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-    };
-    let built = "the descriptors were compiled with this program";
     let mut routes = Routes::builder();
     routes
         .add_service(callers.guard(ApiKeyServiceServer::new(api_keys).max_decoding_message_size(REQUEST_SIZE_MAX)))
@@ -345,10 +347,29 @@ fn routes(
         .add_service(
             callers.guard(ReplicaServiceServer::new(replicas).max_decoding_message_size(SMALL_REQUEST_SIZE_MAX)),
         )
-        .add_service(callers.guard(UsageServiceServer::new(usage).max_decoding_message_size(REQUEST_SIZE_MAX)))
-        .add_service(reflection().build_v1().expect(built).max_decoding_message_size(SMALL_REQUEST_SIZE_MAX))
-        .add_service(reflection().build_v1alpha().expect(built).max_decoding_message_size(SMALL_REQUEST_SIZE_MAX));
+        .add_service(callers.guard(UsageServiceServer::new(usage).max_decoding_message_size(REQUEST_SIZE_MAX)));
     routes.routes()
+}
+
+/// `routes` and reflection, if there is to be any.
+fn with_reflection(routes: Routes, access: ReflectionAccess, callers: &Callers) -> Routes {
+    if access == ReflectionAccess::Off {
+        return routes;
+    }
+    let index = Arc::new(reflection::Index::new(&[
+        pb::FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        // Without these, grpcurl prints the details of errors as base64.
+        tonic_types::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ]));
+    let v1 = Reflection::<reflection::V1>::new(index.clone());
+    let v1alpha = Reflection::<reflection::V1Alpha>::new(index);
+    match access {
+        ReflectionAccess::Open => routes.add_service(v1).add_service(v1alpha),
+        _ => routes.add_service(callers.guard(v1)).add_service(callers.guard(v1alpha)),
+    }
 }
 
 /// Keeps readiness true to the store and the lease.
@@ -371,6 +392,6 @@ async fn background(store: Arc<dyn Store>, lease: Arc<Lease>, health: Health, st
                 (false, true) => tracing::warn!("not ready: the lease is over"),
             }
         }
-        health.set_ready(ready).await;
+        health.set_ready(ready);
     }
 }

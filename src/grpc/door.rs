@@ -20,6 +20,7 @@ use tower::{Layer as _, Service};
 use super::caller::{Callers, Guarded};
 use super::deadline::Deadline;
 use super::details::{CompleteErrors, Completing};
+use super::health::{Health, is_health};
 use super::status;
 use super::verification::{Answer, Called, Calling, Verification};
 use super::web::{self, Web};
@@ -42,25 +43,28 @@ struct Ways {
 #[derive(Clone)]
 struct Calls {
     verification: Completing<Guarded<Verification>>,
+    health: Completing<Health>,
     others: Completing<Routes>,
 }
 
 impl Door {
-    /// A door to `verification` and to the `others`, which run on `background`. Pages of `origins` may call.
+    /// A door to `verification`, `health` and to the `others`, which run on `background`. Pages of `origins` may call.
     pub fn new(
         callers: Callers,
         verifier: Arc<Verifier>,
         verification: Verification,
+        health: Health,
         others: Routes,
         origins: Origins,
         background: Handle,
     ) -> Self {
         let verification = CompleteErrors.layer(callers.guard(verification));
+        let health = CompleteErrors.layer(health);
         let others = CompleteErrors.layer(others.prepare());
         Self(Arc::new(Ways {
             callers,
             verifier,
-            calls: Calls { verification, others },
+            calls: Calls { verification, health, others },
             web: Web::new(origins),
             background,
         }))
@@ -68,7 +72,7 @@ impl Door {
 
     fn go(&self, request: Request<Body>) -> Going {
         let mut calls = self.0.calls.clone();
-        if is_verification(&request) {
+        if is_verification(&request) || is_health(&request) {
             Box::pin(async move { calls.call(request).await.unwrap_or_else(never) })
         } else {
             self.in_background(async move { calls.call(request).await.unwrap_or_else(never) }, Status::into_http)
@@ -101,7 +105,11 @@ impl Service<Request<Body>> for Calls {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if is_verification(&request) { self.verification.call(request) } else { self.others.call(request) }
+        match () {
+            () if is_verification(&request) => self.verification.call(request),
+            () if is_health(&request) => self.health.call(request),
+            () => self.others.call(request),
+        }
     }
 }
 

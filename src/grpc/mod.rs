@@ -2,8 +2,7 @@
 
 /// Largest request, in bytes. Each call in flight may hold one.
 pub const REQUEST_SIZE_MAX: usize = 1024 * 1024;
-/// Largest request to what is open to strangers, health and reflection, or takes next to nothing: they only ever name
-/// something.
+/// Largest request that takes next to nothing. For services that anyone may call see [`small_messages`].
 pub const SMALL_REQUEST_SIZE_MAX: usize = 16 * 1024;
 
 pub mod api_keys;
@@ -17,7 +16,9 @@ pub mod health;
 pub mod json;
 pub mod keyspaces;
 pub mod pb;
+pub mod reflection;
 pub mod replicas;
+pub mod small_messages;
 pub mod status;
 pub mod usage;
 pub mod verification;

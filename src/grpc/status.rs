@@ -108,6 +108,24 @@ pub fn request_too_large() -> Status {
     plain(Code::ResourceExhausted, ErrorReason::RequestTooLarge, "the request is larger than 1 MiB")
 }
 
+/// RESOURCE_EXHAUSTED: a message that is larger than a service takes that anyone may call.
+pub fn message_too_large(size_max: usize) -> Status {
+    let message = format!("the request is larger than {size_max} bytes");
+    plain(Code::ResourceExhausted, ErrorReason::RequestTooLarge, &message)
+}
+
+/// RESOURCE_EXHAUSTED: a stream that goes on for too long.
+pub fn too_many_messages(count_max: u32) -> Status {
+    let message = format!("the stream has more than {count_max} messages: open another");
+    plain(Code::ResourceExhausted, ErrorReason::RequestTooLarge, &message)
+}
+
+/// UNAVAILABLE: a stream of health made room for a newer one.
+pub fn watch_ended(count_max: usize) -> Status {
+    let message = format!("more than {count_max} streams watch the health, and this was the oldest: watch again");
+    Status::with_error_details(Code::Unavailable, message, ErrorDetails::with_retry_info(Some(RETRY_AFTER)))
+}
+
 /// INTERNAL: an answer of this server's own is not what its method says.
 pub fn answer_unreadable() -> Status {
     #[derive(Debug, thiserror::Error)]

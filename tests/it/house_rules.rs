@@ -84,6 +84,8 @@ const ONLY_IN: [(&[&str], &[&str]); 8] = [
             "fleet/",
             "grpc/deadline.rs",
             "grpc/door.rs",
+            "grpc/health.rs",
+            "grpc/small_messages.rs",
             "grpc/status.rs",
             "grpc/verification/batch.rs",
             "grpc/web/",

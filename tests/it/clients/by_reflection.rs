@@ -37,6 +37,8 @@ impl<'a> Curl<'a> {
     /// The answer as JSON, or what is printed of an error.
     async fn try_call(&self, method: &str, message: &Value) -> Result<Value, Value> {
         let mut curl = command();
+        // Always the first root key: the call is what may be refused.
+        curl.args(["--reflect-header", &format!("authorization: Bearer {}", self.service.root_key)]);
         curl.args(["--header", &format!("authorization: Bearer {}", self.root_key), "--data", &message.to_string()]);
         curl.arg(format!("http://{}/portcullis.v1.{method}", self.service.addr));
         let output = run(curl).await;
@@ -75,6 +77,7 @@ async fn a_keys_life(backend: Backend) {
     let service = Service::start(backend).await;
     let curl = Curl::new(&service);
     let mut list = command();
+    list.args(["--reflect-header", &format!("authorization: Bearer {}", service.root_key)]);
     list.arg("--list-methods").arg(format!("http://{}", service.addr));
     let listed = run(list).await;
     check("--list-methods", &listed);
@@ -175,7 +178,7 @@ async fn details(service: &Service, error: &Value) -> Vec<Value> {
     for detail in error["details"].as_array().expect("details") {
         let name = detail["type"].as_str().expect("a type");
         let bytes = STANDARD_NO_PAD.decode(detail["value"].as_str().expect("a value")).expect("base64");
-        let pool = descriptors_of(&service.channel, name).await;
+        let pool = descriptors_of(service, name).await;
         let descriptor = pool.get_message_by_name(name).expect("it was asked for");
         let message = DynamicMessage::decode(descriptor, &bytes[..]).expect("such a message");
         read.push(json!([name, message]));

@@ -244,7 +244,7 @@ async fn who_never_finishes_is_cut_off() {
     // Says nothing at all, not even that it speaks HTTP/2.
     let _silent = TcpStream::connect(&server.address).await.expect("it listens");
     let verify = HeldVerify::begin(&server).await;
-    let mut reflection = ServerReflectionClient::new(server.channel.clone());
+    let mut reflection = ServerReflectionClient::new(server.admin().channel);
     let ask = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),

@@ -1,4 +1,4 @@
-//! What Kubernetes and grpcurl ask: health and reflection. Neither needs a root key.
+//! What Kubernetes and grpcurl ask: health, for which nobody needs a root key, and reflection.
 
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -6,8 +6,16 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
+use portcullis::config::Flags;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_types::StatusExt as _;
+
 use super::Backend;
-use crate::support::reflection::reflect;
+use crate::support::backend::Fixture;
+use crate::support::http::Http;
+use crate::support::process::{Server, resident_kib, serve};
+use crate::support::raw::{Raw, framed};
+use crate::support::reflection::{reflect, try_reflect};
 use crate::support::service::Service;
 
 #[tokio::test]
@@ -33,18 +41,52 @@ async fn every_name_is_healthy() {
 }
 
 #[tokio::test]
+async fn health_of_an_unknown_service_is_not_watched() {
+    let service = Service::start(Backend::Sqlite).await;
+    let mut health = HealthClient::new(service.channel.clone());
+    let unknown = health.watch(HealthCheckRequest { service: "nobody".into() }).await;
+    assert_eq!(unknown.unwrap_err().code(), tonic::Code::NotFound);
+    let mut watched = health.watch(HealthCheckRequest { service: String::new() }).await.expect("a stream").into_inner();
+    assert_eq!(watched.message().await.expect("an answer").expect("one").status(), ServingStatus::Serving);
+    service.stop().await;
+    assert_eq!(watched.message().await.expect("an answer").expect("one").status(), ServingStatus::NotServing);
+}
+
+/// A stranger who sends half a request, or a large one, must not make the server hold it.
+#[tokio::test]
+async fn a_large_request_for_health_is_refused() {
+    let service = Service::start(Backend::Sqlite).await;
+    let mut health = HealthClient::new(service.channel.clone());
+    let largest = |name_len: usize| HealthCheckRequest { service: "x".repeat(name_len) };
+    assert_eq!(health.check(largest(1021)).await.unwrap_err().code(), tonic::Code::NotFound);
+    for size in [1022, 10_000] {
+        let refused = health.check(largest(size)).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused:?}");
+        assert_eq!(refused.get_details_error_info().expect("a reason").reason, "ERROR_REASON_REQUEST_TOO_LARGE");
+    }
+    let mut http = Http::connect(service.addr).await;
+    let json = [("content-type", "application/json")];
+    let body = format!("{{\"service\":\"{}\"}}", "x".repeat(1024));
+    assert_eq!(http.call("POST", "/grpc.health.v1.Health/Check", &json, body.as_bytes()).await.status, 429);
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn reflection_tells_services_and_error_details() {
     let service = Service::start(Backend::Sqlite).await;
-    let listed = reflect(&service.channel, MessageRequest::ListServices(String::new())).await;
+    let listed = reflect(&service, MessageRequest::ListServices(String::new())).await;
     let MessageResponse::ListServicesResponse(listed) = listed else { panic!("{listed:?}") };
     let names: Vec<_> = listed.service.iter().map(|service| service.name.as_str()).collect();
     for name in ["portcullis.v1.ApiKeyService", "portcullis.v1.VerificationService", "grpc.health.v1.Health"] {
         assert!(names.contains(&name), "{names:?}");
     }
     for symbol in ["google.rpc.BadRequest", "google.rpc.ErrorInfo", "portcullis.v1.ErrorReason"] {
-        let found = reflect(&service.channel, MessageRequest::FileContainingSymbol(symbol.into())).await;
+        let found = reflect(&service, MessageRequest::FileContainingSymbol(symbol.into())).await;
         assert!(matches!(found, MessageResponse::FileDescriptorResponse(_)), "{symbol}: {found:?}");
     }
+    let found = reflect(&service, MessageRequest::FileByFilename("nothing.proto".into())).await;
+    let MessageResponse::ErrorResponse(error) = found else { panic!("{found:?}") };
+    assert_eq!(error.error_code, tonic::Code::NotFound as i32);
     service.stop().await;
 }
 
@@ -58,8 +100,69 @@ async fn the_older_reflection_is_answered_too() {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
-    let mut client = ServerReflectionClient::new(service.channel.clone());
-    let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.expect("v1alpha").into_inner();
+    let ask = || tokio_stream::once(request.clone());
+    let mut client = ServerReflectionClient::new(service.admin().channel);
+    let mut answers = client.server_reflection_info(ask()).await.expect("v1alpha").into_inner();
     assert!(answers.message().await.expect("an answer").is_some());
+    let refused = ServerReflectionClient::new(service.stranger().channel).server_reflection_info(ask()).await;
+    assert_eq!(refused.unwrap_err().code(), tonic::Code::Unauthenticated);
     service.stop().await;
+}
+
+/// To strangers it is closed unless the operator opens it.
+#[tokio::test]
+async fn reflection_is_for_whom_the_operator_says() {
+    use tonic::Code;
+    for (setting, stranger, caller) in [
+        (None, Err(Code::Unauthenticated), Ok(())),
+        (Some("open"), Ok(()), Ok(())),
+        (Some("off"), Err(Code::Unimplemented), Err(Code::Unimplemented)),
+    ] {
+        let flags = Flags { reflection: setting.map(str::to_owned), ..Flags::default() };
+        let service = Service::start_set(Backend::Sqlite, flags).await;
+        for (channel, expect) in [(service.stranger().channel, stranger), (service.admin().channel, caller)] {
+            let answer = try_reflect(channel, MessageRequest::ListServices(String::new())).await;
+            assert_eq!(answer.map(drop).map_err(|status| status.code()), expect, "{setting:?}");
+        }
+        service.stop().await;
+    }
+}
+
+/// Answers that nobody reads share the descriptors, which are most of them: 250 streams, each with four requests for the
+/// largest file, take the server some hundred bytes each.
+#[tokio::test]
+async fn answers_of_reflection_that_nobody_reads_cost_next_to_nothing() {
+    let fixture = Fixture::new(Backend::Sqlite).await;
+    let mut command = serve(&fixture.url);
+    command.arg("--reflection=open");
+    let server = Server::start(command).await;
+    let addr = server.address.parse().expect("an address");
+    let ask = MessageRequest::FileContainingSymbol("portcullis.v1.ApiKeyService".into());
+    let ask = framed(&ServerReflectionRequest { host: String::new(), message_request: Some(ask) });
+    let memory = || resident_kib(server.process.id());
+    let mut held = Vec::new();
+    let mut begin = async |connections: usize| {
+        for _ in 0..connections {
+            let unread = Raw::connect_with(addr, h2::client::Builder::new().initial_window_size(1)).await;
+            for _ in 0..200 {
+                let request =
+                    http::Request::post("http://portcullis/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+                        .header("content-type", "application/grpc")
+                        .header("te", "trailers");
+                let Ok((answer, mut body)) = unread.try_begin(request).await else { break };
+                for _ in 0..4 {
+                    let _ = body.send_data(ask.clone(), false);
+                }
+                held.push((answer, body));
+            }
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    };
+    begin(1).await;
+    let before = memory();
+    begin(4).await;
+    let each = memory().saturating_sub(before) / 4;
+    // With a copy for each answer that is 25,000.
+    assert!(each < 6_000, "{each} KiB for a connection");
+    server.process.kill().await;
 }

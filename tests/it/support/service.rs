@@ -180,6 +180,8 @@ async fn connect(addr: SocketAddr) -> Channel {
 /// The clients of every service, with one credential.
 #[derive(Clone)]
 pub struct Caller {
+    /// The connection with the credential, for any other client.
+    pub channel: Authorized,
     pub keys: ApiKeyServiceClient<Authorized>,
     pub keyspaces: KeyspaceServiceClient<Authorized>,
     pub verification: VerificationServiceClient<Authorized>,
@@ -188,7 +190,8 @@ pub struct Caller {
     pub usage: UsageServiceClient<Authorized>,
 }
 
-type Authorized = InterceptedService<Channel, Bearer>;
+/// A connection that says the credential with each call.
+pub type Authorized = InterceptedService<Channel, Bearer>;
 
 impl Caller {
     /// A caller with some credential.
@@ -199,6 +202,7 @@ impl Caller {
     fn new(channel: &Channel, bearer: &Bearer) -> Self {
         let (channel, bearer) = (|| channel.clone(), || bearer.clone());
         Self {
+            channel: InterceptedService::new(channel(), bearer()),
             keys: ApiKeyServiceClient::with_interceptor(channel(), bearer()),
             keyspaces: KeyspaceServiceClient::with_interceptor(channel(), bearer()),
             verification: VerificationServiceClient::with_interceptor(channel(), bearer()),

@@ -1,0 +1,63 @@
+use super::*;
+
+fn errors(flags: Flags, bootstrap: Option<&str>) -> Vec<String> {
+    flags.resolve(bootstrap.map(str::to_owned)).unwrap_err().0
+}
+
+#[test]
+fn the_defaults_are_good() {
+    let config = Flags::default().resolve(None).unwrap();
+    assert_eq!(config.listen, "127.0.0.1:50051".parse().unwrap());
+    assert_eq!(config.schema, Schema::Migrate);
+    assert_eq!(config.lease, Duration::from_millis(2_400));
+}
+
+#[test]
+fn all_errors_are_reported_at_once() {
+    let flags = Flags {
+        listen: Some("nowhere".into()),
+        store: StoreFlags { database_url: Some("mysql://u:hunter2@h/d".into()), auto_migrate: Some("maybe".into()) },
+        lease_ms: Some("499".into()),
+        tls_cert: Some("cert.pem".into()),
+        ..Flags::default()
+    };
+    let found = errors(flags, Some("short"));
+    let starts = ["listen:", "database-url:", "auto-migrate:", "lease-ms:", "tls-key:", BOOTSTRAP_ROOT_KEY_VARIABLE];
+    assert_eq!(found.len(), starts.len(), "{found:?}");
+    assert!(found.iter().zip(starts).all(|(error, start)| error.starts_with(start)), "{found:?}");
+    assert!(!found.iter().any(|error| error.contains("hunter2") || error.contains("short")), "{found:?}");
+}
+
+#[test]
+fn plaintext_beyond_loopback_must_be_meant() {
+    let beyond = || Flags { listen: Some("0.0.0.0:50051".into()), ..Flags::default() };
+    assert_eq!(errors(beyond(), None).len(), 1);
+    Flags { allow_plaintext: Some("true".into()), ..beyond() }.resolve(None).unwrap();
+    Flags { tls_cert: Some("c".into()), tls_key: Some("k".into()), ..beyond() }.resolve(None).unwrap();
+    Flags { listen: Some("[::1]:0".into()), ..Flags::default() }.resolve(None).unwrap();
+}
+
+#[test]
+fn flags_come_before_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("portcullis.toml");
+    std::fs::write(&path, "listen = \"127.0.0.1:1\"\nlease-ms = 1000\nallow-plaintext = true\n").unwrap();
+    let flags = Flags { config: Some(path.clone()), listen: Some("127.0.0.1:2".into()), ..Flags::default() };
+    let config = flags.resolve(None).unwrap();
+    assert_eq!((config.listen.port(), config.lease.as_millis(), config.allow_plaintext), (2, 1000, true));
+
+    std::fs::write(&path, "lisen = 1\nlease-ms = \"x\"\n").unwrap();
+    let found = errors(Flags { config: Some(path.clone()), ..Flags::default() }, None);
+    assert_eq!(found.len(), 2, "{found:?}");
+    std::fs::write(&path, "listen").unwrap();
+    assert_eq!(errors(Flags { config: Some(path), ..Flags::default() }, None).len(), 1);
+}
+
+#[test]
+fn passwords_are_not_shown() {
+    assert_eq!(without_password("postgres://u:p@ss@h:5/d?password=x"), "postgres://u@h:5/d");
+    assert_eq!(without_password("postgres://u:p?w@h/d"), "postgres://u@h/d");
+    assert_eq!(without_password("postgres://h/d?password=x@y"), "postgres://h@y");
+    assert_eq!(without_password("postgres://h/d"), "postgres://h/d");
+    assert_eq!(without_password("sqlite://portcullis.db"), "sqlite://portcullis.db");
+}
