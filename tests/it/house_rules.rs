@@ -9,10 +9,11 @@ use portcullis::grpc::pb;
 use prost_reflect::{DescriptorPool, Kind};
 
 /// Who may import whom: each module, and what it may name with `crate::`. Nothing imports from its right.
-const MAY_IMPORT: [(&str, &[&str]); 20] = [
+const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("clock", &[]),
     ("key", &["clock"]),
     ("seeded", &[]),
+    ("admission", &["clock", "key"]),
     ("store", &["clock", "key"]),
     ("fleet", &["clock", "seeded", "store"]),
     ("hashing", &["key"]),
@@ -80,6 +81,7 @@ const ONLY_IN: [(&[&str], &[&str]); 8] = [
     (
         &["tokio"],
         &[
+            "admission/queue.rs",
             "cli/",
             "fleet/",
             "grpc/deadline.rs",

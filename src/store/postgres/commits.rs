@@ -7,13 +7,14 @@ use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use super::in_time;
 use super::keys::{self, Busy, Change};
-use super::{begin, in_time};
+use super::transaction::Transaction;
 use crate::key::id::KeyId;
 use crate::key::record::ApiKey;
 use crate::store::error::{Stop, outcome};
@@ -127,31 +128,38 @@ fn answer(job: Job, outcome: Outcome<ApiKey>) {
     let _ = job.answer.send(outcome);
 }
 
-/// Makes and commits these changes, those of a key in their order. `None`: somebody else has the key locked.
+/// What came of a change; `None`: somebody else has the key locked.
+type Made = Option<Result<ApiKey, Refusal>>;
+
+/// Makes and commits these changes, those of a key in their order.
 ///
 /// They are made in the order of their keys: what hangs on a key is locked with it, and whoever else locks such rows of
 /// several keys goes by that order, too.
 ///
 /// One that finds everything as it should be is committed as well: what it found may be in no standby yet, and to lock
 /// it is a write, whose commit waits for that.
-async fn make(pool: &PgPool, batch: &[Job], busy: Busy) -> Result<Vec<Option<Result<ApiKey, Refusal>>>, StoreError> {
-    let mut tx = begin(pool).await?;
+async fn make(pool: &PgPool, batch: &[Job], busy: Busy) -> Result<Vec<Made>, StoreError> {
+    let mut tx = Transaction::begin(pool).await?;
+    let made = make_in(&mut tx, batch, busy).await;
+    tx.finish(made).await
+}
+
+async fn make_in(conn: &mut PgConnection, batch: &[Job], busy: Busy) -> Result<Vec<Made>, StoreError> {
     let ids: Vec<_> = batch.iter().map(|job| job.id.as_str()).collect();
-    let mut keys = keys::lock(&mut tx, &ids, busy).await?;
+    let mut keys = keys::lock(conn, &ids, busy).await?;
     let missing: Vec<_> = ids.into_iter().filter(|id| !keys.contains_key(&KeyId::from_text(*id))).collect();
     let mut locked = Vec::new();
     if busy == Busy::Skip && !missing.is_empty() {
-        locked = keys::existing(&mut tx, &missing).await?;
+        locked = keys::existing(conn, &missing).await?;
     }
     let mut outcomes: Vec<_> = batch.iter().map(|_| None).collect();
     let mut jobs: Vec<_> = batch.iter().zip(&mut outcomes).collect();
     jobs.sort_by_key(|(job, _)| &job.id);
     for (job, made) in jobs.into_iter().filter(|(job, _)| !locked.iter().any(|id| id == job.id.as_str())) {
-        match keys::change(&mut tx, &mut keys, &job.id, &job.change, &job.by).await {
+        match keys::change(conn, &mut keys, &job.id, &job.change, &job.by).await {
             Err(Stop::Failed(error)) => return Err(error),
             done => *made = Some(outcome(done)?),
         }
     }
-    tx.commit().await?;
     Ok(outcomes)
 }

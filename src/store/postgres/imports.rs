@@ -1,8 +1,8 @@
 //! SQL of imports.
 
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 
-use super::{begin, keys};
+use super::keys;
 use crate::key::imported::Form;
 use crate::key::record::{ApiKey, NewSecret, SecretInfo};
 use crate::key::token::PublicPrefix;
@@ -30,29 +30,27 @@ pub async fn forms(conn: impl PgExecutor<'_>) -> Result<Vec<(String, Form)>, Sto
 
 /// See [`crate::store::Store::import_keys`].
 pub async fn import(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     keyspace: &str,
     batch: &[NewImport],
     by: &Actor,
 ) -> Result<Vec<Result<ApiKey, Refusal>>, Stop> {
-    let mut tx = begin(pool).await?;
-    sqlx::query("SELECT FROM import_lock FOR UPDATE").execute(&mut *tx).await?;
+    sqlx::query("SELECT FROM import_lock FOR UPDATE").execute(&mut *conn).await?;
     // Held on to: it cannot be deleted any more.
     let kept = sqlx::query("SELECT FROM keyspace WHERE id = $1 FOR KEY SHARE").bind(keyspace);
-    kept.fetch_optional(&mut *tx).await?.ok_or(Refusal::KeyspaceNotFound)?;
-    let holders = holders(&mut *tx, &lookups(batch)).await?;
+    kept.fetch_optional(&mut *conn).await?.ok_or(Refusal::KeyspaceNotFound)?;
+    let holders = holders(&mut *conn, &lookups(batch)).await?;
     let query = sqlx::query_as("SELECT keyspace, kind, length FROM import_form WHERE keyspace = $1").bind(keyspace);
-    let forms: Vec<(String, Form)> = all::<FormRow, _>(query.fetch_all(&mut *tx).await?)?;
+    let forms: Vec<(String, Form)> = all::<FormRow, _>(query.fetch_all(&mut *conn).await?)?;
     let mut register = Register::new(holders, forms.into_iter().map(|(_, form)| form).collect());
     let mut results = Vec::with_capacity(batch.len());
     for new in batch {
-        results.push(match import_one(&mut tx, new, &mut register, by).await {
+        results.push(match import_one(conn, new, &mut register, by).await {
             Ok(key) => Ok(key),
             Err(Stop::Refused(refusal)) => Err(refusal),
             Err(failed) => return Err(failed),
         });
     }
-    tx.commit().await?;
     Ok(results)
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use super::events::{self, Deed};
-use super::{KEYSPACE_FKEY, begin, refuse_if, spending, term};
+use super::{KEYSPACE_FKEY, refuse_if, spending, term};
 use crate::clock::Timestamp;
 use crate::key::field::folded;
 use crate::key::id::KeyId;
@@ -41,7 +41,7 @@ pub async fn find(conn: &mut PgConnection, id: &KeyId) -> Result<Option<ApiKey>,
 }
 
 /// See [`crate::store::Store::find_secret`].
-pub async fn find_secret(pool: &PgPool, public_prefix: &str) -> Result<Option<Found>, StoreError> {
+pub async fn find_secret(conn: &mut PgConnection, public_prefix: &str) -> Result<Option<Found>, StoreError> {
     let query = sqlx::query_as(concat!(
         "SELECT ",
         columns!(),
@@ -54,17 +54,15 @@ pub async fn find_secret(pool: &PgPool, public_prefix: &str) -> Result<Option<Fo
          FROM api_key_secret found JOIN api_key k ON k.id = found.key_id JOIN keyspace ON keyspace.id = k.keyspace
          WHERE found.public_prefix = $1"
     ));
-    let row: Option<FoundRow> = query.bind(term(public_prefix)).fetch_optional(pool).await?;
+    let row: Option<FoundRow> = query.bind(term(public_prefix)).fetch_optional(conn).await?;
     row.map(Found::try_from).transpose()
 }
 
 /// See [`crate::store::Store::bootstrap`].
-pub async fn bootstrap(pool: &PgPool, new: &NewKey, by: &Actor) -> Result<bool, Stop> {
-    let mut tx = begin(pool).await?;
-    let first = note_root_key(&mut tx).await?;
+pub async fn bootstrap(conn: &mut PgConnection, new: &NewKey, by: &Actor) -> Result<bool, Stop> {
+    let first = note_root_key(conn).await?;
     if first {
-        add(&mut tx, new, by).await?;
-        tx.commit().await?;
+        create(conn, new, by).await?;
     }
     Ok(first)
 }
@@ -76,13 +74,7 @@ async fn note_root_key(conn: &mut PgConnection) -> Result<bool, StoreError> {
 }
 
 /// See [`crate::store::Store::create_key`].
-pub async fn create(pool: &PgPool, new: &NewKey, by: &Actor) -> Result<(), Stop> {
-    let mut tx = begin(pool).await?;
-    add(&mut tx, new, by).await?;
-    Ok(tx.commit().await?)
-}
-
-async fn add(conn: &mut PgConnection, new: &NewKey, by: &Actor) -> Result<(), Stop> {
+pub async fn create(conn: &mut PgConnection, new: &NewKey, by: &Actor) -> Result<(), Stop> {
     let NewKey { key, secret, request_id } = new;
     // Before all else: it holds on to the keyspace, which cannot be deleted any more.
     insert(conn, key).await?;

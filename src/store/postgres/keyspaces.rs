@@ -3,7 +3,7 @@
 use sqlx::{PgConnection, PgPool, QueryBuilder};
 
 use super::events::{self, Deed};
-use super::{KEYSPACE_FKEY, begin, refuse_if, term};
+use super::{KEYSPACE_FKEY, refuse_if, term};
 use crate::key::keyspace::{Keyspace, KeyspacePatch, SYSTEM};
 use crate::key::permission::Reach;
 use crate::key::record::Json;
@@ -51,8 +51,7 @@ pub async fn list(pool: &PgPool, within: &Reach, after: &str, limit: usize) -> R
 }
 
 /// See [`crate::store::Store::create_keyspace`].
-pub async fn create(pool: &PgPool, keyspace: &Keyspace, by: &Actor) -> Result<(), Stop> {
-    let mut tx = begin(pool).await?;
+pub async fn create(conn: &mut PgConnection, keyspace: &Keyspace, by: &Actor) -> Result<(), Stop> {
     let inserted = sqlx::query(concat!(
         "INSERT INTO keyspace (",
         columns!(),
@@ -70,25 +69,23 @@ pub async fn create(pool: &PgPool, keyspace: &Keyspace, by: &Actor) -> Result<()
     .bind(keyspace.update_time.as_micros())
     .bind(keyspace.revision)
     .bind(list_column(&keyspace.default_rate_limits)?)
-    .execute(&mut *tx)
+    .execute(&mut *conn)
     .await?;
     if inserted.rows_affected() == 0 {
         return Err(Refusal::KeyspaceExists.into());
     }
-    record(&mut tx, by, "CreateKeyspace", &keyspace.id, &keyspace.audited()).await?;
-    Ok(tx.commit().await?)
+    record(conn, by, "CreateKeyspace", &keyspace.id, &keyspace.audited()).await
 }
 
 /// See [`crate::store::Store::update_keyspace`].
 pub async fn update(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     id: &str,
     patch: &KeyspacePatch,
     revision: Option<i64>,
     by: &Actor,
 ) -> Result<Keyspace, Stop> {
-    let mut tx = begin(pool).await?;
-    let before = lock(&mut tx, id).await?;
+    let before = lock(conn, id).await?;
     if revision.is_some_and(|revision| revision != before.revision) {
         return Err(Refusal::EtagMismatch.into());
     }
@@ -112,23 +109,20 @@ pub async fn update(
     .bind(next.update_time.as_micros())
     .bind(next.revision)
     .bind(list_column(&next.default_rate_limits)?)
-    .execute(&mut *tx)
+    .execute(&mut *conn)
     .await?;
     one_row(updated.rows_affected())?;
-    record(&mut tx, by, "UpdateKeyspace", id, &next.changes_since(&before)).await?;
-    tx.commit().await?;
+    record(conn, by, "UpdateKeyspace", id, &next.changes_since(&before)).await?;
     Ok(next)
 }
 
 /// See [`crate::store::Store::delete_keyspace`].
-pub async fn delete(pool: &PgPool, id: &str, by: &Actor) -> Result<(), Stop> {
-    let mut tx = begin(pool).await?;
-    let keyspace = lock(&mut tx, id).await?;
-    let deleted = sqlx::query("DELETE FROM keyspace WHERE id = $1").bind(id).execute(&mut *tx).await;
+pub async fn delete(conn: &mut PgConnection, id: &str, by: &Actor) -> Result<(), Stop> {
+    let keyspace = lock(conn, id).await?;
+    let deleted = sqlx::query("DELETE FROM keyspace WHERE id = $1").bind(id).execute(&mut *conn).await;
     let deleted = deleted.map_err(|e| refuse_if(e, KEYSPACE_FKEY, Refusal::KeyspaceNotEmpty))?;
     one_row(deleted.rows_affected())?;
-    record(&mut tx, by, "DeleteKeyspace", id, &keyspace.audited()).await?;
-    Ok(tx.commit().await?)
+    record(conn, by, "DeleteKeyspace", id, &keyspace.audited()).await
 }
 
 async fn record(

@@ -16,8 +16,9 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::in_time;
 use super::open::pool;
-use super::{begin, in_time};
+use super::transaction::Transaction;
 use crate::store::StoreError;
 use crate::store::log::{ChangeLog, Incarnation, Poll, Position, Replica, Roll};
 use crate::store::row;
@@ -121,9 +122,9 @@ impl PostgresLog {
     /// Makes a change that is kept. Never on its own: a connection that was given up half-way may be in a transaction.
     async fn change(&self, change: Query<'_, Postgres, PgArguments>) -> Result<(), StoreError> {
         in_time(async {
-            let mut tx = begin(&self.pool).await?;
-            change.execute(&mut *tx).await?;
-            Ok(tx.commit().await?)
+            let mut tx = Transaction::begin(&self.pool).await?;
+            let result = change.execute(&mut *tx).await.map(drop);
+            Ok(tx.finish(result).await?)
         })
         .await
     }

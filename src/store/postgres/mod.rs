@@ -12,6 +12,7 @@ mod log;
 mod open;
 mod search;
 mod spending;
+mod transaction;
 mod usage;
 
 use std::sync::Arc;
@@ -20,12 +21,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{PgPool, PgTransaction};
+use sqlx::{PgConnection, PgPool};
 
 use self::commits::Commits;
 use self::keys::Change;
 use self::log::PostgresLog;
-use super::error::{Stop, one_row, outcome, unrefused};
+use self::transaction::{Doing, Tasks};
+use super::error::{Stop, one_row, unrefused};
 use super::log::{Listener, News};
 use super::row::InstallationRow;
 use super::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent};
@@ -51,6 +53,16 @@ const CALL_WAIT_MAX: Duration = Duration::from_secs(10);
 /// What ties a key to its keyspace.
 const KEYSPACE_FKEY: &str = "api_key_keyspace_fkey";
 
+/// Most creations and changes of keyspaces at once. Together with the others below they leave connections of the pool to
+/// look-ups and to the changes of [`commits`], revocations among them.
+const CREATIONS_MAX: usize = 8;
+/// Most imports at once: each takes long, and they wait for one another.
+const IMPORTS_MAX: usize = 2;
+/// Most changes of the program's own at once: usage, credits, rates.
+const UPKEEP_MAX: usize = 3;
+/// Most reads at once for calls that show or change something.
+const READS_MAX: usize = 4;
+
 /// The store in a PostgreSQL database.
 #[derive(Debug)]
 pub struct Postgres {
@@ -58,6 +70,11 @@ pub struct Postgres {
     commits: Commits,
     /// One connection for [`Store::ping`]: the store is not away because all others are busy.
     ping_pool: PgPool,
+    probes: Tasks,
+    creations: Tasks,
+    imports: Tasks,
+    upkeep: Tasks,
+    reads: Tasks,
     options: PgConnectOptions,
     /// Where hints are waited for; `None`: nowhere.
     hints: Option<PgConnectOptions>,
@@ -78,18 +95,28 @@ impl Postgres {
         };
         let pool = open::pool(options.clone(), open::CONNECTIONS_MAX);
         let ping_pool = open::pool(options.clone(), 1);
+        let tasks = |places| Tasks::new(pool.clone(), places);
         Ok(Self {
             commits: Commits::start(pool.clone()),
-            pool,
+            probes: Tasks::new(ping_pool.clone(), 1),
             ping_pool,
+            creations: tasks(CREATIONS_MAX),
+            imports: tasks(IMPORTS_MAX),
+            upkeep: tasks(UPKEEP_MAX),
+            reads: tasks(READS_MAX),
+            pool,
             options,
             hints,
             ailing: AtomicBool::new(false),
         })
     }
 
-    async fn change<T>(&self, work: impl Future<Output = Result<T, Stop>> + Send) -> Outcome<T> {
-        self.noted(in_time(async { outcome(work.await) }).await)
+    async fn change<T, W>(&self, tasks: &Tasks, work: W) -> Outcome<T>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut PgConnection) -> Doing<'c, Result<T, Stop>> + Send + 'static,
+    {
+        self.noted(tasks.change(work).await)
     }
 
     async fn change_key(&self, id: &KeyId, change: Change, by: &Actor) -> Outcome<ApiKey> {
@@ -110,17 +137,6 @@ async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>> + Send) ->
     done.unwrap_or_else(|_| Err(StoreError::unavailable("the server did not answer in time")))
 }
 
-/// Begins a change. Whatever the server is set to, it waits for the disk and sees what was committed before it looks.
-/// What can make a statement of ours take long is a lock. A limit to statements would end the commit's wait for a
-/// synchronous standby as well, and the server would call that a success.
-async fn begin(pool: &PgPool) -> Result<PgTransaction<'static>, sqlx::Error> {
-    pool.begin_with(
-        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = 5000;
-         SET LOCAL statement_timeout = 0",
-    )
-    .await
-}
-
 /// `text` as something to look for. No text of PostgreSQL's has a NUL character: what has one equals nothing, as NULL.
 fn term(text: &str) -> Option<&str> {
     (!text.contains('\0')).then_some(text)
@@ -139,11 +155,9 @@ async fn check_writable(pool: &PgPool) -> Result<(), StoreError> {
 }
 
 /// A write that changes nothing anybody asks for, but is committed as any other.
-async fn probe(pool: &PgPool) -> Result<(), Stop> {
-    let mut tx = begin(pool).await?;
+async fn probe(conn: &mut PgConnection) -> Result<(), Stop> {
     let noise = sqlx::query("UPDATE installation SET write_probe = gen_random_uuid()::text::bytea");
-    one_row(noise.execute(&mut *tx).await?.rows_affected())?;
-    Ok(tx.commit().await?)
+    Ok(one_row(noise.execute(conn).await?.rows_affected())?)
 }
 
 #[async_trait]
@@ -155,13 +169,17 @@ impl Store for Postgres {
     }
 
     async fn bootstrap(&self, key: &NewKey, by: &Actor) -> Result<bool, StoreError> {
-        unrefused(self.change(keys::bootstrap(&self.pool, key, by)).await)
+        let (key, by) = (key.clone(), by.clone());
+        unrefused(
+            self.change(&self.upkeep, move |conn| Box::pin(async move { keys::bootstrap(conn, &key, &by).await }))
+                .await,
+        )
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
         if self.ailing.load(Ordering::Relaxed) {
             // Well again only when a write was seen to succeed; whoever asks may not wait for it.
-            unrefused(self.change(probe(&self.ping_pool)).await)?;
+            unrefused(self.change(&self.probes, |conn| Box::pin(probe(conn))).await)?;
             self.ailing.store(false, Ordering::Relaxed);
         }
         in_time(check_writable(&self.ping_pool)).await
@@ -169,6 +187,9 @@ impl Store for Postgres {
 
     async fn close(&self) {
         self.commits.close().await;
+        for tasks in [&self.creations, &self.imports, &self.upkeep, &self.reads, &self.probes] {
+            tasks.close().await;
+        }
         self.pool.close().await;
         self.ping_pool.close().await;
     }
@@ -179,11 +200,14 @@ impl Store for Postgres {
     }
 
     async fn create_keyspace(&self, keyspace: &Keyspace, by: &Actor) -> Outcome<()> {
-        self.change(keyspaces::create(&self.pool, keyspace, by)).await
+        let (keyspace, by) = (keyspace.clone(), by.clone());
+        self.change(&self.creations, move |conn| Box::pin(async move { keyspaces::create(conn, &keyspace, &by).await }))
+            .await
     }
 
     async fn keyspace(&self, id: &str) -> Result<Option<Keyspace>, StoreError> {
-        in_time(async { keyspaces::find(&mut *self.pool.acquire().await?, id).await }).await
+        let id = id.to_owned();
+        self.reads.read(move |conn| Box::pin(async move { keyspaces::find(conn, &id).await })).await
     }
 
     async fn list_keyspaces(&self, within: &Reach, after: &str, limit: usize) -> Result<Vec<Keyspace>, StoreError> {
@@ -197,15 +221,21 @@ impl Store for Postgres {
         revision: Option<i64>,
         by: &Actor,
     ) -> Outcome<Keyspace> {
-        self.change(keyspaces::update(&self.pool, id, patch, revision, by)).await
+        let (id, patch, by) = (id.to_owned(), patch.clone(), by.clone());
+        self.change(&self.creations, move |conn| {
+            Box::pin(async move { keyspaces::update(conn, &id, &patch, revision, &by).await })
+        })
+        .await
     }
 
     async fn delete_keyspace(&self, id: &str, by: &Actor) -> Outcome<()> {
-        self.change(keyspaces::delete(&self.pool, id, by)).await
+        let (id, by) = (id.to_owned(), by.clone());
+        self.change(&self.creations, move |conn| Box::pin(async move { keyspaces::delete(conn, &id, &by).await })).await
     }
 
     async fn create_key(&self, key: &NewKey, by: &Actor) -> Outcome<()> {
-        self.change(keys::create(&self.pool, key, by)).await
+        let (key, by) = (key.clone(), by.clone());
+        self.change(&self.creations, move |conn| Box::pin(async move { keys::create(conn, &key, &by).await })).await
     }
 
     async fn import_keys(
@@ -214,19 +244,25 @@ impl Store for Postgres {
         batch: &[NewImport],
         by: &Actor,
     ) -> Outcome<Vec<Result<ApiKey, Refusal>>> {
-        self.change(imports::import(&self.pool, keyspace, batch, by)).await
+        let (keyspace, batch, by) = (keyspace.to_owned(), batch.to_owned(), by.clone());
+        self.change(&self.imports, move |conn| {
+            Box::pin(async move { imports::import(conn, &keyspace, &batch, &by).await })
+        })
+        .await
     }
 
     async fn holders(&self, lookups: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {
-        in_time(imports::holders(&self.pool, lookups)).await
+        let lookups = lookups.to_owned();
+        self.reads.read(move |conn| Box::pin(async move { imports::holders(conn, &lookups).await })).await
     }
 
     async fn import_forms(&self) -> Result<Vec<(String, Form)>, StoreError> {
-        in_time(imports::forms(&self.pool)).await
+        self.reads.read(|conn| Box::pin(imports::forms(conn))).await
     }
 
     async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
-        in_time(async { keys::find(&mut *self.pool.acquire().await?, id).await }).await
+        let id = id.clone();
+        self.reads.read(move |conn| Box::pin(async move { keys::find(conn, &id).await })).await
     }
 
     async fn list_keys(&self, query: &KeyQuery) -> Result<KeyPage, StoreError> {
@@ -250,11 +286,14 @@ impl Store for Postgres {
     }
 
     async fn find_secret(&self, public_prefix: &str) -> Result<Option<Found>, StoreError> {
-        in_time(keys::find_secret(&self.pool, public_prefix)).await
+        in_time(async { keys::find_secret(&mut *self.pool.acquire().await?, public_prefix).await }).await
     }
 
     async fn record_usage(&self, batch: &UsageBatch) -> Result<(), StoreError> {
-        unrefused(self.change(usage::record(&self.pool, batch)).await)
+        let batch = batch.clone();
+        unrefused(
+            self.change(&self.upkeep, move |conn| Box::pin(async move { usage::record(conn, &batch).await })).await,
+        )
     }
 
     async fn query_usage(&self, query: &UsageQuery) -> Result<UsagePage, StoreError> {
@@ -267,20 +306,44 @@ impl Store for Postgres {
         kept: Retention,
         now: Timestamp,
     ) -> Result<Option<KeyId>, StoreError> {
-        unrefused(self.change(usage::fold(&self.pool, after, kept, now)).await)
+        let after = after.cloned();
+        unrefused(
+            self.change(&self.upkeep, move |conn| {
+                Box::pin(async move { usage::fold(conn, after.as_ref(), kept, now).await })
+            })
+            .await,
+        )
     }
 
     async fn take_credits(&self, asked: &[CreditsAsked], now: Timestamp) -> Result<Vec<CreditsGranted>, StoreError> {
-        unrefused(self.change(spending::take(&self.pool, asked, now)).await)
+        let asked = asked.to_owned();
+        unrefused(
+            self.change(&self.upkeep, move |conn| Box::pin(async move { spending::take(conn, &asked, now).await }))
+                .await,
+        )
     }
 
     async fn return_credits(&self, returned: &[CreditsReturned]) -> Result<(), StoreError> {
-        unrefused(self.change(spending::give_back(&self.pool, returned)).await)
+        let returned = returned.to_owned();
+        unrefused(
+            self.change(&self.upkeep, move |conn| Box::pin(async move { spending::give_back(conn, &returned).await }))
+                .await,
+        )
     }
 
     /// By the server's clock: those of processes differ, and each would give the others time that has not passed.
     async fn settle_rates(&self, spent: &[RateSpent], _: Timestamp) -> Result<Vec<RateLevel>, StoreError> {
-        unrefused(self.change(spending::settle(&self.pool, spent)).await)
+        let (known, new) = (spent.to_owned(), spent.to_owned());
+        match self
+            .change(&self.upkeep, move |conn| Box::pin(async move { spending::settle(conn, &known).await }))
+            .await?
+        {
+            Ok(levels) => Ok(levels),
+            Err(_) => unrefused(
+                self.change(&self.upkeep, move |conn| Box::pin(async move { spending::settle_new(conn, &new).await }))
+                    .await,
+            ),
+        }
     }
 
     async fn list_events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {

@@ -32,7 +32,7 @@ const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Most connections of one process for its work; those to keep up with others are four more. Each is a process of the server, of some 10 MiB; a default server takes 100.
 pub const CONNECTIONS_MAX: u32 = 16;
 /// How long a call waits for a connection.
-const ACQUIRE_WAIT_MAX: Duration = Duration::from_secs(3);
+pub const ACQUIRE_WAIT_MAX: Duration = Duration::from_secs(3);
 /// How long the server works on one statement.
 const STATEMENT_TIMEOUT_MS: u32 = 5_000;
 /// How long it waits for the next one of a transaction: a process that was stopped in the middle must not lock rows for

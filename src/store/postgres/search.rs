@@ -1,19 +1,25 @@
 //! SQL of lists of keys.
 
-use sqlx::{PgPool, Postgres, QueryBuilder};
+use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 
 use super::keys::columns;
 use super::term;
+use super::transaction::Transaction;
 use crate::store::row::{KeyRow, all, count, to_json};
 use crate::store::{KeyPage, KeyQuery, StoreError};
 
 /// See [`crate::store::Store::list_keys`].
 pub async fn list(pool: &PgPool, query: &KeyQuery) -> Result<KeyPage, StoreError> {
     // One view of the store for both: the first read fixes it.
-    let mut view = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let mut view = Transaction::begin_read(pool).await?;
+    let page = page(&mut view, query).await;
+    view.finish(page).await
+}
+
+async fn page(conn: &mut PgConnection, query: &KeyQuery) -> Result<KeyPage, StoreError> {
     let mut sql = QueryBuilder::new("SELECT count(*) FROM api_key k WHERE ");
     push_conditions(&mut sql, query)?;
-    let total: i64 = sql.build_query_scalar().fetch_one(&mut *view).await?;
+    let total: i64 = sql.build_query_scalar().fetch_one(&mut *conn).await?;
 
     let mut sql = QueryBuilder::new(concat!("SELECT ", columns!(), " FROM api_key k WHERE "));
     push_conditions(&mut sql, query)?;
@@ -23,8 +29,7 @@ pub async fn list(pool: &PgPool, query: &KeyQuery) -> Result<KeyPage, StoreError
     }
     sql.push(" ORDER BY k.create_time_us DESC, k.id DESC LIMIT ").push_bind(count(query.limit));
     sql.push(" OFFSET ").push_bind(count(query.skip));
-    let keys = all::<KeyRow, _>(sql.build_query_as().fetch_all(&mut *view).await?)?;
-    view.commit().await?;
+    let keys = all::<KeyRow, _>(sql.build_query_as().fetch_all(conn).await?)?;
     Ok(KeyPage { keys, total: total.unsigned_abs() })
 }
 

@@ -1,17 +1,16 @@
 //! SQL of what limited keys have spent. Rows are locked in the order of their keys, as everywhere: two processes that
 //! each want several must not wait for each other.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
-use super::begin;
 use crate::clock::Timestamp;
 use crate::key::credits::Credits;
 use crate::key::id::KeyId;
 use crate::key::record::ApiKey;
-use crate::store::StoreError;
 use crate::store::error::Stop;
 use crate::store::row::time;
 use crate::store::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent, SHARE_MAX, signed};
+use crate::store::{Refusal, StoreError};
 
 /// Brings the credits of a key from `before` to what they are in `key`. What processes spend meanwhile stays spent, and what
 /// was refilled meanwhile is not due again.
@@ -52,12 +51,15 @@ struct GrantedRow {
 }
 
 /// See [`crate::store::Store::take_credits`].
-pub async fn take(pool: &PgPool, asked: &[CreditsAsked], now: Timestamp) -> Result<Vec<CreditsGranted>, Stop> {
+pub async fn take(
+    conn: &mut PgConnection,
+    asked: &[CreditsAsked],
+    now: Timestamp,
+) -> Result<Vec<CreditsGranted>, Stop> {
     let of = |column: fn(&CreditsAsked) -> i64| asked.iter().map(column).collect::<Vec<_>>();
     let ids: Vec<_> = asked.iter().map(|asked| asked.key_id.as_str()).collect();
     let amounts: Vec<_> = asked.iter().map(|asked| asked.refill.map(|refill| refill.amount)).collect();
     let nexts = asked.iter().map(|asked| asked.refill.map(|refill| refill.interval.next(now).as_micros()));
-    let mut tx = begin(pool).await?;
     let rows: Vec<GrantedRow> = sqlx::query_as(
         "WITH found AS MATERIALIZED (
              SELECT c.key_id, a.want, a.need, c.refill_time_us <= $7 AND a.amount IS NOT NULL AS due, c.remaining,
@@ -87,9 +89,8 @@ pub async fn take(pool: &PgPool, asked: &[CreditsAsked], now: Timestamp) -> Resu
     .bind(nexts.collect::<Vec<_>>())
     .bind(now.as_micros())
     .bind(SHARE_MAX)
-    .fetch_all(&mut *tx)
+    .fetch_all(conn)
     .await?;
-    tx.commit().await?;
     let granted = rows.into_iter().map(|row| CreditsGranted {
         key_id: KeyId::from_text(row.key_id),
         granted: row.granted,
@@ -100,11 +101,10 @@ pub async fn take(pool: &PgPool, asked: &[CreditsAsked], now: Timestamp) -> Resu
 }
 
 /// See [`crate::store::Store::return_credits`].
-pub async fn give_back(pool: &PgPool, returned: &[CreditsReturned]) -> Result<(), Stop> {
+pub async fn give_back(conn: &mut PgConnection, returned: &[CreditsReturned]) -> Result<(), Stop> {
     let ids: Vec<_> = returned.iter().map(|returned| returned.key_id.as_str()).collect();
     let epochs: Vec<_> = returned.iter().map(|returned| returned.epoch).collect();
     let amounts: Vec<_> = returned.iter().map(|returned| returned.amount).collect();
-    let mut tx = begin(pool).await?;
     sqlx::query(
         "WITH found AS MATERIALIZED (
              SELECT c.key_id, r.amount FROM key_credits c
@@ -116,9 +116,9 @@ pub async fn give_back(pool: &PgPool, returned: &[CreditsReturned]) -> Result<()
     .bind(ids)
     .bind(epochs)
     .bind(amounts)
-    .execute(&mut *tx)
+    .execute(conn)
     .await?;
-    Ok(tx.commit().await?)
+    Ok(())
 }
 
 #[derive(sqlx::FromRow)]
@@ -131,19 +131,20 @@ struct LevelRow {
     asked: i64,
 }
 
-/// See [`crate::store::Store::settle_rates`].
-pub async fn settle(pool: &PgPool, spent: &[RateSpent]) -> Result<Vec<RateLevel>, Stop> {
-    let mut tx = begin(pool).await?;
-    let mut told = add(&mut tx, spent).await?;
-    if told.len() < spent.len() {
-        // Anew: whoever deletes a key locks it before what hangs on it.
-        tx.rollback().await?;
-        tx = begin(pool).await?;
-        insert(&mut tx, spent).await?;
-        told = add(&mut tx, spent).await?;
-    }
-    tx.commit().await?;
-    Ok(told)
+/// Adds what was spent to rows that are all there.
+///
+/// # Errors
+/// [`Refusal::KeyNotFound`]: some are not. [`settle_new`] makes them: in another transaction, for whoever deletes a key
+/// locks it before what hangs on it.
+pub async fn settle(conn: &mut PgConnection, spent: &[RateSpent]) -> Result<Vec<RateLevel>, Stop> {
+    let told = add(conn, spent).await?;
+    if told.len() < spent.len() { Err(Refusal::KeyNotFound.into()) } else { Ok(told) }
+}
+
+/// Makes the rows that are not there, of keys that are, and adds what was spent.
+pub async fn settle_new(conn: &mut PgConnection, spent: &[RateSpent]) -> Result<Vec<RateLevel>, Stop> {
+    insert(conn, spent).await?;
+    Ok(add(conn, spent).await?)
 }
 
 /// Adds to rows that are there.

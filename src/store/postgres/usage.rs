@@ -6,7 +6,7 @@ use std::ops::Bound;
 use async_trait::async_trait;
 use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 
-use super::{begin, term};
+use super::term;
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
 use crate::key::keyspace::SYSTEM;
@@ -21,16 +21,13 @@ use crate::store::usage::{
 };
 
 /// See [`crate::store::Store::record_usage`].
-pub async fn record(pool: &PgPool, batch: &UsageBatch) -> Result<(), Stop> {
-    let mut tx = begin(pool).await?;
-    if !note(&mut tx, batch).await? {
-        // At once: what was looked at is locked until then, and would not be cleared away.
-        return Ok(tx.rollback().await?);
+pub async fn record(conn: &mut PgConnection, batch: &UsageBatch) -> Result<(), Stop> {
+    if note(conn, batch).await? {
+        add_to_keys(conn, batch).await?;
+        // Last: all who serve a keyspace add to the same few rows.
+        add_to_keyspaces(conn, batch).await?;
     }
-    add_to_keys(&mut tx, batch).await?;
-    // Last: all who serve a keyspace add to the same few rows.
-    add_to_keyspaces(&mut tx, batch).await?;
-    Ok(tx.commit().await?)
+    Ok(())
 }
 
 /// Notes that the batch is added, and clears some of processes that are gone away. Whether it was not added before.
@@ -203,23 +200,21 @@ fn keys(select: &str, keyspace: &str, subject: Option<&str>) -> QueryBuilder<Pos
 
 /// See [`crate::store::Store::fold_usage`].
 pub async fn fold(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     after: Option<&KeyId>,
     kept: Retention,
     now: Timestamp,
 ) -> Result<Option<KeyId>, Stop> {
     let (fold_before, forget_before) =
         (hour_column(Hour(kept.fold_before(now))), hour_column(Hour(kept.forget_before(now))));
-    let mut tx = begin(pool).await?;
     let next = sqlx::query_scalar("SELECT id FROM api_key WHERE id > $1 ORDER BY id LIMIT $2");
     let ids: Vec<String> =
-        next.bind(term(after.map_or("", KeyId::as_str))).bind(count(FOLDED_MAX)).fetch_all(&mut *tx).await?;
-    fold_keys(&mut tx, &ids, fold_before, forget_before).await?;
+        next.bind(term(after.map_or("", KeyId::as_str))).bind(count(FOLDED_MAX)).fetch_all(&mut *conn).await?;
+    fold_keys(conn, &ids, fold_before, forget_before).await?;
     let next = if ids.len() == FOLDED_MAX { ids.into_iter().next_back() } else { None };
     if next.is_none() {
-        fold_keyspaces(&mut tx, fold_before, forget_before).await?;
+        fold_keyspaces(conn, fold_before, forget_before).await?;
     }
-    tx.commit().await?;
     Ok(next.map(KeyId::from_text))
 }
 

@@ -4,6 +4,7 @@ use crate::support::backend::Backend;
 
 mod batch;
 mod callers;
+mod cancelled;
 mod credits;
 mod errors;
 mod guesses;

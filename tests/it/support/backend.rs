@@ -35,6 +35,11 @@ impl Fixture {
         }
     }
 
+    /// A place that somebody else keeps.
+    pub fn at(backend: Backend, url: &str) -> Self {
+        Self { backend, url: url.to_owned(), _dir: None }
+    }
+
     /// The same place, for somebody else: of PostgreSQL, as that goes with its cluster.
     pub fn beside(&self) -> Self {
         assert_eq!(self.backend, Backend::Postgres);

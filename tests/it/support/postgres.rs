@@ -114,6 +114,11 @@ impl Cluster {
         url_by(&self.dir, database)
     }
 
+    /// What the server has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("log")).expect("a log")
+    }
+
     /// Where the server listens.
     pub fn socket(&self) -> PathBuf {
         self.dir.join(SOCKET)
@@ -146,8 +151,7 @@ impl Cluster {
         let commands = self.commands.as_mut().expect("it is open until drop");
         let told = writeln!(commands, "{word}").and_then(|()| self.answers.read_line(&mut answer));
         if told.is_err() || answer.trim() != "0" {
-            let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
-            panic!("PostgreSQL did not {word}. Its log:\n{log}");
+            panic!("PostgreSQL did not {word}. Its log:\n{}", self.log());
         }
     }
 }

@@ -1,0 +1,153 @@
+//! Transactions that nobody can leave half-way: a connection goes back to the pool only after its transaction has ended.
+//!
+//! A caller that goes away drops its future at any `await`, also between the statements of `BEGIN`. The driver then loses
+//! track of whether the server is in a transaction. So changes run in tasks of their own, and a transaction that is
+//! dropped all the same closes its connection.
+
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use super::open::ACQUIRE_WAIT_MAX;
+use super::{CALL_WAIT_MAX, in_time};
+use crate::store::error::{Stop, outcome};
+use crate::store::{Outcome, StoreError};
+
+/// Begins a change. Whatever the server is set to, it waits for the disk and sees what was committed before it looks.
+/// What can make a statement of ours take long is a lock. A limit to statements would end the commit's wait for a
+/// synchronous standby as well, and the server would call that a success.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on;
+    SET LOCAL lock_timeout = 5000; SET LOCAL statement_timeout = 0";
+
+/// Begins a read of several statements that see one state of the database.
+const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// What a transaction or a read does with the connection.
+pub type Doing<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
+
+/// An open transaction. Dropped without [`Self::finish`], it closes its connection.
+pub struct Transaction {
+    /// `None`: it has ended.
+    conn: Option<PoolConnection<Postgres>>,
+}
+
+impl Transaction {
+    /// Begins a change.
+    pub async fn begin(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        Self::begin_with(pool, BEGIN).await
+    }
+
+    /// Begins a read of several statements that see one state of the database.
+    pub async fn begin_read(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        Self::begin_with(pool, BEGIN_READ).await
+    }
+
+    async fn begin_with(pool: &PgPool, statements: &'static str) -> Result<Self, sqlx::Error> {
+        let mut tx = Self { conn: Some(pool.acquire().await?) };
+        sqlx::raw_sql(statements).execute(&mut *tx).await?;
+        Ok(tx)
+    }
+
+    /// Commits what came to `Ok`, and rolls everything else back.
+    pub async fn finish<T, E: From<sqlx::Error>>(mut self, result: Result<T, E>) -> Result<T, E> {
+        let ended = sqlx::raw_sql(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).execute(&mut *self).await;
+        match (result, ended) {
+            (Ok(_), Err(error)) => Err(error.into()),
+            (Err(error), Err(_)) => Err(error),
+            (result, Ok(_)) => {
+                self.conn = None;
+                result
+            }
+        }
+    }
+}
+
+impl Deref for Transaction {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.conn.as_ref().expect("it has not ended")
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.conn.as_mut().expect("it has not ended")
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let Some(conn) = &mut self.conn {
+            conn.close_on_drop();
+        }
+    }
+}
+
+/// Runs work in tasks that outlive their callers, a bounded number at a time.
+#[derive(Debug)]
+pub struct Tasks {
+    pool: PgPool,
+    places: Arc<Semaphore>,
+    running: TaskTracker,
+}
+
+impl Tasks {
+    /// At most `places` tasks at a time, each with a connection of `pool`.
+    pub fn new(pool: PgPool, places: usize) -> Self {
+        Self { pool, places: Arc::new(Semaphore::new(places)), running: TaskTracker::new() }
+    }
+
+    /// Makes a change: `work` in a transaction, committed if it comes to `Ok`. A caller that goes away while it waits for
+    /// its turn leaves nothing behind; after that the change is made, or not, whether or not the caller is there.
+    pub async fn change<T, W>(&self, work: W) -> Outcome<T>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut PgConnection) -> Doing<'c, Result<T, Stop>> + Send + 'static,
+    {
+        let pool = self.pool.clone();
+        let changing = async move {
+            let mut tx = Transaction::begin(&pool).await?;
+            let result = work(&mut tx).await;
+            outcome(tx.finish(result).await)
+        };
+        self.run(changing).await
+    }
+
+    /// Reads by `work`. The connection goes back to the pool with nothing on its way, also if the caller goes away.
+    pub async fn read<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut PgConnection) -> Doing<'c, Result<T, StoreError>> + Send + 'static,
+    {
+        let pool = self.pool.clone();
+        self.run(async move { work(&mut *pool.acquire().await?).await }).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let place = timeout(ACQUIRE_WAIT_MAX, self.places.clone().acquire_owned()).await;
+        let place = place.map_err(|_| StoreError::unavailable("too many calls of the store are under way"))?;
+        let place = place.map_err(|_| StoreError::unavailable("the store is closed"))?;
+        let task = self.running.spawn(async move {
+            let _place = place;
+            in_time(work).await
+        });
+        task.await.unwrap_or_else(|died| Err(StoreError::fault(died)))
+    }
+
+    /// Takes no more work, and waits until what is under way has ended, or was given up.
+    pub async fn close(&self) {
+        self.places.close();
+        self.running.close();
+        let _ = timeout(CALL_WAIT_MAX, self.running.wait()).await;
+    }
+}
