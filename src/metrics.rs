@@ -6,12 +6,13 @@ use std::sync::Arc;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::fleet::{Fleet, Lease};
-use crate::verify::Verifier;
+use crate::verify::{Queue, Verifier};
 
 /// All that is measured.
 pub struct Metrics(Registry);
@@ -54,8 +55,60 @@ impl Collector for Now {
         lookups.encode(encoder.encode_descriptor("store_lookups", help, None, lookups.metric_type())?)?;
         let known = ConstGauge::new(i64::try_from(self.verifier.remembered()).unwrap_or(i64::MAX));
         let help = "Secrets that are remembered";
-        known.encode(encoder.encode_descriptor("secrets_remembered", help, None, known.metric_type())?)
+        known.encode(encoder.encode_descriptor("secrets_remembered", help, None, known.metric_type())?)?;
+        self.encode_lookups(&mut encoder)
     }
+}
+
+impl Now {
+    fn encode_lookups(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let loads = Queue::ALL.map(|queue| (queue.name(), self.verifier.lookup_load(queue)));
+        let pending = loads.map(|(queue, load)| (queue, load.pending));
+        let help = "Look-ups that the store has or that wait for it";
+        encode_gauges(encoder, "lookups_pending", help, "queue", &pending)?;
+        let shed = loads.map(|(queue, load)| (queue, load.shed));
+        let help = "Look-ups that were refused because too many waited, or for too long";
+        encode_counters(encoder, "lookups_shed", help, "queue", &shed)?;
+        let tokens = self.verifier.root_tokens();
+        let without_mac = ConstGauge::new(i64::try_from(tokens.without_mac()).unwrap_or(i64::MAX));
+        let help = "Root keys whose tokens carry no MAC";
+        let descriptor = encoder.encode_descriptor("root_keys_without_mac", help, None, without_mac.metric_type())?;
+        without_mac.encode(descriptor)?;
+        let refused = ConstCounter::new(tokens.refused());
+        let help = "Made-up root credentials that were refused without a look-up";
+        refused.encode(encoder.encode_descriptor("root_tokens_made_up", help, None, refused.metric_type())?)
+    }
+}
+
+/// One gauge for each value of a label. The values are our own: no caller can add any.
+fn encode_gauges(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: &[(&str, usize)],
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (value, count) in values {
+        let gauge = ConstGauge::new(i64::try_from(*count).unwrap_or(i64::MAX));
+        gauge.encode(family.encode_family(&[(label, *value)])?)?;
+    }
+    Ok(())
+}
+
+/// The same of counters.
+fn encode_counters(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: &[(&str, u64)],
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (value, count) in values {
+        ConstCounter::new(*count).encode(family.encode_family(&[(label, *value)])?)?;
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Now {

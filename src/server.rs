@@ -47,6 +47,8 @@ use crate::verify::{Ledger, Memory, Verifier};
 
 /// The store's health is looked at this often.
 const BACKGROUND_INTERVAL: Duration = Duration::from_secs(1);
+/// What is known of root tokens is read anew once in so many of these intervals.
+const ROOT_TOKENS_TICKS: u32 = 60;
 /// A store that does not answer for this long does not answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -156,6 +158,8 @@ impl Server {
                 Management::new(store.clone(), hashing, clock.clone(), fleet.barrier().clone(), usage.clone());
             let management = management.await.map_err(|e| ServerError::Prepare(e.into()))?;
             let bootstrap = management.bootstrap(supplied).await.map_err(ServerError::Prepare)?;
+            // After that: the first root key may be one whose token carries no MAC.
+            verifier.refresh_root_tokens().await.map_err(|e| ServerError::Prepare(e.into()))?;
             Ok((management, bootstrap))
         };
         let (management, bootstrap) = match prepared.await {
@@ -232,6 +236,8 @@ impl Server {
         let background =
             background(self.store.clone(), self.fleet.lease().clone(), health.clone(), stop_background.clone());
         let background = tokio::spawn(background);
+        let root_tokens = tokio::spawn(keep_root_tokens(self.verifier.clone()));
+        let _root_tokens = AbortOnDropHandle::new(root_tokens);
         let mut background = std::pin::pin!(background);
         let upkeep = Arc::new(self.upkeep);
         // It goes on while calls do.
@@ -369,6 +375,24 @@ fn with_reflection(routes: Routes, access: ReflectionAccess, callers: &Callers) 
     match access {
         ReflectionAccess::Open => routes.add_service(v1).add_service(v1alpha),
         _ => routes.add_service(callers.guard(v1)).add_service(callers.guard(v1alpha)),
+    }
+}
+
+/// Keeps what is known of root tokens true to the store: soon after a doubt, and now and then for what ended by itself.
+async fn keep_root_tokens(verifier: Arc<Verifier>) {
+    let mut ticks_left = ROOT_TOKENS_TICKS;
+    let mut tick = time::interval(BACKGROUND_INTERVAL);
+    tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        ticks_left -= 1;
+        if ticks_left > 0 && verifier.root_tokens().is_complete() {
+            continue;
+        }
+        ticks_left = ROOT_TOKENS_TICKS;
+        if let Err(error) = verifier.refresh_root_tokens().await {
+            tracing::debug!(%error, "what tells made-up root tokens from others could not be read");
+        }
     }
 }
 

@@ -147,6 +147,10 @@ impl Store for Numbered {
         unreachable!()
     }
 
+    async fn root_keys_without_mac(&self, _: Timestamp, _: usize) -> Result<RootKeysWithoutMac, StoreError> {
+        unreachable!()
+    }
+
     async fn bootstrap(&self, _: &NewKey, _: &Actor) -> Result<bool, StoreError> {
         unreachable!()
     }

@@ -202,7 +202,7 @@ fn stock(world: &World) {
         let mut key = ApiKey::issued(ids.key(at), DEFAULT, "stocked", "user_1", public_prefix.clone(), at);
         key.scopes = vec![LOST_SCOPE.to_owned()];
         let id = key.id.clone();
-        let new = NewKey { key, secret: NewSecret { public_prefix, verifier }, request_id: None };
+        let new = NewKey { key, secret: NewSecret { public_prefix, verifier, has_mac: false }, request_id: None };
         world.database().create_key(&new).expect("a keyspace");
         world.history().made(id, secret.expose().to_owned());
     }

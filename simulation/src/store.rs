@@ -11,13 +11,14 @@ use portcullis::key::imported::Form;
 use portcullis::key::keyspace::{Keyspace, KeyspacePatch};
 use portcullis::key::permission::Reach;
 use portcullis::key::record::{ApiKey, NewSecret, Patch, Revocation};
+use portcullis::key::root_token::RootTokenKey;
 use portcullis::key::token::PublicPrefix;
 use portcullis::store::log::{ChangeLog, Incarnation, Listener, News, Poll, Position, Roll};
 use portcullis::store::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent};
 use portcullis::store::usage::{Retention, UsageBatch, UsagePage, UsageQuery};
 use portcullis::store::{
     Actor, Event, EventQuery, Found, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey, Outcome, Refusal,
-    Store, StoreError,
+    RootKeysWithoutMac, Store, StoreError,
 };
 
 use crate::database::{Database, KeyChange};
@@ -72,8 +73,16 @@ impl SimulatedStore {
 #[async_trait]
 impl Store for SimulatedStore {
     async fn installation(&self) -> Result<Installation, StoreError> {
-        self.call(Kind::Hurried, "installation", 0, |_| Installation { page_token_key: [0; 32], bootstrapped: true })
-            .await
+        self.call(Kind::Hurried, "installation", 0, |_| Installation {
+            page_token_key: [0; 32],
+            root_token_key: RootTokenKey::from_bytes([0; 32]),
+            bootstrapped: true,
+        })
+        .await
+    }
+
+    async fn root_keys_without_mac(&self, _: Timestamp, _: usize) -> Result<RootKeysWithoutMac, StoreError> {
+        unreachable!("nobody calls with a root key here")
     }
 
     fn listen(&self, _: Arc<dyn Listener>) -> News {

@@ -13,6 +13,7 @@ pub mod phc;
 pub mod rate_card;
 pub mod rate_limit;
 pub mod record;
+pub mod root_token;
 pub mod scope;
 pub mod secret;
 pub mod token;

@@ -84,6 +84,8 @@ pub struct NewSecret {
     pub public_prefix: PublicPrefix,
     /// What it is checked against.
     pub verifier: Verifier,
+    /// Whether it is of a root token that carries a MAC: see [`crate::key::root_token`].
+    pub has_mac: bool,
 }
 
 /// That a key was revoked.

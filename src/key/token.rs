@@ -10,6 +10,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use zeroize::Zeroize;
 
+use super::keyspace::ROOT_PREFIX;
 use super::secret::Secret;
 
 /// The longest prefix, in characters.
@@ -90,6 +91,12 @@ impl<'a> Token<'a> {
         let (public_prefix, secret) = signed.split_at(lookup_end);
         Ok(Self { public_prefix, secret })
     }
+
+    /// Whether it has the prefix of root keys, which no other keyspace may have.
+    pub fn is_root(&self) -> bool {
+        let (prefix, _) = self.public_prefix.split_at(self.public_prefix.len() - LOOKUP_LEN);
+        prefix.strip_suffix('_') == Some(ROOT_PREFIX)
+    }
 }
 
 /// Makes a new key string for `prefix`, and its public prefix. All its randomness comes from the operating system.
@@ -97,10 +104,20 @@ impl<'a> Token<'a> {
 /// # Errors
 /// If the operating system gives no random bytes.
 pub fn generate(prefix: &Prefix) -> Result<(PublicPrefix, Secret), rand::rngs::SysError> {
+    generate_with(prefix, LOOKUP_LEN + SECRET_LEN, |_| ())
+}
+
+/// Makes one with so many random characters; `complete` adds those that are missing to lookup and secret.
+pub(super) fn generate_with(
+    prefix: &Prefix,
+    random_len: usize,
+    complete: impl FnOnce(&mut String),
+) -> Result<(PublicPrefix, Secret), rand::rngs::SysError> {
     let mut text = String::with_capacity(prefix.0.len() + 1 + BODY_LEN);
     text.push_str(&prefix.0);
     text.push('_');
-    push_random_base62(&mut text, LOOKUP_LEN + SECRET_LEN)?;
+    push_random_base62(&mut text, random_len)?;
+    complete(&mut text);
     let check = checksum(text.as_bytes());
     text.extend(check.iter().copied().map(char::from));
     let public_prefix = PublicPrefix(text[..prefix.0.len() + 1 + LOOKUP_LEN].to_owned());
@@ -129,6 +146,16 @@ fn checksum(of: &[u8]) -> [u8; CHECKSUM_LEN] {
     for digit in digits.iter_mut().rev() {
         *digit = ALPHABET[(rest % 62) as usize];
         rest /= 62;
+    }
+    digits
+}
+
+/// The last `N` digits of a number in base62, most significant first.
+pub(super) fn base62<const N: usize>(mut number: u128) -> [u8; N] {
+    let mut digits = [b'0'; N];
+    for digit in digits.iter_mut().rev() {
+        *digit = ALPHABET[(number % 62) as usize];
+        number /= 62;
     }
     digits
 }

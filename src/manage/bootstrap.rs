@@ -31,7 +31,7 @@ impl Management {
             Some(supplied) => (self.keep_supplied(supplied).await?, None),
             None => {
                 let keyspace = self.keyspace(SYSTEM).await?;
-                let (newest, secret) = self.issue(&keyspace.key_prefix, HashPolicy::Sha256).await?;
+                let (newest, secret) = self.issue(&keyspace, HashPolicy::Sha256).await?;
                 (newest, Some(secret))
             }
         };
@@ -64,6 +64,6 @@ impl Management {
             Token::parse(text).map_or((token::FREE_TEXT_LOOKUP, text), |token| (token.public_prefix, token.secret));
         let phc = self.hashing.hash(Secret::new(proof.to_owned())).await?;
         let public_prefix = PublicPrefix::from_stored(lookup.to_owned());
-        Ok(NewSecret { public_prefix, verifier: Verifier::Argon2id(phc) })
+        Ok(NewSecret { public_prefix, verifier: Verifier::Argon2id(phc), has_mac: false })
     }
 }

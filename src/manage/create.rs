@@ -76,7 +76,7 @@ impl Management {
         let draft = draft.within(&keyspace, now, &mut bad);
         bad.check()?;
 
-        let (newest, secret) = self.issue(&keyspace.key_prefix, keyspace.hash_policy).await?;
+        let (newest, secret) = self.issue(&keyspace, keyspace.hash_policy).await?;
         let first = newest.public_prefix.clone();
         let (key, request_id) = draft.key(self.ids.key(now), &keyspace.id, first, now);
         let new = NewKey { key, secret: newest, request_id };

@@ -24,11 +24,12 @@ use crate::clock::{Clock, Timestamp};
 use crate::fleet::{Barrier, Unconfirmed};
 use crate::hashing::{Hashing, HashingError};
 use crate::key::id::{IdSource, KeyId};
-use crate::key::keyspace::Keyspace;
+use crate::key::keyspace::{Keyspace, SYSTEM};
 use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, NewSecret};
+use crate::key::root_token::RootTokenKey;
 use crate::key::secret::Secret;
-use crate::key::token::{self, Prefix, Token};
+use crate::key::token::{self, Token};
 use crate::key::verifier::{self, HashPolicy, Verifier};
 use crate::store::{Actor, BoxError, Refusal, Store, StoreError};
 use crate::usage::Usage;
@@ -61,6 +62,7 @@ pub struct Management {
     usage: Arc<Usage>,
     ids: IdSource,
     page_tokens: PageTokens,
+    root_tokens: RootTokenKey,
 }
 
 /// Who calls, for the audit trail.
@@ -126,8 +128,9 @@ impl Management {
         barrier: Arc<Barrier>,
         usage: Arc<Usage>,
     ) -> Result<Self, StoreError> {
-        let page_tokens = PageTokens::new(store.installation().await?.page_token_key);
-        Ok(Self { store, hashing, clock, barrier, usage, ids: IdSource::default(), page_tokens })
+        let installation = store.installation().await?;
+        let (page_tokens, root_tokens) = (PageTokens::new(installation.page_token_key), installation.root_token_key);
+        Ok(Self { store, hashing, clock, barrier, usage, ids: IdSource::default(), page_tokens, root_tokens })
     }
 
     /// What came of a change, once that holds on every replica: all of what verifications may know of it, be it that it
@@ -162,15 +165,17 @@ impl Management {
         self.store.keyspace(id).await?.ok_or(Error::Refused(Refusal::KeyspaceNotFound))
     }
 
-    /// A new key string and what the store keeps of it.
-    async fn issue(&self, prefix: &Prefix, policy: HashPolicy) -> Result<(NewSecret, Secret), Error> {
-        let (public_prefix, secret) = token::generate(prefix).map_err(|e| Error::Random(e.into()))?;
+    /// Returns a new key string for `keyspace`, and what the store keeps of it.
+    async fn issue(&self, keyspace: &Keyspace, policy: HashPolicy) -> Result<(NewSecret, Secret), Error> {
+        let has_mac = keyspace.id == SYSTEM;
+        let generated = if has_mac { self.root_tokens.generate() } else { token::generate(&keyspace.key_prefix) };
+        let (public_prefix, secret) = generated.map_err(|e| Error::Random(e.into()))?;
         let proof = Token::parse(secret.expose()).expect("a generated key parses").secret;
         let verifier = match policy {
             HashPolicy::Sha256 => Verifier::Sha256(verifier::sha256(proof)),
             HashPolicy::Argon2id => Verifier::Argon2id(self.hashing.hash(Secret::new(proof.to_owned())).await?),
         };
-        Ok((NewSecret { public_prefix, verifier }, secret))
+        Ok((NewSecret { public_prefix, verifier, has_mac }, secret))
     }
 }
 

@@ -28,6 +28,7 @@ use crate::key::keyspace::{Keyspace, KeyspacePatch};
 use crate::key::permission::Reach;
 use crate::key::rate_limit::RateLimit;
 use crate::key::record::{ApiKey, Json, NewSecret, Patch, Revocation};
+use crate::key::root_token::RootTokenKey;
 use crate::key::token::PublicPrefix;
 use crate::key::verifier::Verifier;
 
@@ -36,6 +37,8 @@ use log::{Listener, News};
 use spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent};
 use usage::{Retention, UsageBatch, UsagePage, UsageQuery};
 
+/// Most look-ups of secrets that a store is asked for at once. On Postgres they have as many connections of their own.
+pub const LOOKUPS_MAX: usize = 8;
 /// How long a request_id is remembered.
 pub const REQUEST_ID_KEPT: Duration = Duration::from_hours(24);
 
@@ -91,6 +94,9 @@ pub enum Hints {
 pub trait Store: Send + Sync + 'static {
     /// What is particular to this store as a whole.
     async fn installation(&self) -> Result<Installation, StoreError>;
+
+    /// Returns the root keys whose tokens carry no MAC, as of one instant. `limit` bounds the list.
+    async fn root_keys_without_mac(&self, now: Timestamp, limit: usize) -> Result<RootKeysWithoutMac, StoreError>;
 
     /// Stores the very first root key; `false`, and nothing stored, if there ever was one. Of several processes that
     /// try at once, one succeeds.
@@ -236,12 +242,22 @@ pub enum Refusal {
 }
 
 /// What is particular to one store: made with it, and the same for every process that uses it.
-#[derive(Clone)]
 pub struct Installation {
     /// Random bytes that page tokens are signed with.
     pub page_token_key: [u8; 32],
+    /// What the MACs of root tokens are made with.
+    pub root_token_key: RootTokenKey,
     /// Whether there ever was a root key.
     pub bootstrapped: bool,
+}
+
+/// Root keys from before root tokens had a MAC, and supplied ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootKeysWithoutMac {
+    /// The lookups of their secrets that may still prove right, at most as many as were asked for.
+    pub lookups: Vec<String>,
+    /// Whether a replica that issues tokens without MAC may still run: more such keys may come at any time.
+    pub more_may_come: bool,
 }
 
 /// Who makes a change, when and from where, for the audit trail; and how far that goes.

@@ -16,6 +16,7 @@ use crate::key::imported::{DigestAlgorithm, Form};
 use crate::key::keyspace::Keyspace;
 use crate::key::phc::{Phc, Scheme};
 use crate::key::record::{ApiKey, Revocation, RevocationReason, SecretInfo};
+use crate::key::root_token::RootTokenKey;
 use crate::key::secret::Digest;
 use crate::key::token::PublicPrefix;
 use crate::key::verifier::{HashPolicy, Verifier};
@@ -24,6 +25,7 @@ use crate::key::verifier::{HashPolicy, Verifier};
 #[derive(sqlx::FromRow)]
 pub struct InstallationRow {
     page_token_key: Vec<u8>,
+    root_token_key: Vec<u8>,
     bootstrapped: bool,
 }
 
@@ -32,7 +34,9 @@ impl TryFrom<InstallationRow> for Installation {
 
     fn try_from(row: InstallationRow) -> Result<Self, StoreError> {
         let page_token_key = row.page_token_key.try_into().map_err(|_| corrupt("installation", "page_token_key"))?;
-        Ok(Self { page_token_key, bootstrapped: row.bootstrapped })
+        let root_token_key = row.root_token_key.try_into().map_err(|_| corrupt("installation", "root_token_key"))?;
+        let root_token_key = RootTokenKey::from_bytes(root_token_key);
+        Ok(Self { page_token_key, root_token_key, bootstrapped: row.bootstrapped })
     }
 }
 

@@ -9,6 +9,7 @@ use super::VerifyError;
 use super::cache::{Cache, Known};
 use super::cached::CachedKey;
 use super::imported::Forms;
+use super::root_tokens::RootTokens;
 #[cfg(feature = "seeded-faults")]
 use crate::seeded::{self, Fault};
 use crate::store::log::{Change, Listener};
@@ -23,6 +24,7 @@ const SHARDS: usize = 256;
 pub struct Memory {
     pub(super) cache: Cache<Arc<CachedKey>, Fill>,
     pub(super) forms: Forms,
+    pub(super) root_tokens: RootTokens,
 }
 
 /// A look-up under way, for those who wait for what comes of it.
@@ -34,7 +36,11 @@ pub(super) type Outcome = Result<Known<Arc<CachedKey>>, VerifyError>;
 impl Memory {
     /// Of up to about `size_max` bytes of keys.
     pub fn new(size_max: usize) -> Self {
-        Self { cache: Cache::new(SHARDS, size_max, ABSENT_SIZE_MAX), forms: Forms::default() }
+        Self {
+            cache: Cache::new(SHARDS, size_max, ABSENT_SIZE_MAX),
+            forms: Forms::default(),
+            root_tokens: RootTokens::default(),
+        }
     }
 }
 
@@ -47,7 +53,10 @@ impl Listener for Memory {
                 Change::Secret(lookup) => self.cache.apply(lookup),
                 Change::Keyspace(id) => self.cache.apply_to_all(|key| key.keyspace() == id),
                 Change::Form(keyspace, form) => self.forms.add(keyspace, *form),
-                Change::All => self.cache.apply_to_all(|_| true),
+                Change::All => {
+                    self.cache.apply_to_all(|_| true);
+                    self.root_tokens.doubt();
+                }
             }
         }
     }

@@ -9,7 +9,9 @@ pub mod cache;
 mod cached;
 mod imported;
 mod ledger;
+mod lookup_queue;
 mod memory;
+mod root_tokens;
 mod secrets;
 mod slow;
 mod throttle;
@@ -31,7 +33,7 @@ use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, State};
 use crate::key::scope::Demand;
 use crate::key::secret::Digest;
-use crate::key::token::{self, Token};
+use crate::key::token::{self, PublicPrefix, Token};
 use crate::key::verifier;
 use crate::seeded::{self, Fault};
 use crate::store::{Found, Store, StoreError};
@@ -41,13 +43,16 @@ use cache::Known;
 use cached::Proof;
 pub use cached::{CachedKey, WriteClaims};
 pub use ledger::Ledger;
+pub use lookup_queue::{Queue, QueueLoad};
 pub use memory::Memory;
-use secrets::{Queue, Secrets};
+pub use root_tokens::RootTokens;
+use secrets::Secrets;
 use slow::SlowSecrets;
 use verdict::Verdict;
 
 /// Verifies presented keys.
 pub struct Verifier {
+    store: Arc<dyn Store>,
     secrets: Secrets,
     slow: SlowSecrets,
     memory: Arc<Memory>,
@@ -132,6 +137,8 @@ pub struct Inspected {
 struct Candidate<'a> {
     lookup: Cow<'a, str>,
     proof: &'a str,
+    /// Whether only a root key can be found by it.
+    is_root: bool,
 }
 
 impl From<LeaseOver> for VerifyError {
@@ -159,8 +166,8 @@ impl Verifier {
         write_claims: WriteClaims,
     ) -> Self {
         let slow = SlowSecrets::new(hashing, clock.clone());
-        let secrets = Secrets::new(store, memory.clone());
-        Self { secrets, slow, memory, lease, clock, ledger, write_claims }
+        let secrets = Secrets::new(Arc::clone(&store), memory.clone());
+        Self { store, secrets, slow, memory, lease, clock, ledger, write_claims }
     }
 
     /// The verdict on a presented key as far as `reach` goes. Takes what it takes of the key's limits, and counts. The order
@@ -213,7 +220,8 @@ impl Verifier {
         let candidates = self.candidates(asked, reach);
         let mut untold = None;
         for candidate in &candidates {
-            let known = self.secrets.find(&candidate.lookup, queue(asked), self.reading()).await?;
+            let Some(queue) = self.queue(candidate) else { continue };
+            let known = self.secrets.find(&candidate.lookup, queue, self.reading()).await?;
             match self.prove(known, candidate, asked, reach).await {
                 Ok(Some((key, now))) => return Ok(Judged::Found(judge(key, asked, now), now)),
                 Ok(None) => {}
@@ -237,6 +245,7 @@ impl Verifier {
                     return Some(Judged::Found(judge(key, asked, now), now));
                 }
                 Some(Checked::Unproven) => verdict = verdict.take().map(|_| Verdict::NotFound),
+                None if self.queue(candidate).is_none() => verdict = verdict.take().map(|_| Verdict::NotFound),
                 Some(Checked::Proven(..) | Checked::Costly(_)) | None => verdict = None,
             }
             None
@@ -336,6 +345,37 @@ impl Verifier {
         Ok(located.into_iter().map(|(found, _)| found).collect())
     }
 
+    /// Whether `credential` is a root token that only this installation can have made, be it valid still or not. Reads
+    /// nothing but memory.
+    pub fn is_plausible_root(&self, credential: &str) -> bool {
+        self.memory.root_tokens.is_plausible(credential)
+    }
+
+    /// Reads anew from the store what tells made-up root tokens from others. Until the first time, all are looked up.
+    ///
+    /// # Errors
+    /// If the store fails. What was known stays.
+    pub async fn refresh_root_tokens(&self) -> Result<(), StoreError> {
+        let tokens = &self.memory.root_tokens;
+        let doubts = tokens.doubts();
+        let key = self.store.installation().await?.root_token_key;
+        // One more than is kept: then there are more.
+        let limit = root_tokens::WITHOUT_MAC_MAX + 1;
+        let without_mac = self.store.root_keys_without_mac(self.clock.now(), limit).await?;
+        tokens.learn(key, without_mac, doubts);
+        Ok(())
+    }
+
+    /// What tells made-up root tokens from others.
+    pub fn root_tokens(&self) -> &RootTokens {
+        &self.memory.root_tokens
+    }
+
+    /// How busy a queue of look-ups is.
+    pub fn lookup_load(&self, queue: Queue) -> QueueLoad {
+        self.secrets.load(queue)
+    }
+
     /// How many look-ups the store has had.
     pub fn lookups(&self) -> u64 {
         self.secrets.lookups()
@@ -353,7 +393,8 @@ impl Verifier {
         let candidates = self.candidates(asked, reach);
         let mut located = Vec::new();
         for candidate in &candidates {
-            let Some(found) = self.secrets.read(&candidate.lookup, queue(asked)).await? else { continue };
+            let Some(queue) = self.queue(candidate) else { continue };
+            let Some(found) = self.secrets.read(&candidate.lookup, queue).await? else { continue };
             let known = Known::Present(Arc::new(self.reading().cached(&candidate.lookup, found.clone())?));
             if let Some((key, _)) = self.prove(known, candidate, asked, reach).await? {
                 located.push((found, key));
@@ -370,7 +411,8 @@ impl Verifier {
     /// The ways to read it as an imported secret. A string of our own form may be one too, by its digest.
     fn imported<'a>(&self, asked: &Question<'a>, reach: &Reach) -> Vec<Candidate<'a>> {
         let lookups = self.memory.forms.lookups(asked, reach).into_iter();
-        lookups.map(|lookup| Candidate { lookup: Cow::Owned(lookup.into_text()), proof: asked.key }).collect()
+        let lookups = lookups.map(PublicPrefix::into_text);
+        lookups.map(|lookup| Candidate { lookup: Cow::Owned(lookup), proof: asked.key, is_root: false }).collect()
     }
 
     /// Checks what is presented against what was found.
@@ -423,6 +465,15 @@ impl Verifier {
         }
     }
 
+    /// Returns where the look-up of `candidate` waits; `None`: it is a made-up root credential, and not worth one.
+    fn queue(&self, candidate: &Candidate<'_>) -> Option<Queue> {
+        if candidate.is_root {
+            self.memory.root_tokens.queue(&candidate.lookup, candidate.proof)
+        } else {
+            Some(Queue::Keys)
+        }
+    }
+
     fn is_valid(&self, key: &CachedKey) -> bool {
         let now = self.clock.now();
         key.is_live(now) && key.state(now) == State::Active
@@ -464,16 +515,15 @@ enum Checked {
 /// chose.
 fn issued<'a>(asked: &Question<'a>, reach: &Reach) -> Option<Candidate<'a>> {
     match Token::parse(asked.key) {
-        Ok(token) => Some(Candidate { lookup: Cow::Borrowed(token.public_prefix), proof: token.secret }),
+        Ok(token) => {
+            let is_root = asked.keyspace == SYSTEM || token.is_root();
+            Some(Candidate { lookup: Cow::Borrowed(token.public_prefix), proof: token.secret, is_root })
+        }
         Err(_) if admits(asked, reach, SYSTEM) && field::root_key_text(asked.key).is_ok() => {
-            Some(Candidate { lookup: Cow::Borrowed(token::FREE_TEXT_LOOKUP), proof: asked.key })
+            Some(Candidate { lookup: Cow::Borrowed(token::FREE_TEXT_LOOKUP), proof: asked.key, is_root: true })
         }
         Err(_) => None,
     }
-}
-
-fn queue(asked: &Question<'_>) -> Queue {
-    if asked.keyspace == SYSTEM { Queue::Callers } else { Queue::Keys }
 }
 
 /// Whether a key of `keyspace` can answer the question.

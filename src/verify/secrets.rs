@@ -4,25 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::VerifyError;
 use super::allowance::Book;
 use super::cache::{Begun, Known};
 use super::cached::{CachedKey, WriteClaims};
+use super::lookup_queue::{LookupQueues, Queue, QueueLoad};
 use super::memory::{Fill, Memory, Outcome};
 use super::slow::SlowSecrets;
 use crate::clock::Clock;
 use crate::seeded::stoppable;
 use crate::store::{Found, Store, StoreError};
 
-/// Most look-ups that the store has at once: about what its connections can take.
-pub const FILLS_MAX: usize = 8;
-/// Most look-ups of customers' keys that wait for their turn or run, at about 1 KiB each: 16 MiB.
-pub const KEYS_PENDING_MAX: usize = 16_384;
-/// And of callers' root keys, which every stranger can make up: fewer, so that they hold nobody else up for long.
-pub const CALLERS_PENDING_MAX: usize = 256;
 /// What finds secrets.
 pub struct Secrets {
     shared: Arc<Shared>,
@@ -33,19 +28,8 @@ pub struct Secrets {
 struct Shared {
     store: Arc<dyn Store>,
     memory: Arc<Memory>,
-    running: Semaphore,
-    keys_pending: Arc<Semaphore>,
-    callers_pending: Arc<Semaphore>,
+    queues: LookupQueues,
     lookups: AtomicU64,
-}
-
-/// Who waits together for the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Queue {
-    /// Look-ups of customers' keys, which callers ask about.
-    Keys,
-    /// Look-ups of root keys, which anybody can ask about by calling.
-    Callers,
 }
 
 /// How what was read is made ready.
@@ -60,14 +44,7 @@ pub struct Reading {
 impl Secrets {
     /// Finds secrets in `store`, and remembers them in `memory`, which hears of every change.
     pub fn new(store: Arc<dyn Store>, memory: Arc<Memory>) -> Self {
-        let shared = Shared {
-            store,
-            memory,
-            running: Semaphore::new(FILLS_MAX),
-            keys_pending: Arc::new(Semaphore::new(KEYS_PENDING_MAX)),
-            callers_pending: Arc::new(Semaphore::new(CALLERS_PENDING_MAX)),
-            lookups: AtomicU64::new(0),
-        };
+        let shared = Shared { store, memory, queues: LookupQueues::default(), lookups: AtomicU64::new(0) };
         Self { shared: Arc::new(shared), runtime: Handle::current() }
     }
 
@@ -93,14 +70,14 @@ impl Secrets {
             Begun::Fill(fill) => {
                 let outcome = fill.subscribe();
                 let mut ending = Ending { memory: memory.clone(), lookup: lookup.to_owned(), fill, outcome: None };
-                let Ok(place) = self.place(queue) else {
+                let Ok(place) = self.shared.queues.enter(queue) else {
                     ending.outcome = Some(Err(VerifyError::Overloaded));
                     return Err(VerifyError::Overloaded);
                 };
                 let shared = self.shared.clone();
                 // A task of its own: whoever asked first may go away while others wait.
                 self.runtime.spawn(stoppable(async move {
-                    ending.outcome = Some(shared.look_up(&ending.lookup, &reading).await);
+                    ending.outcome = Some(shared.look_up(&ending.lookup, queue, &reading).await);
                     drop((ending, place));
                 }));
                 outcome
@@ -115,22 +92,19 @@ impl Secrets {
     /// # Errors
     /// As of [`Secrets::find`].
     pub async fn read(&self, lookup: &str, queue: Queue) -> Result<Option<Found>, VerifyError> {
-        let place = self.place(queue)?;
+        let place = self.shared.queues.enter(queue)?;
         let (shared, lookup) = (self.shared.clone(), lookup.to_owned());
         let reading = self.runtime.spawn(stoppable(async move {
-            let found = shared.read(&lookup).await;
+            let found = shared.read(&lookup, queue).await;
             drop(place);
             found
         }));
         AbortOnDropHandle::new(reading).await.unwrap_or_else(|_| Err(unfinished()))
     }
 
-    fn place(&self, queue: Queue) -> Result<OwnedSemaphorePermit, VerifyError> {
-        let places = match queue {
-            Queue::Keys => &self.shared.keys_pending,
-            Queue::Callers => &self.shared.callers_pending,
-        };
-        places.clone().try_acquire_owned().map_err(|_| VerifyError::Overloaded)
+    /// How busy a queue of look-ups is.
+    pub fn load(&self, queue: Queue) -> QueueLoad {
+        self.shared.queues.load(queue)
     }
 
     /// How many look-ups the store has had.
@@ -145,17 +119,19 @@ impl Secrets {
 }
 
 impl Shared {
-    async fn look_up(&self, lookup: &str, reading: &Reading) -> Outcome {
-        Ok(match self.read(lookup).await? {
+    async fn look_up(&self, lookup: &str, queue: Queue, reading: &Reading) -> Outcome {
+        Ok(match self.read(lookup, queue).await? {
             Some(found) => Known::Present(Arc::new(reading.cached(lookup, found)?)),
             None => Known::Absent,
         })
     }
 
-    async fn read(&self, lookup: &str) -> Result<Option<Found>, VerifyError> {
-        let _turn = self.running.acquire().await.expect("never closed");
+    async fn read(&self, lookup: &str, queue: Queue) -> Result<Option<Found>, VerifyError> {
+        let _turn = self.queues.turn(queue).await?;
         self.lookups.fetch_add(1, Ordering::Relaxed);
-        Ok(self.store.find_secret(lookup).await?)
+        let found = self.store.find_secret(lookup).await?;
+        self.queues.note_answer();
+        Ok(found)
     }
 }
 

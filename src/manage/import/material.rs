@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::key::imported::{self, DigestAlgorithm, Form};
-use crate::key::keyspace::ROOT_PREFIX;
 use crate::key::phc::Phc;
 use crate::key::secret::{Digest, Secret};
 use crate::key::token::{PublicPrefix, Token};
@@ -104,7 +103,7 @@ fn plaintext(text: Secret, lookup_prefix: &str, lengths: &mut Vec<usize>, bad: &
     must("plaintext", imported::plaintext(text.expose()), bad)?;
     let mark = sha256(text.expose());
     if let Ok(token) = Token::parse(text.expose()) {
-        if token.public_prefix.rsplit_once('_').is_some_and(|(prefix, _)| prefix == ROOT_PREFIX) {
+        if token.is_root() {
             bad.add("plaintext", "must not be a root key; is one");
             return None;
         }

@@ -68,7 +68,7 @@ async fn import_one(
         keys::claim(conn, request_id, &key, by.at).await?;
     }
     keys::insert(conn, &key).await?;
-    let secret = NewSecret { public_prefix: lookup.clone(), verifier: new.verifier.clone() };
+    let secret = NewSecret { public_prefix: lookup.clone(), verifier: new.verifier.clone(), has_mac: false };
     keys::insert_secret(conn, &key, &secret).await?;
     if let Some(form) = register.note(new, &lookup) {
         let (kind, length) = form_columns(form);

@@ -211,8 +211,8 @@ pub async fn insert_secret(conn: &mut PgConnection, key: &ApiKey, secret: &NewSe
     let (kind, verifier) = verifier_columns(&secret.verifier);
     sqlx::query(
         "INSERT INTO api_key_secret
-             (public_prefix, key_id, generation, verifier_kind, verifier, create_time_us, expire_time_us)
-         SELECT $1, $2, coalesce(max(generation), 0) + 1, $3, $4, $5, $6 FROM api_key_secret WHERE key_id = $2",
+             (public_prefix, key_id, generation, verifier_kind, verifier, create_time_us, expire_time_us, has_mac)
+         SELECT $1, $2, coalesce(max(generation), 0) + 1, $3, $4, $5, $6, $7 FROM api_key_secret WHERE key_id = $2",
     )
     .bind(secret.public_prefix.as_str())
     .bind(key.id.as_str())
@@ -220,6 +220,7 @@ pub async fn insert_secret(conn: &mut PgConnection, key: &ApiKey, secret: &NewSe
     .bind(verifier)
     .bind(info.create_time.as_micros())
     .bind(time(info.expire_time))
+    .bind(secret.has_mac)
     .execute(conn)
     .await?;
     Ok(())

@@ -147,7 +147,7 @@ fn uuids(of: &[Incarnation]) -> Vec<Uuid> {
 impl ChangeLog for PostgresLog {
     async fn register(&self, incarnation: Incarnation, name: &str, lease: Duration) -> Result<(), StoreError> {
         let insert = sqlx::query(
-            "INSERT INTO replica (incarnation, name, lease_ms) VALUES ($1, $2, $3)
+            "INSERT INTO replica (incarnation, name, lease_ms, issues_mac) VALUES ($1, $2, $3, true)
              ON CONFLICT (incarnation) DO NOTHING",
         );
         let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);

@@ -10,6 +10,7 @@ mod keys;
 mod keyspaces;
 mod log;
 mod open;
+mod root_tokens;
 mod search;
 mod spending;
 mod transaction;
@@ -33,8 +34,8 @@ use super::row::InstallationRow;
 use super::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent};
 use super::usage::{Retention, UsageBatch, UsagePage, UsageQuery};
 use super::{
-    Actor, ConnectError, Event, EventQuery, Found, Hints, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey,
-    Outcome, Refusal, Schema, Store, StoreError,
+    Actor, ConnectError, Event, EventQuery, Found, Hints, Holder, Installation, KeyPage, KeyQuery, LOOKUPS_MAX,
+    NewImport, NewKey, Outcome, Refusal, RootKeysWithoutMac, Schema, Store, StoreError,
 };
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
@@ -67,6 +68,8 @@ const READS_MAX: usize = 4;
 #[derive(Debug)]
 pub struct Postgres {
     pool: PgPool,
+    /// For look-ups of secrets alone: none waits for another kind of work.
+    lookups: PgPool,
     commits: Commits,
     /// One connection for [`Store::ping`]: the store is not away because all others are busy.
     ping_pool: PgPool,
@@ -95,10 +98,12 @@ impl Postgres {
         };
         let pool = open::pool(options.clone(), open::CONNECTIONS_MAX);
         let ping_pool = open::pool(options.clone(), 1);
+        let lookups = open::pool(options.clone(), u32::try_from(LOOKUPS_MAX).expect("a few"));
         let tasks = |places| Tasks::new(pool.clone(), places);
         Ok(Self {
             commits: Commits::start(pool.clone()),
             probes: Tasks::new(ping_pool.clone(), 1),
+            lookups,
             ping_pool,
             creations: tasks(CREATIONS_MAX),
             imports: tasks(IMPORTS_MAX),
@@ -163,9 +168,13 @@ async fn probe(conn: &mut PgConnection) -> Result<(), Stop> {
 #[async_trait]
 impl Store for Postgres {
     async fn installation(&self) -> Result<Installation, StoreError> {
-        let query = sqlx::query_as("SELECT page_token_key, bootstrapped FROM installation");
+        let query = sqlx::query_as("SELECT page_token_key, root_token_key, bootstrapped FROM installation");
         let row: InstallationRow = in_time(async { Ok(query.fetch_one(&self.pool).await?) }).await?;
         row.try_into()
+    }
+
+    async fn root_keys_without_mac(&self, now: Timestamp, limit: usize) -> Result<RootKeysWithoutMac, StoreError> {
+        in_time(root_tokens::without_mac(&self.pool, now, limit)).await
     }
 
     async fn bootstrap(&self, key: &NewKey, by: &Actor) -> Result<bool, StoreError> {
@@ -192,6 +201,7 @@ impl Store for Postgres {
         }
         self.pool.close().await;
         self.ping_pool.close().await;
+        self.lookups.close().await;
     }
 
     /// Other processes share the database.
@@ -286,7 +296,7 @@ impl Store for Postgres {
     }
 
     async fn find_secret(&self, public_prefix: &str) -> Result<Option<Found>, StoreError> {
-        in_time(async { keys::find_secret(&mut *self.pool.acquire().await?, public_prefix).await }).await
+        in_time(async { keys::find_secret(&mut *self.lookups.acquire().await?, public_prefix).await }).await
     }
 
     async fn record_usage(&self, batch: &UsageBatch) -> Result<(), StoreError> {

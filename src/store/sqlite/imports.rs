@@ -66,7 +66,7 @@ async fn import_one(
     }
     keys::insert(conn, &key).await?;
     keys::insert_labels(conn, &key).await?;
-    let secret = NewSecret { public_prefix: lookup.clone(), verifier: new.verifier.clone() };
+    let secret = NewSecret { public_prefix: lookup.clone(), verifier: new.verifier.clone(), has_mac: false };
     keys::insert_secret(conn, &key, &secret).await?;
     if let Some(form) = register.note(new, &lookup) {
         let (kind, length) = form_columns(form);

@@ -10,6 +10,7 @@ mod keys;
 mod keyspaces;
 mod lock;
 mod open;
+mod root_tokens;
 mod search;
 mod spending;
 mod usage;
@@ -30,7 +31,7 @@ use super::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, 
 use super::usage::{Retention, UsageBatch, UsagePage, UsageQuery};
 use super::{
     Actor, ConnectError, Event, EventQuery, Found, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey, Outcome,
-    Refusal, Schema, Store, StoreError,
+    Refusal, RootKeysWithoutMac, Schema, Store, StoreError,
 };
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
@@ -90,9 +91,13 @@ impl Sqlite {
 #[async_trait]
 impl Store for Sqlite {
     async fn installation(&self) -> Result<Installation, StoreError> {
-        let row: InstallationRow =
-            sqlx::query_as("SELECT page_token_key, bootstrapped FROM installation").fetch_one(&self.readers).await?;
+        let query = sqlx::query_as("SELECT page_token_key, root_token_key, bootstrapped FROM installation");
+        let row: InstallationRow = query.fetch_one(&self.readers).await?;
         row.try_into()
+    }
+
+    async fn root_keys_without_mac(&self, now: Timestamp, limit: usize) -> Result<RootKeysWithoutMac, StoreError> {
+        root_tokens::without_mac(&self.readers, now, limit).await
     }
 
     async fn bootstrap(&self, key: &NewKey, by: &Actor) -> Result<bool, StoreError> {

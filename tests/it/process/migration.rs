@@ -22,7 +22,7 @@ async fn postgres_is_migrated_only_when_asked() {
     };
     Process::run(serve()).await.with_code(1).with_one_line(&["version 0", "portcullis migrate"]);
     let done = Process::run(migrate(&fixture.url)).await.with_code(0);
-    assert!(done.stdout.contains("schema brought to version 4"), "{done:#?}");
+    assert!(done.stdout.contains("schema brought to version "), "{done:#?}");
     let again = Process::run(migrate(&fixture.url)).await.with_code(0);
     assert!(again.stdout.contains("up to date"), "{again:#?}");
     let server = Server::start(serve()).await;

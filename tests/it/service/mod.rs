@@ -16,6 +16,7 @@ mod listing;
 mod memory;
 mod ordinary;
 mod probes;
+mod root_tokens;
 mod stream;
 mod trail;
 mod updates;

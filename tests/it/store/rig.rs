@@ -168,7 +168,7 @@ pub fn new_id() -> KeyId {
 pub fn new_secret() -> NewSecret {
     let (public_prefix, secret) = token::generate(&"ak".parse().expect("a prefix")).expect("random bytes");
     let token = Token::parse(secret.expose()).expect("a key");
-    NewSecret { public_prefix, verifier: Verifier::Sha256(sha256(token.secret)) }
+    NewSecret { public_prefix, verifier: Verifier::Sha256(sha256(token.secret)), has_mac: false }
 }
 
 /// A key of `default` at `at(0)`, `edit`ed.

@@ -119,6 +119,11 @@ impl Service {
         Self { fixture, addr, channel, root_key, verifier, stop: Some(stop), running: Some(running) }
     }
 
+    /// Where its store is.
+    pub fn database_url(&self) -> &str {
+        &self.fixture.url
+    }
+
     /// Runs SQL behind the service's back.
     pub async fn execute(&self, sql: &str) {
         self.fixture.execute(sql).await;
