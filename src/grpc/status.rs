@@ -222,6 +222,9 @@ fn refused(refusal: Refusal) -> Status {
         Refusal::KeyspaceNotFound => (Code::NotFound, R::KeyspaceNotFound, "no such keyspace"),
         Refusal::KeyspaceExists => (Code::AlreadyExists, R::KeyspaceExists, "there is a keyspace of this id"),
         Refusal::KeyspaceNotEmpty => (Code::FailedPrecondition, R::KeyspaceNotEmpty, "the keyspace has keys"),
+        Refusal::DefaultTtlTooLong { .. } => {
+            (Code::InvalidArgument, R::FieldInvalid, "keyspace.default_ttl must be at most max_ttl")
+        }
         Refusal::EtagMismatch => (Code::Aborted, R::EtagMismatch, "the etag is stale: read again, then decide again"),
         Refusal::KeyRevoked => (Code::FailedPrecondition, R::KeyRevoked, "the key is revoked"),
         Refusal::KeyExpired => (Code::FailedPrecondition, R::KeyExpired, "the key has expired"),

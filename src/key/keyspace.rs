@@ -93,6 +93,14 @@ impl Keyspace {
         Some(next)
     }
 
+    /// Whether keys would by default live longer than they may, and that because of what changed since `before`. One that
+    /// was so before can still be changed otherwise.
+    pub fn breaks_ttls(&self, before: &Self) -> bool {
+        let ttls = (self.default_ttl, self.max_ttl);
+        ttls != (before.default_ttl, before.max_ttl)
+            && matches!(ttls, (Some(default_ttl), Some(max_ttl)) if default_ttl > max_ttl)
+    }
+
     /// The keyspace as the audit trail keeps it when it is created or deleted.
     pub fn audited(&self) -> Json {
         object(json!({

@@ -147,16 +147,20 @@ impl Management {
             return Err(Error::KeyspaceReserved(SYSTEM));
         }
         let patch = check_fields(&asked.fields, &paths, &mut bad);
-        check_ttls(
-            patch.default_ttl.unwrap_or(present.default_ttl),
-            patch.max_ttl.unwrap_or(present.max_ttl),
-            &mut bad,
-        );
+        // Where only one of them is given, the store knows what the other is by then.
+        if let (Some(default_ttl), Some(max_ttl)) = (patch.default_ttl, patch.max_ttl) {
+            check_ttls(default_ttl, max_ttl, &mut bad);
+        }
         bad.check()?;
         let revision = expected_revision(&asked.etag)?;
         let actor = self.actor(by, self.clock.now());
         let updated = self.store.update_keyspace(&asked.id, &patch, revision, &actor).await?;
-        self.confirmed(updated.map_err(Error::Refused)).await
+        let updated = self.confirmed(updated.map_err(Error::Refused)).await;
+        if let Err(Error::Refused(Refusal::DefaultTtlTooLong { default_ttl, max_ttl })) = updated {
+            check_ttls(Some(default_ttl), Some(max_ttl), &mut bad);
+            bad.check()?;
+        }
+        updated
     }
 
     /// Deletes a keyspace that has no keys. `default` and `system` cannot be deleted.

@@ -4,6 +4,7 @@ use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
 use super::{Outcome, Refusal};
+use crate::key::keyspace::Keyspace;
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -178,6 +179,17 @@ pub(super) fn unrefused<T>(result: Outcome<T>) -> Result<T, StoreError> {
 /// Checks that a statement touched exactly one row: one that was seen in the same transaction.
 pub(super) fn one_row(touched: u64) -> Result<(), StoreError> {
     if touched == 1 { Ok(()) } else { Err(StoreError::fault(format!("touched {touched} rows, not one"))) }
+}
+
+/// Refuses what would leave a keyspace's default lifetime longer than its longest. Here, where the keyspace is locked:
+/// of two changes at once each may be right by itself.
+pub(super) fn check_ttls(before: &Keyspace, next: &Keyspace) -> Result<(), Refusal> {
+    match (next.default_ttl, next.max_ttl) {
+        (Some(default_ttl), Some(max_ttl)) if next.breaks_ttls(before) => {
+            Err(Refusal::DefaultTtlTooLong { default_ttl, max_ttl })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a driver said, in one line and without its preamble.

@@ -122,7 +122,7 @@ pub trait Store: Send + Sync + 'static {
     async fn list_keyspaces(&self, within: &Reach, after: &str, limit: usize) -> Result<Vec<Keyspace>, StoreError>;
 
     /// Changes a keyspace, if its revision is `revision` or none is given. A patch that changes nothing writes
-    /// nothing. Refused: [`Refusal::KeyspaceNotFound`], [`Refusal::EtagMismatch`].
+    /// nothing. Refused: [`Refusal::KeyspaceNotFound`], [`Refusal::EtagMismatch`], [`Refusal::DefaultTtlTooLong`].
     async fn update_keyspace(
         &self,
         id: &str,
@@ -223,6 +223,13 @@ pub enum Refusal {
     KeyspaceExists,
     /// The keyspace has keys.
     KeyspaceNotEmpty,
+    /// Keys of the keyspace would by default live longer than they may.
+    DefaultTtlTooLong {
+        /// How long they would live.
+        default_ttl: Duration,
+        /// How long they may.
+        max_ttl: Duration,
+    },
     /// The revision is not the one given.
     EtagMismatch,
     /// The key is revoked.

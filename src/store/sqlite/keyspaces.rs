@@ -6,7 +6,7 @@ use super::events::{self, Deed};
 use crate::key::keyspace::{Keyspace, KeyspacePatch, SYSTEM};
 use crate::key::permission::Reach;
 use crate::key::record::Json;
-use crate::store::error::{Stop, one_row};
+use crate::store::error::{Stop, check_ttls, one_row};
 use crate::store::row::{KeyspaceRow, all, count, hash_policy_column, list_column, micros, to_json};
 use crate::store::{Actor, Refusal, StoreError};
 
@@ -88,6 +88,7 @@ pub async fn update(
     let Some(next) = before.patched(patch, by.at) else {
         return Ok(before);
     };
+    check_ttls(&before, &next)?;
     let updated = sqlx::query(
         "UPDATE keyspace SET display_name = $2, key_prefix = $3, allowed_subject_types = $4, default_ttl_us = $5,
              max_ttl_us = $6, allow_wildcard_scopes = $7, hash_policy = $8, update_time_us = $9, revision = $10,

@@ -173,6 +173,11 @@ async fn lifetimes_are_held_to_the_keyspaces(backend: Backend) {
     assert_eq!(life(&admin.create(of("brief", Some(120))).await.0), 120);
     assert_eq!(life(&admin.create(of("capped", None)).await.0), 120, "for ever is longer than the maximum");
     assert_eq!(bad_fields(admin.keys.create_api_key(of("brief", Some(121))).await), ["ttl"]);
+    // The one that stays counts as well as the one that changes.
+    let shorter = Keyspace { max_ttl: seconds(59), ..named("brief") };
+    assert_eq!(bad_fields(update(&mut admin, shorter, &["max_ttl"]).await), ["keyspace.default_ttl"]);
+    let longer = Keyspace { default_ttl: seconds(121), ..named("brief") };
+    assert_eq!(bad_fields(update(&mut admin, longer, &["default_ttl"]).await), ["keyspace.default_ttl"]);
     let (key, _) = admin.create(of("capped", None)).await;
     let forever = pb::ApiKey { id: key.id.clone(), ..Default::default() };
     assert_eq!(bad_fields(admin.update(forever, &["expire_time"]).await), ["api_key.expire_time"]);

@@ -236,6 +236,66 @@ pub async fn of_two_patches_with_one_revision_one_wins(rig: Rig) {
     assert_eq!(rig.events(|_| ()).await.len(), 26);
 }
 
+fn lasting(default_ttl: Option<u64>, max_ttl: Option<u64>) -> KeyspacePatch {
+    let ttl = |seconds: Option<u64>| seconds.map(|seconds| Some(Duration::from_secs(seconds)));
+    KeyspacePatch { default_ttl: ttl(default_ttl), max_ttl: ttl(max_ttl), ..KeyspacePatch::default() }
+}
+
+pub async fn of_two_ttls_that_conflict_one_is_refused(rig: Rig) {
+    let callers = rig.callers(2).await;
+    rig.create_keyspace(|_| ()).await;
+    let (default, max) = (Duration::from_secs(60), Duration::from_secs(30));
+    let conflict = Refusal::DefaultTtlTooLong { default_ttl: default, max_ttl: max };
+    for round in 0..20 {
+        let clear = KeyspacePatch { default_ttl: Some(None), max_ttl: Some(None), ..KeyspacePatch::default() };
+        done(rig.store.update_keyspace("acme", &clear, None, &by(at(1))).await);
+        let (longer, shorter) = (lasting(Some(60), None), lasting(None, Some(30)));
+        let (by_one, by_two) = (by(at(2)), by(at(2)));
+        let (one, two) = race(
+            round,
+            callers[0].update_keyspace("acme", &longer, None, &by_one),
+            callers[1].update_keyspace("acme", &shorter, None, &by_two),
+        )
+        .await;
+        match (one.expect("an answer"), two.expect("an answer")) {
+            (Ok(winner), Err(refusal)) | (Err(refusal), Ok(winner)) => {
+                assert_eq!(refusal, conflict);
+                assert_eq!(rig.keyspace("acme").await, Some(winner));
+            }
+            both => panic!("both won or both lost: {both:?}"),
+        }
+    }
+}
+
+pub async fn a_keyspace_with_broken_ttls_can_be_mended(rig: Rig) {
+    rig.create_keyspace(|keyspace| {
+        (keyspace.default_ttl, keyspace.max_ttl) = (Some(Duration::from_secs(60)), Some(Duration::from_secs(30)));
+    })
+    .await;
+    let update = async |patch| rig.store.update_keyspace("acme", &patch, None, &by(at(1))).await;
+    assert_eq!(done(update(shown_as("other")).await).display_name, "other");
+    assert!(matches!(refused(update(lasting(Some(50), None)).await), Refusal::DefaultTtlTooLong { .. }));
+    done(update(lasting(None, Some(60))).await);
+    assert!(matches!(refused(update(lasting(Some(61), None)).await), Refusal::DefaultTtlTooLong { .. }));
+}
+
+/// Whoever repeats an update whose outcome nobody told him finds it made, and rests on it: it must be in the standby by
+/// then. The server waits for that only with a transaction that commits.
+pub async fn an_update_that_changes_nothing_is_committed(rig: Rig) {
+    rig.create_keyspace(|_| ()).await;
+    done(rig.store.update_keyspace("acme", &KeyspacePatch::default(), None, &by(at(1))).await);
+    rig.fixture
+        .execute(
+            "DO $$ BEGIN
+                 IF (SELECT xmax::text::xid8 = '0' OR pg_xact_status(xmax::text::xid8) <> 'committed'
+                     FROM keyspace WHERE id = 'acme') THEN
+                     RAISE 'the update that changed nothing was not committed';
+                 END IF;
+             END $$",
+        )
+        .await;
+}
+
 pub async fn delete_racing_create_key_leaves_no_orphan(rig: Rig) {
     let callers = rig.callers(2).await;
     let mut deleted_first = 0;

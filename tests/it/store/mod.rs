@@ -234,6 +234,8 @@ for_both! {
         nothing_can_be_done_to_a_keyspace_that_is_not_there
         of_many_creations_of_one_keyspace_one_succeeds
         of_two_patches_with_one_revision_one_wins
+        of_two_ttls_that_conflict_one_is_refused
+        a_keyspace_with_broken_ttls_can_be_mended
         delete_racing_create_key_leaves_no_orphan;
     concurrency:
         keys_of_many_creators_are_all_there
@@ -271,6 +273,11 @@ async fn replicas_come_and_go() {
 #[tokio::test]
 async fn the_end_of_the_log_is_never_cleared_away() {
     changes::the_end_of_the_log_is_never_cleared_away(Rig::new(Backend::Postgres).await).await;
+}
+
+#[tokio::test]
+async fn an_update_that_changes_nothing_is_committed() {
+    keyspaces::an_update_that_changes_nothing_is_committed(Rig::new(Backend::Postgres).await).await;
 }
 
 // For the same reason only PostgreSQL can be migrated by several at once.
