@@ -9,7 +9,7 @@ use portcullis::clock::{SystemClock, Timestamp};
 use portcullis::fleet::Lease;
 use portcullis::grpc::verification::write_claims;
 use portcullis::hashing::Hashing;
-use portcullis::key::id::KeyId;
+use portcullis::key::id::{KeyId, KeyspaceUid};
 use portcullis::key::imported::Form;
 use portcullis::key::keyspace::{Keyspace, KeyspacePatch};
 use portcullis::key::permission::Reach;
@@ -124,6 +124,7 @@ impl Store for Numbered {
             default_rate_limits: vec![],
             rates: vec![],
             keyspace_revision: 1,
+            keyspace_uid: KeyspaceUid::from_stored(1),
         }))
     }
 
@@ -131,7 +132,7 @@ impl Store for Numbered {
         News::Told
     }
 
-    async fn import_keys(&self, _: &str, _: &[NewImport], _: &Actor) -> Outcome<Vec<Result<ApiKey, Refusal>>> {
+    async fn import_keys(&self, _: &str, _: Option<KeyspaceUid>, _: &[NewImport], _: &Actor) -> Outcome<Vec<Result<ApiKey, Refusal>>> {
         unreachable!()
     }
 

@@ -198,6 +198,7 @@ impl Database {
             default_rate_limits,
             rates,
             keyspace_revision: 1,
+            keyspace_uid: self.keyspace.uid,
         })
     }
 

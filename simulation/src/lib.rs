@@ -36,7 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::clock::Timestamp;
-use portcullis::key::id::IdSource;
+use portcullis::key::id::{IdSource, KeyspaceUid};
 use portcullis::key::keyspace::{DEFAULT, Keyspace};
 use portcullis::key::record::{ApiKey, NewSecret};
 use portcullis::key::token::{self, Prefix, Token};
@@ -179,6 +179,7 @@ fn keyspace() -> Keyspace {
     let at = Timestamp::from_micros(1_700_000_000_000_000);
     Keyspace {
         id: DEFAULT.to_owned(),
+        uid: KeyspaceUid::from_stored(1),
         display_name: String::new(),
         key_prefix: prefix(),
         allowed_subject_types: Vec::new(),
@@ -202,7 +203,8 @@ fn stock(world: &World) {
         let mut key = ApiKey::issued(ids.key(at), DEFAULT, "stocked", "user_1", public_prefix.clone(), at);
         key.scopes = vec![LOST_SCOPE.to_owned()];
         let id = key.id.clone();
-        let new = NewKey { key, secret: NewSecret { public_prefix, verifier, has_mac: false }, request_id: None };
+        let secret = NewSecret { public_prefix, verifier, has_mac: false };
+        let new = NewKey { key, secret, request_id: None, keyspace_uid: None };
         world.database().create_key(&new).expect("a keyspace");
         world.history().made(id, secret.expose().to_owned());
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use portcullis::clock::Timestamp;
-use portcullis::key::id::KeyId;
+use portcullis::key::id::{KeyId, KeyspaceUid};
 use portcullis::key::imported::Form;
 use portcullis::key::keyspace::{Keyspace, KeyspacePatch};
 use portcullis::key::permission::Reach;
@@ -156,7 +156,7 @@ impl Store for SimulatedStore {
         unreachable!("nobody asks")
     }
 
-    async fn import_keys(&self, _: &str, _: &[NewImport], _: &Actor) -> Outcome<Vec<Result<ApiKey, Refusal>>> {
+    async fn import_keys(&self, _: &str, _: Option<KeyspaceUid>, _: &[NewImport], _: &Actor) -> Outcome<Vec<Result<ApiKey, Refusal>>> {
         unreachable!("nobody asks")
     }
 

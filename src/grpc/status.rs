@@ -222,6 +222,7 @@ fn refused(refusal: Refusal) -> Status {
         Refusal::KeyspaceNotFound => (Code::NotFound, R::KeyspaceNotFound, "no such keyspace"),
         Refusal::KeyspaceExists => (Code::AlreadyExists, R::KeyspaceExists, "there is a keyspace of this id"),
         Refusal::KeyspaceNotEmpty => (Code::FailedPrecondition, R::KeyspaceNotEmpty, "the keyspace has keys"),
+        Refusal::GrantsNowhere(_) => (Code::InvalidArgument, R::FieldInvalid, "scopes must name keyspaces that exist"),
         Refusal::DefaultTtlTooLong { .. } => {
             (Code::InvalidArgument, R::FieldInvalid, "keyspace.default_ttl must be at most max_ttl")
         }

@@ -35,6 +35,28 @@ impl fmt::Display for KeyId {
     }
 }
 
+/// What tells a keyspace from another that had its id before: random, made with the keyspace, and never used again.
+/// Rights, events and counts hang on it; no caller sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+pub struct KeyspaceUid(i64);
+
+impl KeyspaceUid {
+    /// A new one: of 2^64 no two are likely to be the same, and those of keyspaces that exist never are.
+    pub fn random() -> Self {
+        Self(rand::random())
+    }
+
+    /// The one that the store holds as this number.
+    pub const fn from_stored(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// Its number, to be stored.
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+}
+
 /// Makes ids. Those of one source ascend strictly, also within a millisecond and when the clock steps back.
 #[derive(Debug, Default)]
 pub struct IdSource(Mutex<ulid::Generator>);

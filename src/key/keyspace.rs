@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::id::KeyspaceUid;
 use super::rate_limit::RateLimit;
 use super::record::{Json, object};
 use super::token::Prefix;
@@ -24,8 +25,10 @@ pub const TTL_MAX: Duration = Duration::from_hours(100 * 8_766);
 /// A tenant or environment: keys of one are invisible to, and never valid in, another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keyspace {
-    /// `[a-z][a-z0-9-]{0,39}`.
+    /// `[a-z][a-z0-9-]{0,39}`. Free to be used again once the keyspace is deleted.
     pub id: String,
+    /// Never used again.
+    pub uid: KeyspaceUid,
     /// What people call it.
     pub display_name: String,
     /// What its key strings start with.

@@ -1,5 +1,6 @@
 //! Permissions: the scopes of root keys, `permission` or `permission@keyspace`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -85,6 +86,26 @@ impl FromStr for Grant {
     }
 }
 
+/// The keyspaces that permissions name, without repeats.
+pub fn named_keyspaces(scopes: &[String]) -> BTreeSet<&str> {
+    scopes.iter().filter_map(|scope| named_keyspace(scope)).collect()
+}
+
+/// The keyspace that a permission names; `None`: it is for all.
+pub fn named_keyspace(scope: &str) -> Option<&str> {
+    scope.split_once('@').map(|(_, keyspace)| keyspace)
+}
+
+/// How a permission that names `keyspace` ends where it stands in JSON. No id of a keyspace has a character to escape.
+pub fn end_in_json(keyspace: &str) -> String {
+    format!("@{keyspace}\"")
+}
+
+/// What is left of permissions once those are ended that name `keyspace`.
+pub fn without_keyspace(scopes: &[String], keyspace: &str) -> Vec<String> {
+    scopes.iter().filter(|scope| named_keyspace(scope) != Some(keyspace)).cloned().collect()
+}
+
 /// In which keyspaces a caller may do a thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -148,6 +169,14 @@ mod tests {
         check(&["admin@prod"], Admin, Some(&Reach::Only(vec!["prod".into()])));
         assert!(!Reach::AllButSystem.includes(SYSTEM));
         assert!(!Reach::Only(vec!["prod".into()]).includes("dev"));
+    }
+
+    #[test]
+    fn permissions_end_with_the_keyspace_that_they_name() {
+        let scopes = ["keys:read@prod", "keys:read@prod-2", "admin", "audit:read@prod"].map(String::from);
+        assert!(named_keyspaces(&scopes).into_iter().eq(["prod", "prod-2"]));
+        assert_eq!(without_keyspace(&scopes, "prod"), ["keys:read@prod-2", "admin"]);
+        assert_eq!(without_keyspace(&scopes, ""), scopes);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::list::{clamped, given};
 use super::page::{Cursor, check_size, cut, json_weight};
 use super::{Error, Management, Nanos, Page, Violations};
 use crate::clock::Timestamp;
-use crate::key::id::KeyId;
+use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::keyspace::is_keyspace_id;
 use crate::key::permission::Reach;
 use crate::store::{Event, EventQuery};
@@ -41,11 +41,17 @@ impl Management {
         {
             bad.add("end_time", "must not be before start_time");
         }
-        let after = self.page_tokens.read(&asked.identity(), &asked.page_token, &mut bad);
+        // Who may read of keyspaces that are named to him reads of those alone, not of others that had their ids before.
+        let (within, keyspace) = match (reach, given(&asked.keyspace)) {
+            (Reach::Only(_), Some(keyspace)) => (Reach::Only(vec![keyspace]), None),
+            (reach, keyspace) => (reach.clone(), keyspace),
+        };
+        let identity = asked.identity(self.uids(&within).await?);
+        let after = self.page_tokens.read(&identity, &asked.page_token, &mut bad);
         bad.check()?;
-        let within = if asked.keyspace.is_empty() { reach.clone() } else { Reach::Only(vec![asked.keyspace.clone()]) };
         let query = EventQuery {
             within,
+            keyspace,
             key_id: given(&asked.key_id).map(KeyId::from_text),
             actor: given(&asked.actor),
             from: asked.from.map(clamped),
@@ -59,15 +65,24 @@ impl Management {
             && let Some(last) = events.last()
         {
             let cursor = Cursor { at: last.at, id: last.id.clone() };
-            next_page_token = self.page_tokens.write(&asked.identity(), &cursor);
+            next_page_token = self.page_tokens.write(&identity, &cursor);
         }
         Ok(Page { items: events, next_page_token, total: 0 })
+    }
+
+    /// Which keyspaces these are, where they are named one by one.
+    async fn uids(&self, within: &Reach) -> Result<Vec<KeyspaceUid>, Error> {
+        let Reach::Only(these) = within else { return Ok(Vec::new()) };
+        let keyspaces = self.store.list_keyspaces(within, "", these.len()).await?;
+        Ok(keyspaces.into_iter().map(|keyspace| keyspace.uid).collect())
     }
 }
 
 impl ListEvents {
-    fn identity(&self) -> impl serde::Serialize + '_ {
+    /// What makes this the same query on its next page: of a keyspace that got the id of another it is not.
+    fn identity(&self, uids: Vec<KeyspaceUid>) -> impl serde::Serialize + use<> {
         let micros = |at: Option<Nanos>| at.map(clamped).map(Timestamp::as_micros);
-        ("events", &self.keyspace, &self.key_id, &self.actor, micros(self.from), micros(self.until))
+        let (keyspace, key_id, actor) = (self.keyspace.clone(), self.key_id.clone(), self.actor.clone());
+        ("events", uids, keyspace, key_id, actor, micros(self.from), micros(self.until))
     }
 }

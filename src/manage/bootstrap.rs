@@ -43,7 +43,7 @@ impl Management {
             created_by: by.name.to_owned(),
             ..ApiKey::issued(self.ids.key(now), SYSTEM, "first root key", "operator", first, now)
         };
-        let new = NewKey { key, secret: newest, request_id: None };
+        let new = NewKey { key, secret: newest, request_id: None, keyspace_uid: None };
         let first = self.store.bootstrap(&new, &self.actor(by, now)).await?;
         Ok(match (first, made) {
             (false, _) => Bootstrap::Done,

@@ -11,13 +11,13 @@ use crate::key::credits::CreditsPatch;
 use crate::key::id::KeyId;
 use crate::key::keyspace::{DEFAULT, Keyspace, SYSTEM, TTL_MAX, is_keyspace_id};
 use crate::key::network::Network;
-use crate::key::permission::Grant;
+use crate::key::permission::{self, Grant};
 use crate::key::rate_limit::RateLimit;
 use crate::key::record::{ApiKey, Json};
 use crate::key::secret::Secret;
 use crate::key::token::PublicPrefix;
 use crate::key::{field, scope};
-use crate::store::NewKey;
+use crate::store::{NewKey, Refusal};
 
 /// A key to issue, as the caller asked for it.
 #[derive(Debug)]
@@ -79,9 +79,10 @@ impl Management {
         let (newest, secret) = self.issue(&keyspace, keyspace.hash_policy).await?;
         let first = newest.public_prefix.clone();
         let (key, request_id) = draft.key(self.ids.key(now), &keyspace.id, first, now);
-        let new = NewKey { key, secret: newest, request_id };
-        self.store.create_key(&new, &self.actor(by, now)).await??;
-        self.usage.created(&new.key.id, &keyspace.id, now);
+        let new = NewKey { key, secret: newest, request_id, keyspace_uid: Some(keyspace.uid) };
+        let created = self.store.create_key(&new, &self.actor(by, now)).await?;
+        created.map_err(|refusal| refused("scopes", &new.key.scopes, refusal))?;
+        self.usage.created(&new.key.id, &keyspace, now);
         Ok((new.key, secret))
     }
 }
@@ -203,6 +204,19 @@ pub(super) fn check_scopes(path: &str, scopes: Vec<String>, keyspace: &Keyspace,
         }
     }
     scopes
+}
+
+/// What the store refused, as an error: permissions that name no keyspace are bad fields.
+pub(super) fn refused(path: &str, scopes: &[String], refusal: Refusal) -> Error {
+    let Refusal::GrantsNowhere(missing) = refusal else { return Error::Refused(refusal) };
+    let mut bad = Violations::default();
+    for (at, scope) in scopes.iter().enumerate() {
+        if let Some(id) = permission::named_keyspace(scope).filter(|id| missing.iter().any(|missing| missing == id)) {
+            let rule = format!("name a keyspace that exists: create {id} first, or leave the permission out");
+            bad.must(format!("{path}[{at}]"), scope, Err(rule));
+        }
+    }
+    bad.check().err().unwrap_or(Error::Refused(Refusal::KeyspaceNotFound))
 }
 
 fn check_expiration(asked: Expiration, keyspace: &Keyspace, now: Timestamp, bad: &mut Violations) -> Option<Timestamp> {

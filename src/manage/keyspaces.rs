@@ -8,6 +8,7 @@ use super::update::{check_mask, expected_revision};
 use super::{Error, Management, Nanos, Page, Principal, Violations};
 use crate::clock::Timestamp;
 use crate::key::field;
+use crate::key::id::KeyspaceUid;
 use crate::key::keyspace::{
     DEFAULT, Keyspace, KeyspacePatch, ROOT_PREFIX, SUBJECT_TYPES_MAX, SYSTEM, TTL_MAX, is_keyspace_id,
 };
@@ -82,6 +83,7 @@ impl Management {
         let now = self.clock.now();
         let blank = Keyspace {
             id,
+            uid: KeyspaceUid::random(),
             display_name: String::new(),
             key_prefix: PREFIX_DEFAULT.parse().expect("a prefix"),
             allowed_subject_types: Vec::new(),
@@ -163,7 +165,7 @@ impl Management {
         updated
     }
 
-    /// Deletes a keyspace that has no keys. `default` and `system` cannot be deleted.
+    /// Deletes a keyspace that has no keys, and ends the permissions of root keys that name it. `default` and `system` cannot be deleted.
     pub async fn delete_keyspace(&self, id: &str, reach: &Reach, by: Principal<'_>) -> Result<(), Error> {
         self.get_keyspace(id, reach).await?;
         for reserved in [DEFAULT, SYSTEM] {
@@ -171,7 +173,9 @@ impl Management {
                 return Err(Error::KeyspaceReserved(reserved));
             }
         }
-        Ok(self.store.delete_keyspace(id, &self.actor(by, self.clock.now())).await??)
+        let deleted = self.store.delete_keyspace(id, &self.actor(by, self.clock.now())).await?;
+        // It ends permissions: those are to hold nowhere any more.
+        self.confirmed(deleted.map_err(Error::Refused)).await
     }
 }
 

@@ -7,7 +7,7 @@ use super::page::{Cursor, check_size, cut, json_weight};
 use super::{Error, Management, Nanos, Violations};
 use crate::clock::Timestamp;
 use crate::key::field;
-use crate::key::id::KeyId;
+use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::keyspace::{DEFAULT, is_keyspace_id};
 use crate::key::record::ApiKey;
 use crate::store::{KeyQuery, Refusal};
@@ -67,9 +67,10 @@ impl Management {
             bad.add("skip", format!("must not be negative; is {}", asked.skip));
             0
         });
-        let after = self.page_tokens.read(&asked.identity(), &asked.page_token, &mut bad);
+        let uid = self.store.keyspace(&asked.keyspace).await?.map(|keyspace| keyspace.uid);
+        let after = self.page_tokens.read(&asked.identity(uid), &asked.page_token, &mut bad);
         bad.check()?;
-        if self.store.keyspace(&asked.keyspace).await?.is_none() {
+        if uid.is_none() {
             return Err(Error::Refused(Refusal::KeyspaceNotFound));
         }
         // One more than asked for tells whether there is a next page.
@@ -80,7 +81,7 @@ impl Management {
             && let Some(last) = keys.last()
         {
             let cursor = Cursor { at: last.create_time, id: last.id.as_str().to_owned() };
-            next_page_token = self.page_tokens.write(&asked.identity(), &cursor);
+            next_page_token = self.page_tokens.write(&asked.identity(uid), &cursor);
         }
         Ok(Page { items: keys, next_page_token, total: page.total })
     }
@@ -102,10 +103,11 @@ impl Management {
 }
 
 impl ListKeys {
-    /// What makes this the same query on its next page.
-    fn identity(&self) -> impl serde::Serialize + '_ {
+    /// What makes this the same query on its next page: of a keyspace that got the id of another it is not.
+    fn identity(&self, uid: Option<KeyspaceUid>) -> impl serde::Serialize + '_ {
         (
             "keys",
+            uid,
             (&self.keyspace, &self.subject, &self.query, self.include_invalid),
             (&self.metadata, &self.created_by, self.unused_since.map(clamped).map(Timestamp::as_micros)),
         )

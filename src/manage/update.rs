@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::allowance::{self, AllowanceFields, CreditsFields};
-use super::create::{check_expire_time, check_metadata, check_scopes};
+use super::create::{check_expire_time, check_metadata, check_scopes, refused};
 use super::list::clamped;
 use super::{Claims, Error, Management, Nanos, Principal, Violations, check_id, claims};
 use crate::clock::Timestamp;
@@ -85,7 +85,8 @@ impl Management {
         bad.check()?;
         let revision = expected_revision(&asked.etag)?;
         let updated = self.store.update_key(&asked.id, &patch, revision, &self.actor_within(reach, by, now)).await?;
-        self.confirmed(updated.map_err(Error::Refused)).await
+        let scopes = patch.scopes.as_deref().unwrap_or_default();
+        self.confirmed(updated.map_err(|refusal| refused("api_key.scopes", scopes, refusal))).await
     }
 }
 

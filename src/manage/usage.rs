@@ -7,7 +7,7 @@ use super::page::{Cursor, check_size};
 use super::{Error, Management, Nanos, Page, Violations};
 use crate::clock::Timestamp;
 use crate::key::field;
-use crate::key::id::KeyId;
+use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::keyspace::{DEFAULT, is_keyspace_id};
 use crate::key::permission::Reach;
 use crate::key::usage::Hour;
@@ -79,7 +79,11 @@ impl Management {
             bad.add("end_time", format!("must be after start_time, {from}; is {until}"));
         }
         let size = check_size(asked.page_size, &mut bad);
-        let after = self.page_tokens.read(&asked.identity(), &asked.page_token, &mut bad);
+        let uid = match given(&asked.keyspace) {
+            Some(id) => self.store.keyspace(&id).await?.map(|keyspace| keyspace.uid),
+            None => None,
+        };
+        let after = self.page_tokens.read(&asked.identity(uid), &asked.page_token, &mut bad);
         bad.check()?;
         let (Ok(span), Ok(group)) = (asked.span, asked.group) else { unreachable!("they were checked") };
         let Scope { of, called } = self.scope(&asked, group, reach).await?;
@@ -95,7 +99,7 @@ impl Management {
         let mut page = self.store.query_usage(&query).await?;
         let next_page_token = page.next.map_or_else(String::new, |next| {
             let cursor = Cursor { at: Timestamp::from_micros(next.hour.0), id: next.group };
-            self.page_tokens.write(&asked.identity(), &cursor)
+            self.page_tokens.write(&asked.identity(uid), &cursor)
         });
         if let Some(called) = called {
             page.rows.iter_mut().for_each(|row| row.place.group.clone_from(&called));
@@ -136,9 +140,9 @@ impl Management {
 }
 
 impl QueryUsage {
-    fn identity(&self) -> impl serde::Serialize + '_ {
+    fn identity(&self, uid: Option<KeyspaceUid>) -> impl serde::Serialize + '_ {
         let micros = |at: Option<Nanos>| at.map(clamped).map(Timestamp::as_micros);
         let (span, group) = (format!("{:?}", self.span), format!("{:?}", self.group));
-        ("usage", &self.keyspace, &self.key_id, &self.subject, micros(self.from), micros(self.until), span, group)
+        ("usage", uid, &self.keyspace, &self.key_id, &self.subject, micros(self.from), micros(self.until), span, group)
     }
 }

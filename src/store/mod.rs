@@ -22,7 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
-use crate::key::id::KeyId;
+use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::imported::Form;
 use crate::key::keyspace::{Keyspace, KeyspacePatch};
 use crate::key::permission::Reach;
@@ -131,19 +131,22 @@ pub trait Store: Send + Sync + 'static {
         by: &Actor,
     ) -> Outcome<Keyspace>;
 
-    /// Deletes a keyspace that has no keys. Refused: [`Refusal::KeyspaceNotFound`], [`Refusal::KeyspaceNotEmpty`].
+    /// Deletes a keyspace that has no keys, and ends the permissions of root keys that name it, each with an event: they
+    /// are not for whoever gets its id next. Refused: [`Refusal::KeyspaceNotFound`], [`Refusal::KeyspaceNotEmpty`].
     async fn delete_keyspace(&self, id: &str, by: &Actor) -> Outcome<()>;
 
-    /// Stores a new key. Refused: [`Refusal::KeyspaceNotFound`], [`Refusal::RequestIdUsed`].
+    /// Stores a new key. Refused: [`Refusal::KeyspaceNotFound`], [`Refusal::RequestIdUsed`],
+    /// [`Refusal::GrantsNowhere`].
     async fn create_key(&self, key: &NewKey, by: &Actor) -> Outcome<()>;
 
     /// Stores keys with secrets that another system made, each answered on its own: the key as it is then, or why it was
     /// refused ([`Refusal::SecretExists`], [`Refusal::LookupChanged`], [`Refusal::LookupFull`], [`Refusal::FormsFull`],
-    /// [`Refusal::RequestIdUsed`]). Those that are not refused are made together. All are of `keyspace`; refused as a
-    /// whole: [`Refusal::KeyspaceNotFound`].
+    /// [`Refusal::RequestIdUsed`]). Those that are not refused are made together. All are of `keyspace`, which must have
+    /// this `uid` if one is given; refused as a whole: [`Refusal::KeyspaceNotFound`].
     async fn import_keys(
         &self,
         keyspace: &str,
+        uid: Option<KeyspaceUid>,
         batch: &[NewImport],
         by: &Actor,
     ) -> Outcome<Vec<Result<ApiKey, Refusal>>>;
@@ -161,7 +164,7 @@ pub trait Store: Send + Sync + 'static {
     async fn list_keys(&self, query: &KeyQuery) -> Result<KeyPage, StoreError>;
 
     /// Changes a key by [`ApiKey::update`], if its revision is `revision` or none is given. The key as it is then.
-    /// Refused: [`Refusal::KeyNotFound`], [`Refusal::EtagMismatch`].
+    /// Refused: [`Refusal::KeyNotFound`], [`Refusal::EtagMismatch`], [`Refusal::GrantsNowhere`].
     async fn update_key(&self, id: &KeyId, patch: &Patch, revision: Option<i64>, by: &Actor) -> Outcome<ApiKey>;
 
     /// Gives a key a new secret by [`ApiKey::rotate`]. Refused: [`Refusal::KeyNotFound`], [`Refusal::KeyRevoked`],
@@ -219,6 +222,9 @@ pub enum Refusal {
     KeyNotFound,
     /// No keyspace of this id.
     KeyspaceNotFound,
+    /// A root key would have permissions for these keyspaces, which do not exist: whoever made them later would find
+    /// somebody else's rights in them.
+    GrantsNowhere(Vec<String>),
     /// There is a keyspace of this id.
     KeyspaceExists,
     /// The keyspace has keys.
@@ -298,6 +304,8 @@ pub struct NewKey {
     pub secret: NewSecret,
     /// The caller's id of the request, if it gave one.
     pub request_id: Option<String>,
+    /// The keyspace that the caller asked about: not another that got its id since. `None`: whichever has it.
+    pub keyspace_uid: Option<KeyspaceUid>,
 }
 
 /// A key to be imported, with its one secret.
@@ -350,6 +358,8 @@ pub struct Found {
     pub rates: Vec<RateLevel>,
     /// Counts the changes of the key's keyspace.
     pub keyspace_revision: i64,
+    /// The key's keyspace.
+    pub keyspace_uid: KeyspaceUid,
 }
 
 /// Which keys to list. All that is given must hold.
@@ -410,8 +420,10 @@ pub struct Event {
 /// Which events to list. All that is given must hold.
 #[derive(Clone, Debug)]
 pub struct EventQuery {
-    /// Of these keyspaces.
+    /// Of these keyspaces. Where they are named one by one, not of those that had their ids before.
     pub within: Reach,
+    /// Of this keyspace, and of any that had its id before.
+    pub keyspace: Option<String>,
     /// Of this key.
     pub key_id: Option<KeyId>,
     /// By this actor.

@@ -11,7 +11,7 @@ use super::spending::RateLevel;
 use super::{Event, Found, Holder, Installation, StoreError};
 use crate::clock::Timestamp;
 use crate::key::credits::{Credits, Refill};
-use crate::key::id::KeyId;
+use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::imported::{DigestAlgorithm, Form};
 use crate::key::keyspace::Keyspace;
 use crate::key::phc::{Phc, Scheme};
@@ -44,6 +44,7 @@ impl TryFrom<InstallationRow> for Installation {
 #[derive(sqlx::FromRow)]
 pub struct KeyspaceRow {
     id: String,
+    uid: i64,
     display_name: String,
     key_prefix: String,
     allowed_subject_types: String,
@@ -77,6 +78,7 @@ impl TryFrom<KeyspaceRow> for Keyspace {
             create_time: Timestamp::from_micros(row.create_time_us),
             update_time: Timestamp::from_micros(row.update_time_us),
             revision: row.revision,
+            uid: KeyspaceUid::from_stored(row.uid),
             display_name: row.display_name,
             id: row.id,
         })
@@ -187,6 +189,7 @@ pub struct FoundRow {
     allow_wildcard_scopes: bool,
     default_rate_limit: Option<String>,
     keyspace_revision: i64,
+    keyspace_uid: i64,
     /// JSON: each `[name, level, at_us, spent, asked]`.
     rates: Option<String>,
     /// What time the store has; `None`: that of the process.
@@ -214,8 +217,16 @@ impl TryFrom<FoundRow> for Found {
         let verifier = verifier(row.verifier_kind, row.verifier, key.id.as_str())?;
         let secret_expire_time = row.secret_expire_time_us.map(Timestamp::from_micros);
         let wildcards = row.allow_wildcard_scopes;
-        let keyspace_revision = row.keyspace_revision;
-        Ok(Self { verifier, secret_expire_time, key, wildcards, default_rate_limits, rates, keyspace_revision })
+        Ok(Self {
+            verifier,
+            secret_expire_time,
+            key,
+            wildcards,
+            default_rate_limits,
+            rates,
+            keyspace_revision: row.keyspace_revision,
+            keyspace_uid: KeyspaceUid::from_stored(row.keyspace_uid),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::spending::signed;
 use crate::clock::Timestamp;
-use crate::key::id::KeyId;
+use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::permission::Reach;
 use crate::key::usage::{Counts, Hour};
 
@@ -40,8 +40,8 @@ pub struct KeyUsage {
 /// How the keys of a keyspace were used in an hour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyspaceUsage {
-    /// The keyspace.
-    pub keyspace: String,
+    /// The keyspace: what its keys did is not for another that gets its id.
+    pub keyspace: KeyspaceUid,
     /// The hour.
     pub hour: Hour,
     /// How often.
@@ -143,17 +143,18 @@ pub(super) const BATCHES_PRUNED_MAX: i64 = 16;
 pub(super) const FOLDED_MAX: usize = 50;
 
 /// What was counted under a name in an hour, as a row: the name, the hour, what was counted, how often.
-pub(super) type CountRow<'b> = (&'b str, i64, i16, i64);
+pub(super) type CountRow<N> = (N, i64, i16, i64);
 
 impl UsageBatch {
     /// What is to be added to each key: by its id, then by hour.
-    pub(super) fn key_counts(&self) -> Vec<CountRow<'_>> {
-        count_rows(self.keys.iter().map(|usage| (usage.id.as_str(), usage.hour, &usage.counts)))
+    pub(super) fn key_counts(&self) -> Vec<CountRow<&str>> {
+        let named = self.keys.iter().filter(|usage| is_name(usage.id.as_str()));
+        count_rows(named.map(|usage| (usage.id.as_str(), usage.hour, &usage.counts)))
     }
 
-    /// What is to be added to each keyspace: by its id, then by hour.
-    pub(super) fn keyspace_counts(&self) -> Vec<CountRow<'_>> {
-        count_rows(self.keyspaces.iter().map(|usage| (usage.keyspace.as_str(), usage.hour, &usage.counts)))
+    /// What is to be added to each keyspace: by its number, then by hour.
+    pub(super) fn keyspace_counts(&self) -> Vec<CountRow<i64>> {
+        count_rows(self.keyspaces.iter().map(|usage| (usage.keyspace.number(), usage.hour, &usage.counts)))
     }
 
     /// Each key once, by id, with the last time that it was found valid.
@@ -167,9 +168,9 @@ impl UsageBatch {
     }
 }
 
-fn count_rows<'b>(counted: impl Iterator<Item = (&'b str, Hour, &'b Counts)>) -> Vec<CountRow<'b>> {
+fn count_rows<'b, N: Copy + Ord>(counted: impl Iterator<Item = (N, Hour, &'b Counts)>) -> Vec<CountRow<N>> {
     let mut rows = BTreeMap::<_, i64>::new();
-    for (name, hour, counts) in counted.filter(|(name, ..)| is_name(name)) {
+    for (name, hour, counts) in counted {
         for (counted, many) in counts.iter() {
             let count = rows.entry((name, hour.0, counted as i16)).or_default();
             *count = count.saturating_add(signed(many));

@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::clock::{Clock, Timestamp};
-use crate::key::id::KeyId;
-use crate::key::keyspace::SYSTEM;
+use crate::key::id::{KeyId, KeyspaceUid};
+use crate::key::keyspace::{Keyspace, SYSTEM};
 use crate::key::usage::{Counted, Counts, Hour};
 use crate::store::usage::UsageBatch;
 use crate::store::{Store, StoreError};
@@ -54,14 +54,14 @@ impl Default for Usage {
 
 impl Usage {
     /// Counts that a key was made at `at`.
-    pub fn created(&self, key_id: &KeyId, keyspace: &str, at: Timestamp) {
-        if keyspace != SYSTEM {
-            self.add(key_id, keyspace, Hour::of(at), &Counts::of(Counted::Created, 1), None);
+    pub fn created(&self, key_id: &KeyId, keyspace: &Keyspace, at: Timestamp) {
+        if keyspace.id != SYSTEM {
+            self.add(key_id, keyspace.uid, Hour::of(at), &Counts::of(Counted::Created, 1), None);
         }
     }
 
     /// Adds what a key did in an hour, and when it was last found valid.
-    pub fn add(&self, key_id: &KeyId, keyspace: &str, hour: Hour, counts: &Counts, last_use: Option<Timestamp>) {
+    pub fn add(&self, key_id: &KeyId, keyspace: KeyspaceUid, hour: Hour, counts: &Counts, last_use: Option<Timestamp>) {
         let mut pending = self.pending();
         pending.add(key_id, keyspace, hour, counts, last_use);
         if pending.len() >= URGENT {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::clock::Timestamp;
-use crate::key::id::KeyId;
+use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::usage::{Counts, Hour};
 use crate::store::usage::{KeyUsage, KeyspaceUsage};
 
@@ -12,7 +12,7 @@ use crate::store::usage::{KeyUsage, KeyspaceUsage};
 #[derive(Debug)]
 pub struct Pending {
     hours: BTreeMap<Hour, HashMap<KeyId, Noted>>,
-    keyspaces: BTreeMap<Hour, HashMap<String, Counts>>,
+    keyspaces: BTreeMap<Hour, HashMap<KeyspaceUid, Counts>>,
     /// What is of an earlier hour is folded into this one.
     folded: Option<Hour>,
     len: usize,
@@ -44,13 +44,16 @@ impl Pending {
     }
 
     /// Adds what a key did in an hour.
-    pub fn add(&mut self, key_id: &KeyId, keyspace: &str, hour: Hour, counts: &Counts, last_use: Option<Timestamp>) {
+    pub fn add(
+        &mut self,
+        key_id: &KeyId,
+        keyspace: KeyspaceUid,
+        hour: Hour,
+        counts: &Counts,
+        last_use: Option<Timestamp>,
+    ) {
         if !counts.is_empty() {
-            let keyspaces = self.keyspaces.entry(hour).or_default();
-            match keyspaces.get_mut(keyspace) {
-                Some(all) => all.merge(counts),
-                None => drop(keyspaces.insert(keyspace.to_owned(), *counts)),
-            }
+            self.keyspaces.entry(hour).or_default().entry(keyspace).or_default().merge(counts);
         }
         let noted = Noted { counts: *counts, last_use };
         if let Some(present) = self.hours.get_mut(&hour).and_then(|keys| keys.get_mut(key_id.as_str())) {
@@ -131,7 +134,7 @@ mod tests {
     fn add(pending: &mut Pending, key: u32, hour: i64, many: u64) {
         let counts = Counts::of(Counted::Valid, many);
         let at = Some(Timestamp::from_micros(hour * 3_600_000_000));
-        pending.add(&KeyId::from_text(key.to_string()), "default", Hour(hour), &counts, at);
+        pending.add(&KeyId::from_text(key.to_string()), KeyspaceUid::from_stored(1), Hour(hour), &counts, at);
     }
 
     fn drain(pending: &mut Pending, batch: usize) -> (Vec<KeyUsage>, Vec<KeyspaceUsage>) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::allowance::{Allowance, Terms};
 use super::cache::Entry;
 use crate::clock::Timestamp;
-use crate::key::id::KeyId;
+use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::keyspace::SYSTEM;
 use crate::key::network::Network;
 use crate::key::permission::{Grant, Permission, Reach, reach};
@@ -35,6 +35,7 @@ pub struct CachedKey {
     keyspace_at: u16,
     subject_at: u16,
     scopes_at: u16,
+    keyspace_uid: KeyspaceUid,
     secret_expire_time: Timestamp,
     expire_time: Timestamp,
     extra: Option<Box<Extra>>,
@@ -108,7 +109,7 @@ impl CachedKey {
     ) -> Result<Self, StoreError> {
         let limited =
             Terms::of(&found, now, elapsed).map(|terms| Limited { terms, allowance: allowance_of(&found.key.id) });
-        let Found { verifier, secret_expire_time, key, wildcards, .. } = found;
+        let Found { verifier, secret_expire_time, key, wildcards, keyspace_uid, .. } = found;
         let too_large = || StoreError::Fault(format!("key {} is larger than any can be", key.id).into());
         let text = Text::of(lookup, &key).ok_or_else(too_large)?;
         let claims = if key.claims.is_empty() { Box::default() } else { write_claims(key.claims) };
@@ -121,6 +122,7 @@ impl CachedKey {
             keyspace_at: text.keyspace_at,
             subject_at: text.subject_at,
             scopes_at: text.scopes_at,
+            keyspace_uid,
             secret_expire_time: secret_expire_time.unwrap_or(NEVER),
             expire_time: key.expire_time.unwrap_or(NEVER),
             extra: extra.boxed(),
@@ -148,6 +150,11 @@ impl CachedKey {
     /// The id of its keyspace.
     pub fn keyspace(&self) -> &str {
         self.part(self.keyspace_at, self.subject_at)
+    }
+
+    /// Its keyspace, told from others that had this id or will have it.
+    pub(super) fn keyspace_uid(&self) -> KeyspaceUid {
+        self.keyspace_uid
     }
 
     /// Whom it acts for.

@@ -48,7 +48,7 @@ impl Uses {
     pub fn collect(&self) {
         for (key, hour) in mem::take(&mut *self.noted()) {
             let (counts, last_use) = key.take_uses();
-            self.usage.add(&KeyId::from_text(key.id()), key.keyspace(), hour, &counts, last_use);
+            self.usage.add(&KeyId::from_text(key.id()), key.keyspace_uid(), hour, &counts, last_use);
         }
     }
 

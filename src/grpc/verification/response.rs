@@ -176,7 +176,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::key::id::KeyId;
+    use crate::key::id::{KeyId, KeyspaceUid};
     use crate::key::rate_limit::RateLimit;
     use crate::key::record::{ApiKey, object};
     use crate::key::token::PublicPrefix;
@@ -201,6 +201,7 @@ mod tests {
             default_rate_limits: Vec::new(),
             rates: Vec::new(),
             keyspace_revision: 1,
+            keyspace_uid: KeyspaceUid::from_stored(1),
         };
         let allowance_of = |id: &KeyId| Arc::new(Allowance::new(id.clone()));
         let now = Timestamp::from_micros(0);

@@ -80,7 +80,7 @@ impl Management {
         }
         let mut runs_left = COMPARING_RUNS_MAX;
         for _ in 0..ROUNDS_MAX {
-            pending = self.round(pending, &keyspace.id, &mut answers, &mut runs_left, (by, now)).await?;
+            pending = self.round(pending, &keyspace, &mut answers, &mut runs_left, (by, now)).await?;
             if pending.is_empty() {
                 break;
             }

@@ -10,6 +10,7 @@ use super::material::{Kept, Plain, Prepared};
 use super::{Answers, Error, Management, Principal};
 use crate::clock::Timestamp;
 use crate::key::imported::Form;
+use crate::key::keyspace::Keyspace;
 use crate::key::record::ApiKey;
 use crate::key::token::PublicPrefix;
 use crate::key::verifier::{Check, Verifier};
@@ -100,13 +101,13 @@ impl Management {
     pub(super) async fn round(
         &self,
         pending: Vec<Pending>,
-        keyspace: &str,
+        keyspace: &Keyspace,
         answers: &mut Answers,
         runs_left: &mut u32,
         (by, now): (Principal<'_>, Timestamp),
     ) -> Result<Vec<Pending>, Error> {
         let holders = self.holders(&pending).await?;
-        let pending = self.tell_apart(pending, &holders, keyspace, answers, runs_left).await?;
+        let pending = self.tell_apart(pending, &holders, &keyspace.id, answers, runs_left).await?;
         let (mut batch, mut left) = unlike(pending);
         if batch.is_empty() {
             return Ok(left);
@@ -114,7 +115,7 @@ impl Management {
         self.hash(&mut batch).await?;
         let neighbours = neighbours(&batch);
         let imports: Vec<_> = batch.iter().map(|one| self.new_import(one, &neighbours, now)).collect();
-        let made = self.store.import_keys(keyspace, &imports, &self.actor(by, now)).await??;
+        let made = self.store.import_keys(&keyspace.id, Some(keyspace.uid), &imports, &self.actor(by, now)).await??;
         for (one, made) in batch.into_iter().zip(made) {
             match made {
                 Err(Refusal::LookupChanged) => left.push(one),

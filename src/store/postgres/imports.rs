@@ -3,6 +3,7 @@
 use sqlx::{PgConnection, PgExecutor};
 
 use super::keys;
+use crate::key::id::KeyspaceUid;
 use crate::key::imported::Form;
 use crate::key::record::{ApiKey, NewSecret, SecretInfo};
 use crate::key::token::PublicPrefix;
@@ -32,12 +33,14 @@ pub async fn forms(conn: impl PgExecutor<'_>) -> Result<Vec<(String, Form)>, Sto
 pub async fn import(
     conn: &mut PgConnection,
     keyspace: &str,
+    uid: Option<KeyspaceUid>,
     batch: &[NewImport],
     by: &Actor,
 ) -> Result<Vec<Result<ApiKey, Refusal>>, Stop> {
     sqlx::query("SELECT FROM import_lock FOR UPDATE").execute(&mut *conn).await?;
     // Held on to: it cannot be deleted any more.
-    let kept = sqlx::query("SELECT FROM keyspace WHERE id = $1 FOR KEY SHARE").bind(keyspace);
+    let kept = sqlx::query("SELECT FROM keyspace WHERE id = $1 AND uid = coalesce($2, uid) FOR KEY SHARE");
+    let kept = kept.bind(keyspace).bind(uid.map(KeyspaceUid::number));
     kept.fetch_optional(&mut *conn).await?.ok_or(Refusal::KeyspaceNotFound)?;
     let holders = holders(&mut *conn, &lookups(batch)).await?;
     let query = sqlx::query_as("SELECT keyspace, kind, length FROM import_form WHERE keyspace = $1").bind(keyspace);
@@ -67,7 +70,7 @@ async fn import_one(
     if let Some(request_id) = &new.request_id {
         keys::claim(conn, request_id, &key, by.at).await?;
     }
-    keys::insert(conn, &key).await?;
+    keys::insert(conn, &key, None).await?;
     let secret = NewSecret { public_prefix: lookup.clone(), verifier: new.verifier.clone(), has_mac: false };
     keys::insert_secret(conn, &key, &secret).await?;
     if let Some(form) = register.note(new, &lookup) {

@@ -9,8 +9,9 @@ use super::events::{self, Deed};
 use super::{KEYSPACE_FKEY, refuse_if, spending, term};
 use crate::clock::Timestamp;
 use crate::key::field::folded;
-use crate::key::id::KeyId;
+use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::keyspace::SYSTEM;
+use crate::key::permission;
 use crate::key::record::{ApiKey, Ended, Json, NewSecret, Patch, Revocation, SecretInfo};
 use crate::store::error::{Stop, one_row};
 use crate::store::row::{FoundRow, KeyRow, credits_column, list_column, time, to_json, verifier_columns};
@@ -47,7 +48,7 @@ pub async fn find_secret(conn: &mut PgConnection, public_prefix: &str) -> Result
         columns!(),
         ", found.verifier_kind, found.verifier, found.expire_time_us AS secret_expire_time_us,
              keyspace.allow_wildcard_scopes, keyspace.default_rate_limit,
-             keyspace.revision AS keyspace_revision,
+             keyspace.revision AS keyspace_revision, keyspace.uid AS keyspace_uid,
              (SELECT json_agg(json_build_array(r.name, r.level, r.at_us, r.spent, r.asked))::text
               FROM key_rate r WHERE r.key_id = k.id) AS rates,
              (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us
@@ -75,9 +76,10 @@ async fn note_root_key(conn: &mut PgConnection) -> Result<bool, StoreError> {
 
 /// See [`crate::store::Store::create_key`].
 pub async fn create(conn: &mut PgConnection, new: &NewKey, by: &Actor) -> Result<(), Stop> {
-    let NewKey { key, secret, request_id } = new;
+    let NewKey { key, secret, request_id, keyspace_uid } = new;
     // Before all else: it holds on to the keyspace, which cannot be deleted any more.
-    insert(conn, key).await?;
+    insert(conn, key, *keyspace_uid).await?;
+    hold_granted(conn, key).await?;
     if let Some(request_id) = request_id {
         claim(conn, request_id, key, by.at).await?;
     }
@@ -118,15 +120,50 @@ pub async fn claim(conn: &mut PgConnection, request_id: &str, key: &ApiKey, now:
     Ok(())
 }
 
-/// Writes a new key, its secrets apart.
-pub async fn insert(conn: &mut PgConnection, key: &ApiKey) -> Result<(), Stop> {
+/// Refuses permissions for keyspaces that do not exist, and holds on to those that do: whoever deletes one ends the
+/// permissions for it, and must see these. Keys are locked before keyspaces, by all.
+async fn hold_granted(conn: &mut PgConnection, key: &ApiKey) -> Result<(), Stop> {
+    let named = permission::named_keyspaces(&key.scopes);
+    if key.keyspace != SYSTEM || named.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<_> = named.into_iter().filter_map(term).collect();
+    let held = sqlx::query_scalar("SELECT id FROM keyspace WHERE id = ANY ($1) ORDER BY id FOR KEY SHARE");
+    let held: Vec<String> = held.bind(&named).fetch_all(conn).await?;
+    let missing: Vec<_> =
+        named.into_iter().filter(|id| !held.iter().any(|held| held == id)).map(str::to_owned).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::GrantsNowhere(missing).into()) }
+}
+
+/// The root keys with a permission that names `keyspace`, by id.
+pub async fn granted_on(conn: &mut PgConnection, keyspace: &str) -> Result<Vec<String>, StoreError> {
+    let query = sqlx::query_scalar("SELECT id FROM api_key WHERE keyspace = $1 AND strpos(scopes, $2) > 0 ORDER BY id");
+    Ok(query.bind(SYSTEM).bind(term(&permission::end_in_json(keyspace))).fetch_all(conn).await?)
+}
+
+/// Ends the permissions of `key`, which is locked, that name `keyspace`.
+pub async fn end_grants(
+    conn: &mut PgConnection,
+    key: &mut ApiKey,
+    keyspace: &str,
+    by: &Actor,
+) -> Result<(), StoreError> {
+    let scopes = permission::without_keyspace(&key.scopes, keyspace);
+    let changes = key.update(&Patch { scopes: Some(scopes), ..Patch::default() }, by.at);
+    if changes.is_empty() { Ok(()) } else { save(conn, key, by, "DeleteKeyspace", &changes).await }
+}
+
+/// Writes a new key, its secrets apart, into its keyspace, if that has this `uid` or none is given.
+pub async fn insert(conn: &mut PgConnection, key: &ApiKey, uid: Option<KeyspaceUid>) -> Result<(), Stop> {
     let revocation = key.revocation.as_ref();
-    sqlx::query(
-        "INSERT INTO api_key (id, keyspace, name, name_folded, description, subject, scopes, claims, metadata, enabled,
+    let inserted = sqlx::query(
+        "WITH meant AS MATERIALIZED (SELECT FROM keyspace WHERE id = $2 AND uid = coalesce($23, uid) FOR KEY SHARE)
+         INSERT INTO api_key (id, keyspace, name, name_folded, description, subject, scopes, claims, metadata, enabled,
              created_by, create_time_us, update_time_us, expire_time_us, revoke_time_us, revocation_reason,
              revocation_comment, last_use_time_us, revision, rate_limit, credits, allowed_cidrs)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-             $22)",
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+             $22
+         FROM meant",
     )
     .bind(key.id.as_str())
     .bind(&key.keyspace)
@@ -150,9 +187,13 @@ pub async fn insert(conn: &mut PgConnection, key: &ApiKey) -> Result<(), Stop> {
     .bind(list_column(&key.rate_limits)?)
     .bind(credits_column(key.credits.as_ref())?)
     .bind(list_column(&key.allowed_cidrs)?)
+    .bind(uid.map(KeyspaceUid::number))
     .execute(&mut *conn)
     .await
     .map_err(|e| refuse_if(e, KEYSPACE_FKEY, Refusal::KeyspaceNotFound))?;
+    if inserted.rows_affected() == 0 {
+        return Err(Refusal::KeyspaceNotFound.into());
+    }
     Ok(spending::set_credits(conn, None, key).await?)
 }
 
@@ -168,8 +209,8 @@ async fn save(
     let revocation = key.revocation.as_ref();
     let saved = sqlx::query(
         "WITH event AS (
-             INSERT INTO audit_event (id, create_time_us, actor, action, keyspace, key_id, peer, changes)
-             VALUES ($15, $16, $17, $18, $19, $1, $20, $21))
+             INSERT INTO audit_event (id, create_time_us, actor, action, keyspace, key_id, peer, changes, keyspace_uid)
+             VALUES ($15, $16, $17, $18, $19, $1, $20, $21, (SELECT uid FROM keyspace WHERE id = $19)))
          UPDATE api_key SET name = $2, name_folded = $3, description = $4, scopes = $5, claims = $6, metadata = $7::jsonb,
              enabled = $8, update_time_us = $9, expire_time_us = $10, revoke_time_us = $11, revocation_reason = $12,
              revocation_comment = $13, revision = $14, rate_limit = $22, credits = $23, allowed_cidrs = $24
@@ -333,6 +374,9 @@ pub async fn change(
             let before = key.credits.clone();
             let changes = key.update(patch, by.at);
             if !changes.is_empty() {
+                if changes.contains_key("scopes") {
+                    hold_granted(conn, &key).await?;
+                }
                 save(conn, &key, by, "UpdateApiKey", &changes).await?;
                 spending::set_credits(conn, before.as_ref(), &key).await?;
             }

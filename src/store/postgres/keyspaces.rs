@@ -3,7 +3,9 @@
 use sqlx::{PgConnection, PgPool, QueryBuilder};
 
 use super::events::{self, Deed};
+use super::keys::{self, Busy};
 use super::{KEYSPACE_FKEY, refuse_if, term};
+use crate::key::id::IdSource;
 use crate::key::keyspace::{Keyspace, KeyspacePatch, SYSTEM};
 use crate::key::permission::Reach;
 use crate::key::record::Json;
@@ -11,9 +13,12 @@ use crate::store::error::{Stop, check_ttls, one_row};
 use crate::store::row::{KeyspaceRow, all, count, hash_policy_column, list_column, micros, to_json};
 use crate::store::{Actor, Refusal, StoreError};
 
+/// How often a deletion is tried while others grant permissions for the keyspace.
+const GRANT_ROUNDS_MAX: usize = 8;
+
 macro_rules! columns {
     () => {
-        "id, display_name, key_prefix, allowed_subject_types, default_ttl_us, max_ttl_us, allow_wildcard_scopes, \
+        "id, uid, display_name, key_prefix, allowed_subject_types, default_ttl_us, max_ttl_us, allow_wildcard_scopes, \
          hash_policy, create_time_us, update_time_us, revision, default_rate_limit"
     };
 }
@@ -55,9 +60,10 @@ pub async fn create(conn: &mut PgConnection, keyspace: &Keyspace, by: &Actor) ->
     let inserted = sqlx::query(concat!(
         "INSERT INTO keyspace (",
         columns!(),
-        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (id) DO NOTHING"
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (id) DO NOTHING"
     ))
     .bind(&keyspace.id)
+    .bind(keyspace.uid.number())
     .bind(&keyspace.display_name)
     .bind(keyspace.key_prefix.as_str())
     .bind(to_json(&keyspace.allowed_subject_types)?)
@@ -90,8 +96,7 @@ pub async fn update(
         return Err(Refusal::EtagMismatch.into());
     }
     let Some(next) = before.patched(patch, by.at) else {
-        // What was found may be in no standby yet: the commit of the lock waits for that.
-        tx.commit().await?;
+        // What was found may be in no standby yet: the transaction is committed all the same, for the lock waits for that.
         return Ok(before);
     };
     check_ttls(&before, &next)?;
@@ -119,13 +124,33 @@ pub async fn update(
     Ok(next)
 }
 
-/// See [`crate::store::Store::delete_keyspace`].
+/// See [`crate::store::Store::delete_keyspace`]. Keys are locked before keyspaces, by all: so those that have a permission
+/// for it are looked for before it is locked, and once more after that, when nobody can get one any more.
 pub async fn delete(conn: &mut PgConnection, id: &str, by: &Actor) -> Result<(), Stop> {
-    let keyspace = lock(conn, id).await?;
-    let deleted = sqlx::query("DELETE FROM keyspace WHERE id = $1").bind(id).execute(&mut *conn).await;
-    let deleted = deleted.map_err(|e| refuse_if(e, KEYSPACE_FKEY, Refusal::KeyspaceNotEmpty))?;
-    one_row(deleted.rows_affected())?;
-    record(conn, by, "DeleteKeyspace", id, &keyspace.audited()).await
+    for _ in 0..GRANT_ROUNDS_MAX {
+        sqlx::query("SAVEPOINT locks").execute(&mut *conn).await?;
+        let granted = keys::granted_on(conn, id).await?;
+        let ids: Vec<_> = granted.iter().map(String::as_str).collect();
+        let mut locked = keys::lock(conn, &ids, Busy::Wait).await?;
+        let keyspace = lock(conn, id).await?;
+        let granted = keys::granted_on(conn, id).await?;
+        if granted.iter().any(|id| !locked.contains_key(id.as_str())) {
+            sqlx::query("ROLLBACK TO SAVEPOINT locks").execute(&mut *conn).await?;
+            continue;
+        }
+        // Before it is gone: its event is the last of it.
+        record(conn, by, "DeleteKeyspace", id, &keyspace.audited()).await?;
+        let deleted = sqlx::query("DELETE FROM keyspace WHERE id = $1").bind(id).execute(&mut *conn).await;
+        let deleted = deleted.map_err(|e| refuse_if(e, KEYSPACE_FKEY, Refusal::KeyspaceNotEmpty))?;
+        one_row(deleted.rows_affected())?;
+        let events = IdSource::default();
+        for key in locked.values_mut() {
+            let by = Actor { event_id: events.event(by.at), ..by.clone() };
+            keys::end_grants(conn, key, id, &by).await?;
+        }
+        return Ok(());
+    }
+    Err(StoreError::unavailable("permissions for the keyspace are being granted all the time").into())
 }
 
 async fn record(

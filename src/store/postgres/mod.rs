@@ -38,7 +38,7 @@ use super::{
     NewImport, NewKey, Outcome, Refusal, RootKeysWithoutMac, Schema, Store, StoreError,
 };
 use crate::clock::Timestamp;
-use crate::key::id::KeyId;
+use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::imported::Form;
 use crate::key::keyspace::{Keyspace, KeyspacePatch};
 use crate::key::permission::Reach;
@@ -251,12 +251,13 @@ impl Store for Postgres {
     async fn import_keys(
         &self,
         keyspace: &str,
+        uid: Option<KeyspaceUid>,
         batch: &[NewImport],
         by: &Actor,
     ) -> Outcome<Vec<Result<ApiKey, Refusal>>> {
         let (keyspace, batch, by) = (keyspace.to_owned(), batch.to_owned(), by.clone());
         self.change(&self.imports, move |conn| {
-            Box::pin(async move { imports::import(conn, &keyspace, &batch, &by).await })
+            Box::pin(async move { imports::import(conn, &keyspace, uid, &batch, &by).await })
         })
         .await
     }

@@ -80,11 +80,11 @@ async fn add_to_keys(conn: &mut PgConnection, batch: &UsageBatch) -> Result<(), 
 async fn add_to_keyspaces(conn: &mut PgConnection, batch: &UsageBatch) -> Result<(), StoreError> {
     let counts = Columns::of(batch.keyspace_counts());
     sqlx::query(
-        "WITH used AS MATERIALIZED (SELECT id FROM keyspace WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE)
+        "WITH used AS MATERIALIZED (SELECT id, uid FROM keyspace WHERE uid = ANY ($1) ORDER BY id FOR NO KEY UPDATE)
          INSERT INTO keyspace_usage (keyspace, hour, counted, count)
          SELECT used.id, c.hour, c.counted, c.count
-         FROM unnest($1::text[], $2::integer[], $3::smallint[], $4::bigint[]) AS c (id, hour, counted, count)
-         JOIN used ON used.id = c.id ORDER BY 1, 2, 3
+         FROM unnest($1::bigint[], $2::integer[], $3::smallint[], $4::bigint[]) AS c (uid, hour, counted, count)
+         JOIN used ON used.uid = c.uid ORDER BY 1, 2, 3
          ON CONFLICT (keyspace, hour, counted) DO UPDATE SET count = keyspace_usage.count + excluded.count",
     )
     .bind(counts.names)
@@ -97,17 +97,16 @@ async fn add_to_keyspaces(conn: &mut PgConnection, batch: &UsageBatch) -> Result
 }
 
 /// Rows by their columns.
-#[derive(Default)]
-struct Columns<'b> {
-    names: Vec<&'b str>,
+struct Columns<N> {
+    names: Vec<N>,
     hours: Vec<i32>,
     counted: Vec<i16>,
     counts: Vec<i64>,
 }
 
-impl<'b> Columns<'b> {
-    fn of(rows: Vec<CountRow<'b>>) -> Self {
-        let mut columns = Self::default();
+impl<N> Columns<N> {
+    fn of(rows: Vec<CountRow<N>>) -> Self {
+        let mut columns = Self { names: Vec::new(), hours: Vec::new(), counted: Vec::new(), counts: Vec::new() };
         for (name, hour, counted, count) in rows {
             columns.names.push(name);
             columns.hours.push(hour_column(Hour(hour)));

@@ -21,11 +21,11 @@ pub struct Deed<'a> {
     pub changes: &'a Json,
 }
 
-/// Writes the event of a deed, in the transaction that does it.
+/// Writes the event of a deed, in the transaction that does it: while the keyspace is there.
 pub async fn record(conn: &mut SqliteConnection, by: &Actor, deed: Deed<'_>) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO audit_event (id, create_time_us, actor, action, keyspace, key_id, peer, changes)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO audit_event (id, create_time_us, actor, action, keyspace, key_id, peer, changes, keyspace_uid)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, (SELECT uid FROM keyspace WHERE id = $5))",
     )
     .bind(&by.event_id)
     .bind(by.at.as_micros())
@@ -49,11 +49,17 @@ pub async fn list(readers: &SqlitePool, query: &EventQuery) -> Result<Vec<Event>
     match &query.within {
         Reach::Everywhere => sql.push("true"),
         Reach::AllButSystem => sql.push("keyspace <> ").push_bind(SYSTEM),
-        Reach::Only(these) if these.len() == 1 => sql.push("keyspace = ").push_bind(&these[0]),
-        Reach::Only(these) => {
-            sql.push("keyspace IN (SELECT value FROM json_each(").push_bind(to_json(these)?).push("))")
+        Reach::Only(these) if these.len() == 1 => {
+            sql.push("keyspace_uid = (SELECT uid FROM keyspace WHERE id = ").push_bind(&these[0]).push(")")
         }
+        Reach::Only(these) => sql
+            .push("keyspace_uid IN (SELECT k.uid FROM json_each(")
+            .push_bind(to_json(these)?)
+            .push(") wanted JOIN keyspace k ON k.id = wanted.value)"),
     };
+    if let Some(keyspace) = &query.keyspace {
+        sql.push(" AND keyspace = ").push_bind(keyspace);
+    }
     if let Some(key_id) = &query.key_id {
         sql.push(" AND key_id = ").push_bind(key_id.as_str());
     }

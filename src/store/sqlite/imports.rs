@@ -3,6 +3,7 @@
 use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::keys;
+use crate::key::id::KeyspaceUid;
 use crate::key::imported::Form;
 use crate::key::record::{ApiKey, NewSecret, SecretInfo};
 use crate::key::token::PublicPrefix;
@@ -32,10 +33,11 @@ pub async fn forms(conn: impl SqliteExecutor<'_>) -> Result<Vec<(String, Form)>,
 pub async fn import(
     conn: &mut SqliteConnection,
     keyspace: &str,
+    uid: Option<KeyspaceUid>,
     batch: &[NewImport],
     by: &Actor,
 ) -> Result<Vec<Result<ApiKey, Refusal>>, Stop> {
-    keys::check_keyspace(conn, keyspace).await?;
+    keys::check_keyspace(conn, keyspace, uid).await?;
     let holders = holders(&mut *conn, &lookups(batch)).await?;
     let query = sqlx::query_as("SELECT keyspace, kind, length FROM import_form WHERE keyspace = $1").bind(keyspace);
     let forms: Vec<(String, Form)> = all::<FormRow, _>(query.fetch_all(&mut *conn).await?)?;

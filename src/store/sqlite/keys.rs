@@ -8,8 +8,9 @@ use super::events::{self, Deed};
 use super::spending;
 use crate::clock::Timestamp;
 use crate::key::field::folded;
-use crate::key::id::KeyId;
+use crate::key::id::{IdSource, KeyId, KeyspaceUid};
 use crate::key::keyspace::SYSTEM;
+use crate::key::permission;
 use crate::key::record::{ApiKey, Ended, Json, NewSecret, Patch, Revocation, SecretInfo};
 use crate::store::error::{Stop, one_row};
 use crate::store::row::{FoundRow, KeyRow, credits_column, list_column, time, to_json, verifier_columns};
@@ -46,7 +47,7 @@ pub async fn find_secret(readers: &SqlitePool, public_prefix: &str) -> Result<Op
         columns!(),
         ", found.verifier_kind, found.verifier, found.expire_time_us AS secret_expire_time_us,
              keyspace.allow_wildcard_scopes, keyspace.default_rate_limit,
-             keyspace.revision AS keyspace_revision,
+             keyspace.revision AS keyspace_revision, keyspace.uid AS keyspace_uid,
              (SELECT json_group_array(json_array(r.name, r.level, r.at_us, r.spent, r.asked))
               FROM key_rate r WHERE r.key_id = k.id) AS rates, NULL AS now_us
          FROM api_key_secret found JOIN api_key k ON k.id = found.key_id JOIN keyspace ON keyspace.id = k.keyspace
@@ -73,8 +74,9 @@ async fn note_root_key(conn: &mut SqliteConnection) -> Result<bool, StoreError> 
 
 /// See [`crate::store::Store::create_key`].
 pub async fn create(conn: &mut SqliteConnection, new: &NewKey, by: &Actor) -> Result<(), Stop> {
-    let NewKey { key, secret, request_id } = new;
-    check_keyspace(conn, &key.keyspace).await?;
+    let NewKey { key, secret, request_id, keyspace_uid } = new;
+    check_keyspace(conn, &key.keyspace, *keyspace_uid).await?;
+    check_granted(conn, key).await?;
     if let Some(request_id) = request_id {
         claim(conn, request_id, key, by.at).await?;
     }
@@ -89,9 +91,39 @@ pub async fn create(conn: &mut SqliteConnection, new: &NewKey, by: &Actor) -> Re
 
 /// Refuses what is about a keyspace that is not there. SQLite does not name the constraint that a statement violates; one
 /// writer need not let it come to that.
-pub async fn check_keyspace(conn: &mut SqliteConnection, id: &str) -> Result<(), Stop> {
-    let exists = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM keyspace WHERE id = $1)").bind(id);
+pub async fn check_keyspace(conn: &mut SqliteConnection, id: &str, uid: Option<KeyspaceUid>) -> Result<(), Stop> {
+    let exists = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM keyspace WHERE id = $1 AND uid = coalesce($2, uid))");
+    let exists = exists.bind(id).bind(uid.map(KeyspaceUid::number));
     if exists.fetch_one(conn).await? { Ok(()) } else { Err(Refusal::KeyspaceNotFound.into()) }
+}
+
+/// Refuses permissions for keyspaces that do not exist.
+async fn check_granted(conn: &mut SqliteConnection, key: &ApiKey) -> Result<(), Stop> {
+    let named = permission::named_keyspaces(&key.scopes);
+    if key.keyspace != SYSTEM || named.is_empty() {
+        return Ok(());
+    }
+    let missing = sqlx::query_scalar("SELECT value FROM json_each($1) WHERE value NOT IN (SELECT id FROM keyspace)");
+    let missing: Vec<String> = missing.bind(to_json(&named)?).fetch_all(conn).await?;
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::GrantsNowhere(missing).into()) }
+}
+
+/// Ends the permissions of root keys that name `keyspace`, each with an event.
+pub async fn end_grants(conn: &mut SqliteConnection, keyspace: &str, by: &Actor) -> Result<(), Stop> {
+    let granted =
+        sqlx::query_scalar("SELECT id FROM api_key WHERE keyspace = $1 AND instr(scopes, $2) > 0 ORDER BY id");
+    let granted: Vec<String> =
+        granted.bind(SYSTEM).bind(permission::end_in_json(keyspace)).fetch_all(&mut *conn).await?;
+    let events = IdSource::default();
+    for id in granted.into_iter().map(KeyId::from_text) {
+        let mut key = find(conn, &id).await?.ok_or(Refusal::KeyNotFound)?;
+        let scopes = permission::without_keyspace(&key.scopes, keyspace);
+        let changes = key.update(&Patch { scopes: Some(scopes), ..Patch::default() }, by.at);
+        save(conn, &key).await?;
+        let by = Actor { event_id: events.event(by.at), ..by.clone() };
+        record(conn, &by, "DeleteKeyspace", &key, &changes).await?;
+    }
+    Ok(())
 }
 
 /// Takes `request_id` for `key`, and clears some that are forgotten away.
@@ -259,6 +291,9 @@ pub async fn update(
     let changes = key.update(patch, by.at);
     if changes.is_empty() {
         return Ok(key);
+    }
+    if changes.contains_key("scopes") {
+        check_granted(conn, &key).await?;
     }
     save(conn, &key).await?;
     spending::set_credits(conn, before.as_ref(), &key).await?;

@@ -3,6 +3,7 @@
 use sqlx::{QueryBuilder, SqliteConnection, SqlitePool};
 
 use super::events::{self, Deed};
+use super::keys;
 use crate::key::keyspace::{Keyspace, KeyspacePatch, SYSTEM};
 use crate::key::permission::Reach;
 use crate::key::record::Json;
@@ -12,7 +13,7 @@ use crate::store::{Actor, Refusal, StoreError};
 
 macro_rules! columns {
     () => {
-        "id, display_name, key_prefix, allowed_subject_types, default_ttl_us, max_ttl_us, allow_wildcard_scopes, \
+        "id, uid, display_name, key_prefix, allowed_subject_types, default_ttl_us, max_ttl_us, allow_wildcard_scopes, \
          hash_policy, create_time_us, update_time_us, revision, default_rate_limit"
     };
 }
@@ -51,9 +52,10 @@ pub async fn create(conn: &mut SqliteConnection, keyspace: &Keyspace, by: &Actor
     let inserted = sqlx::query(concat!(
         "INSERT INTO keyspace (",
         columns!(),
-        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (id) DO NOTHING"
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (id) DO NOTHING"
     ))
     .bind(&keyspace.id)
+    .bind(keyspace.uid.number())
     .bind(&keyspace.display_name)
     .bind(keyspace.key_prefix.as_str())
     .bind(to_json(&keyspace.allowed_subject_types)?)
@@ -121,9 +123,11 @@ pub async fn delete(conn: &mut SqliteConnection, id: &str, by: &Actor) -> Result
     if has_keys.bind(id).fetch_one(&mut *conn).await? {
         return Err(Refusal::KeyspaceNotEmpty.into());
     }
+    // Before it is gone: its event is the last of it.
+    record(conn, by, "DeleteKeyspace", id, &keyspace.audited()).await?;
     let deleted = sqlx::query("DELETE FROM keyspace WHERE id = $1").bind(id).execute(&mut *conn).await?;
     one_row(deleted.rows_affected())?;
-    record(conn, by, "DeleteKeyspace", id, &keyspace.audited()).await
+    keys::end_grants(conn, id, by).await
 }
 
 async fn record(

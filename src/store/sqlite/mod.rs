@@ -34,7 +34,7 @@ use super::{
     Refusal, RootKeysWithoutMac, Schema, Store, StoreError,
 };
 use crate::clock::Timestamp;
-use crate::key::id::KeyId;
+use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::imported::Form;
 use crate::key::keyspace::{Keyspace, KeyspacePatch};
 use crate::key::permission::Reach;
@@ -165,11 +165,12 @@ impl Store for Sqlite {
     async fn import_keys(
         &self,
         keyspace: &str,
+        uid: Option<KeyspaceUid>,
         batch: &[NewImport],
         by: &Actor,
     ) -> Outcome<Vec<Result<ApiKey, Refusal>>> {
         let (keyspace, batch, by) = (keyspace.to_owned(), batch.to_owned(), by.clone());
-        self.write(move |conn| Box::pin(async move { imports::import(conn, &keyspace, &batch, &by).await })).await
+        self.write(move |conn| Box::pin(async move { imports::import(conn, &keyspace, uid, &batch, &by).await })).await
     }
 
     async fn holders(&self, lookups: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {

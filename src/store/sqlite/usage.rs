@@ -41,7 +41,7 @@ pub async fn record(conn: &mut SqliteConnection, batch: &UsageBatch) -> Result<(
     sqlx::query(
         "INSERT INTO keyspace_usage (keyspace, hour, counted, count)
          SELECT k.id, u.value ->> 1, u.value ->> 2, u.value ->> 3
-         FROM json_each($1) u CROSS JOIN keyspace k ON k.id = u.value ->> 0 WHERE true
+         FROM json_each($1) u CROSS JOIN keyspace k ON k.uid = u.value ->> 0 WHERE true
          ON CONFLICT (keyspace, hour, counted) DO UPDATE SET count = keyspace_usage.count + excluded.count",
     )
     .bind(to_json(&batch.keyspace_counts())?)

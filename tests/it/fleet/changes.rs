@@ -226,10 +226,13 @@ async fn a_callers_rights_end_elsewhere_with_the_change() {
         let asked = || VerifyRequest { key: secret.clone(), ..Default::default() };
         let change = |scopes: &[&str]| pb::ApiKey { scopes: words(scopes), ..only(&root.id) };
 
+        way.here.create_keyspace("elsewhere").await;
         way.here.update(change(&["keys:verify@elsewhere"]), &["scopes"]).await.unwrap();
         assert_eq!(caller.verdict(&secret).await, Verdict::NotFound, "it may verify elsewhere only");
         assert_eq!(first.verdict(&secret).await.expect("a verdict"), Verdict::NotFound);
-        way.here.update(change(&["keys:read"]), &["scopes"]).await.unwrap();
+        // With the keyspace goes what was granted in it.
+        let gone = pb::DeleteKeyspaceRequest { id: "elsewhere".into() };
+        way.here.keyspaces.delete_keyspace(gone).await.expect("deleted");
         check_error(first.verdict(&secret).await, Code::PermissionDenied, ErrorReason::PermissionMissing);
         check_error(caller.verification.verify(asked()).await, Code::PermissionDenied, ErrorReason::PermissionMissing);
         way.here.update(change(&["keys:verify"]), &["scopes"]).await.unwrap();

@@ -340,6 +340,7 @@ impl Said for Status {
 async fn an_import_needs_its_permission_and_another_keyspace_than_system(backend: Backend) {
     let service = Service::start(backend).await;
     let mut admin = service.admin();
+    admin.create_keyspace("prod").await;
     let one = || vec![digest_of("one")];
     for permissions in [&["keys:read", "keys:verify", "keys:revoke"][..], &["keys:write@prod"]] {
         let mut caller = service.caller_with(permissions).await;

@@ -155,6 +155,7 @@ async fn a_callers_rights_end_with_the_change(backend: Backend) {
     let asked = || VerifyRequest { key: secret.clone(), ..Default::default() };
     warm(&service, &mut caller, &secret).await;
 
+    admin.create_keyspace("elsewhere").await;
     let change = |with: &[&str]| pb::ApiKey { id: root.id.clone(), scopes: scopes(with), ..Default::default() };
     for narrower in ["keys:read", "keys:verify@elsewhere"] {
         admin.update(change(&[narrower]), &["scopes"]).await.unwrap();

@@ -18,6 +18,7 @@ mod ordinary;
 mod probes;
 mod root_tokens;
 mod stream;
+mod tenants;
 mod trail;
 mod updates;
 mod usage;

@@ -143,8 +143,11 @@ pub async fn what_a_key_spends_is_not_told(rig: Rig) {
     for _ in 0..2 {
         assert_eq!(rig.store.settle_rates(std::slice::from_ref(&spent), at(2)).await.expect("an answer").len(), 1);
     }
-    let keyspaces =
-        vec![KeyspaceUsage { keyspace: DEFAULT.into(), hour: Hour::of(at(1)), counts: Counts::of(Counted::Valid, 1) }];
+    let keyspaces = vec![KeyspaceUsage {
+        keyspace: rig.uid(DEFAULT).await,
+        hour: Hour::of(at(1)),
+        counts: Counts::of(Counted::Valid, 1),
+    }];
     let usage = UsageBatch { keyspaces, ..used(&[(id, at(1))]) };
     rig.store.record_usage(&usage).await.expect("recorded");
     let kept = Retention { hours: Duration::ZERO, days: Duration::ZERO };
@@ -166,7 +169,7 @@ pub async fn what_was_asked_for_in_vain_is_told(rig: Rig) {
     let (verifier, event_id) = (Verifier::Sha256(sha256("imported")), by(at(0)).event_id);
     let lookups = vec![lookup.clone()];
     let new = NewImport { key, verifier, lookups, form: Some(form), others: None, request_id: None, event_id };
-    done(rig.store.import_keys(DEFAULT, &[new], &by(at(1))).await);
+    done(rig.store.import_keys(DEFAULT, None, &[new], &by(at(1))).await);
     let told = ear.news().await;
     for change in [Change::Secret(lookup.as_str().to_owned()), Change::Form(DEFAULT.to_owned(), form)] {
         assert!(told.contains(&change), "{change:?} is not in {told:?}");

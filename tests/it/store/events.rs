@@ -264,9 +264,8 @@ pub async fn events_outlive_their_key_and_keyspace(mut rig: Rig) {
     done(rig.store.delete_key(&key.id, &by(at(1))).await);
     done(rig.store.delete_keyspace("acme", &by(at(2))).await);
     rig.reopen().await;
-    let within = Reach::Only(vec!["acme".into()]);
     let actions: Vec<_> =
-        rig.events(|query| query.within = within).await.into_iter().map(|event| event.action).collect();
+        rig.events(|query| query.keyspace = Some("acme".into())).await.into_iter().map(|event| event.action).collect();
     assert_eq!(actions, ["DeleteKeyspace", "DeleteApiKey", "CreateApiKey", "CreateKeyspace"]);
     assert_eq!(rig.events_of(&key.id).await.len(), 2);
 }

@@ -9,7 +9,7 @@ use portcullis::key::token::PublicPrefix;
 use portcullis::key::verifier::{Verifier, sha256, sha384, sha512};
 use portcullis::store::{Holder, NewImport, Outcome, Refusal};
 
-use super::rig::{Rig, at, by, done, found_as, new_key, new_secret, refused};
+use super::rig::{Rig, at, by, done, new_key, new_secret, refused};
 
 const PHC: &str = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$ndekWQKIWGRCRo2lVYOgg2Mec+Ntr+wcUEg2xuzjFSM";
 
@@ -35,7 +35,7 @@ fn salted(prefix: &str, hash: &str, others: &[&NewImport]) -> NewImport {
 }
 
 async fn import_all(rig: &Rig, batch: &[NewImport]) -> Outcome<Vec<Result<ApiKey, Refusal>>> {
-    rig.store.import_keys("default", batch, &by(at(0))).await
+    rig.store.import_keys("default", None, batch, &by(at(0))).await
 }
 
 async fn import_one(rig: &Rig, new: &NewImport) -> Result<ApiKey, Refusal> {
@@ -84,7 +84,7 @@ pub async fn every_material_comes_back_as_given(mut rig: Rig) {
         assert_eq!(made, Ok(expect.clone()));
         assert_eq!(rig.get(&new.key.id).await, expect);
         let found = rig.find(&new.lookups[0]).await;
-        assert_eq!(found, Some(found_as(new.verifier.clone(), expect.clone())));
+        assert_eq!(found, Some(rig.found_as(new.verifier.clone(), expect.clone()).await));
         let events = rig.events_of(&new.key.id).await;
         assert_eq!(events.len(), 1);
         assert_eq!((events[0].id.as_str(), events[0].action.as_str()), (new.event_id.as_str(), "ImportApiKeys"));
@@ -132,7 +132,7 @@ pub async fn a_secret_of_another_keyspace_is_not_named(rig: Rig) {
     rig.create_keyspace(|_| ()).await;
     let mut elsewhere = digest("one");
     elsewhere.key.keyspace = "acme".into();
-    let answers = done(rig.store.import_keys("acme", &[elsewhere], &by(at(0))).await);
+    let answers = done(rig.store.import_keys("acme", None, &[elsewhere], &by(at(0))).await);
     assert_eq!(answers, [Err(Refusal::SecretExists(None))]);
 }
 
@@ -179,7 +179,7 @@ pub async fn a_keyspace_has_eight_lengths_of_prefixes(rig: Rig) {
     rig.create_keyspace(|_| ()).await;
     let mut elsewhere = salted(&"z".repeat(20), "hash", &[]);
     elsewhere.key.keyspace = "acme".into();
-    done(rig.store.import_keys("acme", &[elsewhere.clone()], &by(at(0))).await)[0].clone().expect("its first");
+    done(rig.store.import_keys("acme", None, &[elsewhere.clone()], &by(at(0))).await)[0].clone().expect("its first");
     // Forms outlive their keys, and go with their keyspace.
     done(rig.store.delete_key(&elsewhere.key.id, &by(at(1))).await);
     assert!(forms(&rig).await.contains(&("acme".to_owned(), Form::Prefix(20))));
@@ -190,7 +190,7 @@ pub async fn a_keyspace_has_eight_lengths_of_prefixes(rig: Rig) {
 pub async fn an_import_needs_a_keyspace(rig: Rig) {
     let mut new = digest("one");
     new.key.keyspace = "acme".into();
-    let refusal = refused(rig.store.import_keys("acme", &[new.clone()], &by(at(0))).await);
+    let refusal = refused(rig.store.import_keys("acme", None, &[new.clone()], &by(at(0))).await);
     assert_eq!(refusal, Refusal::KeyspaceNotFound);
     assert_eq!(rig.events_of(&new.key.id).await, []);
 }
@@ -228,7 +228,7 @@ pub async fn imports_from_all_sides_make_each_key_once(rig: Rig) {
             // The same digests, in another order each; and blind attempts on one bucket.
             let mut batch: Vec<_> = (0..20).map(|i| digest(&format!("secret {}", (i * (2 * n + 1)) % 20))).collect();
             batch.push(salted("sk_live_", &format!("hash {n}"), &[]));
-            done(store.import_keys("default", &batch, &by(at(0))).await)
+            done(store.import_keys("default", None, &batch, &by(at(0))).await)
         });
     }
     let answers: Vec<_> = running.join_all().await.into_iter().flatten().collect();

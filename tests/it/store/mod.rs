@@ -20,6 +20,7 @@ mod rotation;
 mod schema;
 mod secrets;
 mod spending;
+mod tenants;
 mod updates;
 mod usage;
 mod uses;
@@ -237,6 +238,13 @@ for_both! {
         of_two_ttls_that_conflict_one_is_refused
         a_keyspace_with_broken_ttls_can_be_mended
         delete_racing_create_key_leaves_no_orphan;
+    tenants:
+        permissions_end_with_the_keyspace_they_name
+        a_permission_needs_a_keyspace_to_be_for
+        no_permission_slips_past_a_deletion
+        events_are_not_the_successors
+        a_key_is_made_in_the_keyspace_that_was_meant
+        what_there_was_before_is_told_apart;
     concurrency:
         keys_of_many_creators_are_all_there
         a_reader_never_sees_half_a_rotation

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use portcullis::clock::Timestamp;
-use portcullis::key::id::{IdSource, KeyId};
+use portcullis::key::id::{IdSource, KeyId, KeyspaceUid};
 use portcullis::key::keyspace::{self, Keyspace};
 use portcullis::key::network::Network;
 use portcullis::key::permission::Reach;
@@ -73,6 +73,21 @@ impl Rig {
         self.store.find_secret(public_prefix.as_str()).await.expect("an answer")
     }
 
+    /// What is found of a secret in a keyspace without rules, before anything is spent.
+    pub async fn found_as(&self, verifier: Verifier, key: ApiKey) -> Found {
+        let keyspace_uid = self.uid(&key.keyspace).await;
+        Found {
+            verifier,
+            secret_expire_time: None,
+            key,
+            wildcards: false,
+            default_rate_limits: vec![],
+            rates: vec![],
+            keyspace_revision: 1,
+            keyspace_uid,
+        }
+    }
+
     pub async fn update(&self, id: &KeyId, patch: Patch) -> ApiKey {
         done(self.store.update_key(id, &patch, None, &by(at(1))).await)
     }
@@ -116,6 +131,11 @@ impl Rig {
         edit(&mut keyspace);
         done(self.store.create_keyspace(&keyspace, &by(keyspace.create_time)).await);
         keyspace
+    }
+
+    /// Which keyspace has this id now.
+    pub async fn uid(&self, id: &str) -> KeyspaceUid {
+        self.keyspace(id).await.expect("the keyspace").uid
     }
 
     pub async fn keyspace(&self, id: &str) -> Option<Keyspace> {
@@ -203,20 +223,7 @@ pub fn new_key(edit: impl FnOnce(&mut ApiKey)) -> NewKey {
         create_time: key.create_time,
         expire_time: None,
     }];
-    NewKey { key, secret, request_id: None }
-}
-
-/// What is found of a secret in a keyspace without rules, before anything is spent.
-pub fn found_as(verifier: Verifier, key: ApiKey) -> Found {
-    Found {
-        verifier,
-        secret_expire_time: None,
-        key,
-        wildcards: false,
-        default_rate_limits: vec![],
-        rates: vec![],
-        keyspace_revision: 1,
-    }
+    NewKey { key, secret, request_id: None, keyspace_uid: None }
 }
 
 pub fn networks(texts: &[&str]) -> Vec<Network> {
@@ -248,6 +255,7 @@ pub fn used(uses: &[(KeyId, Timestamp)]) -> UsageBatch {
 pub fn new_keyspace(id: &str) -> Keyspace {
     Keyspace {
         id: id.into(),
+        uid: KeyspaceUid::random(),
         display_name: "Acme".into(),
         key_prefix: "acme".parse().expect("a prefix"),
         allowed_subject_types: vec![],
@@ -297,6 +305,7 @@ pub fn every_key() -> KeyQuery {
 pub fn every_event() -> EventQuery {
     EventQuery {
         within: Reach::Everywhere,
+        keyspace: None,
         key_id: None,
         actor: None,
         from: None,

@@ -6,13 +6,13 @@ use portcullis::key::keyspace::KeyspacePatch;
 use portcullis::key::record::Patch;
 use portcullis::key::verifier::{Verifier, argon2id};
 
-use super::rig::{Rig, at, by, done, found_as, new_key};
+use super::rig::{Rig, at, by, done, new_key};
 
 pub async fn a_secret_is_found_with_its_key(rig: Rig) {
     let new = new_key(|_| ());
     let key = rig.create_new(&new).await;
     rig.create(|_| ()).await;
-    assert_eq!(rig.find(&new.secret.public_prefix).await, Some(found_as(new.secret.verifier, key)));
+    assert_eq!(rig.find(&new.secret.public_prefix).await, Some(rig.found_as(new.secret.verifier, key).await));
 }
 
 pub async fn an_argon2id_verifier_survives(rig: Rig) {

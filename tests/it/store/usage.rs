@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use portcullis::clock::Timestamp;
-use portcullis::key::id::KeyId;
+use portcullis::key::id::{KeyId, KeyspaceUid};
 use portcullis::key::keyspace::{DEFAULT, SYSTEM};
 use portcullis::key::permission::Reach;
 use portcullis::key::usage::{Counted, Counts, Hour};
@@ -26,8 +26,8 @@ fn of_key(id: &KeyId, hour: i64, counts: Counts) -> KeyUsage {
     KeyUsage { id: id.clone(), hour: Hour(hour), counts, last_use: None }
 }
 
-fn of_keyspace(keyspace: &str, hour: i64, counts: Counts) -> KeyspaceUsage {
-    KeyspaceUsage { keyspace: keyspace.into(), hour: Hour(hour), counts }
+fn of_keyspace(keyspace: KeyspaceUid, hour: i64, counts: Counts) -> KeyspaceUsage {
+    KeyspaceUsage { keyspace, hour: Hour(hour), counts }
 }
 
 fn batch(seq: i64, keys: Vec<KeyUsage>, keyspaces: Vec<KeyspaceUsage>) -> UsageBatch {
@@ -99,8 +99,8 @@ pub async fn what_is_counted_adds_up(rig: Rig) {
     let mut several = valid(5);
     several.add(Counted::RateLimited, 2);
     several.add(Counted::Created, 1);
-    record(&rig, &batch(1, vec![of_key(&key.id, MIDNIGHT, several)], vec![of_keyspace(DEFAULT, MIDNIGHT, several)]))
-        .await;
+    let of_default = of_keyspace(rig.uid(DEFAULT).await, MIDNIGHT, several);
+    record(&rig, &batch(1, vec![of_key(&key.id, MIDNIGHT, several)], vec![of_default])).await;
     let next_hour = of_key(&key.id, MIDNIGHT + 1, valid(7));
     record(&rig, &batch(2, vec![of_key(&key.id, MIDNIGHT, valid(3)), next_hour], vec![])).await;
     record(&rig, &batch(3, vec![], vec![])).await;
@@ -117,8 +117,9 @@ pub async fn what_is_counted_adds_up(rig: Rig) {
 
 pub async fn a_batch_counts_once(rig: Rig) {
     let key = rig.create(|_| ()).await;
+    let default = rig.uid(DEFAULT).await;
     let usage =
-        |many| (vec![of_key(&key.id, MIDNIGHT, valid(many))], vec![of_keyspace(DEFAULT, MIDNIGHT, valid(many))]);
+        |many| (vec![of_key(&key.id, MIDNIGHT, valid(many))], vec![of_keyspace(default, MIDNIGHT, valid(many))]);
     let numbered = |seq, many| {
         let (keys, keyspaces) = usage(many);
         batch(seq, keys, keyspaces)
@@ -158,14 +159,14 @@ pub async fn usage_of_what_is_gone_is_passed_over(rig: Rig) {
     done(rig.store.delete_key(&gone.id, &by(at(1))).await);
     let strange = [gone.id.clone(), new_id(), KeyId::from_text(""), KeyId::from_text("a\0b"), stays.id.clone()];
     let keys = strange.iter().map(|id| KeyUsage { last_use: Some(at(9)), ..of_key(id, MIDNIGHT, valid(2)) }).collect();
-    let keyspaces = [DEFAULT, "none", "", "a\0b"].map(|id| of_keyspace(id, MIDNIGHT, valid(10))).into();
+    let keyspaces = [rig.uid(DEFAULT).await, KeyspaceUid::random(), KeyspaceUid::from_stored(0)];
+    let keyspaces = keyspaces.map(|uid| of_keyspace(uid, MIDNIGHT, valid(10))).into();
     record(&rig, &batch(1, keys, keyspaces)).await;
     assert_eq!(count_of_key(&rig, &stays.id).await, valid(2));
     assert_eq!(rig.get(&stays.id).await.last_use_time, Some(at(9)));
     assert_eq!(count_of_key(&rig, &gone.id).await, Counts::default());
     assert_eq!(count_of_key(&rig, &KeyId::from_text("a\0b")).await, Counts::default());
     assert_eq!(count_of_keyspace(&rig, DEFAULT).await, valid(10), "of all its keys, deleted ones too");
-    assert_eq!(count_of_keyspace(&rig, "none").await, Counts::default());
 }
 
 pub async fn a_use_in_an_earlier_hour_moves_no_time_back(rig: Rig) {
@@ -184,7 +185,7 @@ pub async fn a_use_in_an_earlier_hour_moves_no_time_back(rig: Rig) {
 pub async fn a_deleted_key_takes_its_usage_along_but_not_its_keyspaces(rig: Rig) {
     let (gone, stays) = (rig.create(|_| ()).await, rig.create(|_| ()).await);
     let keys = vec![of_key(&gone.id, MIDNIGHT, valid(1)), of_key(&stays.id, MIDNIGHT, valid(2))];
-    record(&rig, &batch(1, keys, vec![of_keyspace(DEFAULT, MIDNIGHT, valid(3))])).await;
+    record(&rig, &batch(1, keys, vec![of_keyspace(rig.uid(DEFAULT).await, MIDNIGHT, valid(3))])).await;
     done(rig.store.delete_key(&gone.id, &by(at(1))).await);
     assert_eq!(told(&rig, &every_hour(UsageOf::Key(gone.id.clone()))).await, []);
     let expect = [(stays.id.as_str().to_owned(), MIDNIGHT, valid(2))];
@@ -193,12 +194,18 @@ pub async fn a_deleted_key_takes_its_usage_along_but_not_its_keyspaces(rig: Rig)
 }
 
 pub async fn a_deleted_keyspace_takes_its_usage_along(rig: Rig) {
-    rig.create_keyspace(|_| ()).await;
-    record(&rig, &batch(1, vec![], vec![of_keyspace("acme", MIDNIGHT, valid(1))])).await;
+    let former = rig.create_keyspace(|_| ()).await.uid;
+    record(&rig, &batch(1, vec![], vec![of_keyspace(former, MIDNIGHT, valid(1))])).await;
     assert_eq!(count_of_keyspace(&rig, "acme").await, valid(1));
     done(rig.store.delete_keyspace("acme", &by(at(1))).await);
-    rig.create_keyspace(|_| ()).await;
+    let present = rig.create_keyspace(|_| ()).await.uid;
     assert_eq!(count_of_keyspace(&rig, "acme").await, Counts::default());
+    // What a process had counted before, and tells now, is not for whoever has the id now.
+    let late = [former, present].map(|uid| of_keyspace(uid, MIDNIGHT, valid(2)));
+    record(&rig, &batch(2, vec![], late[..1].to_vec())).await;
+    assert_eq!(count_of_keyspace(&rig, "acme").await, Counts::default());
+    record(&rig, &batch(3, vec![], late.to_vec())).await;
+    assert_eq!(count_of_keyspace(&rig, "acme").await, valid(2));
 }
 
 pub async fn what_all_sides_count_adds_up(rig: Rig) {
@@ -208,19 +215,20 @@ pub async fn what_all_sides_count_adds_up(rig: Rig) {
     for _ in 0..32 {
         ids.push(rig.create(|_| ()).await.id);
     }
+    let uids = [rig.uid(DEFAULT).await, rig.uid("acme").await, rig.uid(SYSTEM).await];
     let mut counting = tokio::task::JoinSet::new();
     for (number, store) in (0..).zip(rig.callers(8).await) {
         // Each in another order: whoever locks row by row as given would deadlock here.
         let mut ids = ids.clone();
         ids.rotate_left(4 * number);
-        let mut keyspaces = [DEFAULT, "acme", SYSTEM];
+        let mut keyspaces = uids;
         keyspaces.rotate_left(number % 3);
         counting.spawn(async move {
             for seq in 1..=ROUNDS {
                 let hours = [MIDNIGHT + seq % 2, MIDNIGHT + 1 - seq % 2];
                 let usage = |id: &KeyId| hours.map(|hour| of_key(id, hour, valid(1)));
                 let keys = ids.iter().flat_map(usage).map(|usage| KeyUsage { last_use: Some(at(seq)), ..usage });
-                let keyspaces = keyspaces.iter().flat_map(|id| hours.map(|hour| of_keyspace(id, hour, valid(32))));
+                let keyspaces = keyspaces.iter().flat_map(|uid| hours.map(|hour| of_keyspace(*uid, hour, valid(32))));
                 let (keys, keyspaces) = (keys.collect(), keyspaces.collect());
                 let batch = UsageBatch { writer: format!("w{number}"), ..batch(seq, keys, keyspaces) };
                 store.record_usage(&batch).await.expect("recorded");
@@ -240,11 +248,11 @@ pub async fn what_all_sides_count_adds_up(rig: Rig) {
 
 pub async fn usage_is_recorded_while_keys_and_keyspaces_go(rig: Rig) {
     for round in 0..20 {
-        rig.create_keyspace(|_| ()).await;
+        let acme = rig.create_keyspace(|_| ()).await.uid;
         let (first, second) = (rig.create(|_| ()).await, rig.create(|_| ()).await);
         let keys =
             [&first, &second].map(|key| KeyUsage { last_use: Some(at(1)), ..of_key(&key.id, MIDNIGHT, valid(1)) });
-        let keyspaces = ["acme", DEFAULT].map(|id| of_keyspace(id, MIDNIGHT, valid(1)));
+        let keyspaces = [acme, rig.uid(DEFAULT).await].map(|uid| of_keyspace(uid, MIDNIGHT, valid(1)));
         let batch = batch(i64::try_from(round).expect("few") + 1, keys.into(), keyspaces.into());
         let actor = by(at(2));
         let going = async {
@@ -300,8 +308,8 @@ async fn sample(rig: &Rig) -> Vec<KeyId> {
             keys.push(of_key(id, MIDNIGHT + hour, counts));
         }
     }
-    let keyspaces = [(DEFAULT, 111), ("acme", 1_000), (SYSTEM, 5)];
-    let keyspaces = keyspaces.map(|(id, many)| [0, 30].map(|hour| of_keyspace(id, MIDNIGHT + hour, valid(many))));
+    let keyspaces = [(rig.uid(DEFAULT).await, 111), (rig.uid("acme").await, 1_000), (rig.uid(SYSTEM).await, 5)];
+    let keyspaces = keyspaces.map(|(uid, many)| [0, 30].map(|hour| of_keyspace(uid, MIDNIGHT + hour, valid(many))));
     record(rig, &batch(1, keys, keyspaces.into_iter().flatten().collect())).await;
     ids
 }
@@ -446,7 +454,8 @@ async fn ten_days(rig: &Rig) -> Vec<KeyId> {
     let mut counts = valid(1);
     counts.add(Counted::Disabled, 3);
     let keys = ids.iter().flat_map(|id| hours().map(|hour| of_key(id, hour, counts))).collect();
-    record(rig, &batch(1, keys, hours().map(|hour| of_keyspace(DEFAULT, hour, counts)).collect())).await;
+    let default = rig.uid(DEFAULT).await;
+    record(rig, &batch(1, keys, hours().map(|hour| of_keyspace(default, hour, counts)).collect())).await;
     ids
 }
 
@@ -496,8 +505,11 @@ pub async fn what_is_old_is_folded_into_days(rig: Rig) {
         }
     }
     // What comes late is added, and folded the next time.
-    let late =
-        batch(2, vec![of_key(&ids[0], MIDNIGHT + 5, valid(1))], vec![of_keyspace(DEFAULT, MIDNIGHT + 5, valid(1))]);
+    let late = batch(
+        2,
+        vec![of_key(&ids[0], MIDNIGHT + 5, valid(1))],
+        vec![of_keyspace(rig.uid(DEFAULT).await, MIDNIGHT + 5, valid(1))],
+    );
     record(&rig, &late).await;
     assert_eq!(days(&rig, all[0].clone()).await[&0], 2);
     fold(rig.store.as_ref(), kept(3, 400), end).await;
@@ -531,8 +543,8 @@ pub async fn what_is_older_than_it_is_kept_is_forgotten(rig: Rig) {
 pub async fn many_keys_are_folded_in_steps(rig: Rig) {
     let ids = many_keys(&rig, 450).await;
     let usage = |id| [1, 2].map(|hour| of_key(id, MIDNIGHT + hour, valid(1)));
-    record(&rig, &batch(1, ids.iter().flat_map(usage).collect(), vec![of_keyspace(DEFAULT, MIDNIGHT + 1, valid(9))]))
-        .await;
+    let of_default = vec![of_keyspace(rig.uid(DEFAULT).await, MIDNIGHT + 1, valid(9))];
+    record(&rig, &batch(1, ids.iter().flat_map(usage).collect(), of_default)).await;
     let now = Hour(MIDNIGHT + 240).begin();
     let first = rig.store.fold_usage(None, kept(3, 400), now).await.expect("folded").expect("there are more");
     let query = every_hour(keys_of(DEFAULT));
@@ -548,6 +560,7 @@ pub async fn many_keys_are_folded_in_steps(rig: Rig) {
 pub async fn folding_from_all_sides_while_more_comes_loses_nothing(rig: Rig) {
     let ids = ten_days(&rig).await;
     let now = Hour(MIDNIGHT + 24 * 20).begin();
+    let default = rig.uid(DEFAULT).await;
     let mut working = tokio::task::JoinSet::new();
     for (number, store) in (0..).zip(rig.callers(6).await) {
         let mut ids = ids.clone();
@@ -561,7 +574,7 @@ pub async fn folding_from_all_sides_while_more_comes_loses_nothing(rig: Rig) {
                 // Hours that are folded meanwhile, the first of their days among them.
                 let hours = [23, 0, 5].map(|hour| MIDNIGHT + hour + 24 * (seq % 3));
                 let keys = ids.iter().flat_map(|id| hours.map(|hour| of_key(id, hour, valid(1)))).collect();
-                let keyspaces = hours.map(|hour| of_keyspace(DEFAULT, hour, valid(1))).into();
+                let keyspaces = hours.map(|hour| of_keyspace(default, hour, valid(1))).into();
                 let batch = UsageBatch { writer: format!("w{number}"), ..batch(seq, keys, keyspaces) };
                 store.record_usage(&batch).await.expect("recorded");
             }

@@ -238,5 +238,8 @@ impl<'a> Case<'a> {
         let keyspaces = self.store.list_keyspaces(&within, "", 10).await.expect("an answer");
         assert!(keyspaces.iter().eq(self.reference.keyspaces.values()));
         self.compare_events(&EventQuery { within, ..every_event() }).await;
+        for keyspace in &self.keyspaces {
+            self.compare_events(&EventQuery { keyspace: Some(keyspace.clone()), ..every_event() }).await;
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use portcullis::clock::Timestamp;
 use portcullis::key::field::folded;
-use portcullis::key::id::KeyId;
+use portcullis::key::id::{KeyId, KeyspaceUid};
 use portcullis::key::keyspace::{Keyspace, KeyspacePatch};
 use portcullis::key::permission::Reach;
 use portcullis::key::record::{ApiKey, NewSecret, Patch, Revocation, SecretInfo};
@@ -25,7 +25,8 @@ pub struct Reference {
     verifiers: BTreeMap<String, Verifier>,
     /// By keyspace and request_id: when, and which key.
     requests: BTreeMap<(String, String), (Timestamp, KeyId)>,
-    events: Vec<Trace>,
+    /// With the keyspace that each is of: its id may be another's by now.
+    events: Vec<(KeyspaceUid, Trace)>,
 }
 
 /// An audit event, with only the names of what an update changed: how values are shown is for other tests.
@@ -63,8 +64,9 @@ impl Reference {
         if self.keyspaces.contains_key(&keyspace.id) {
             return Err(Refusal::KeyspaceExists);
         }
-        self.trace("CreateKeyspace", &keyspace.id, None, vec![], by);
-        self.keyspaces.insert(keyspace.id.clone(), keyspace);
+        let id = keyspace.id.clone();
+        self.keyspaces.insert(id.clone(), keyspace);
+        self.trace("CreateKeyspace", &id, None, vec![], by);
         Ok(())
     }
 
@@ -101,14 +103,14 @@ impl Reference {
         if self.keys.values().any(|key| key.keyspace == id) {
             return Err(Refusal::KeyspaceNotEmpty);
         }
+        self.trace("DeleteKeyspace", id, None, vec![], by);
         self.keyspaces.remove(id);
         self.requests.retain(|(keyspace, _), _| keyspace != id);
-        self.trace("DeleteKeyspace", id, None, vec![], by);
         Ok(())
     }
 
     pub fn create_key(&mut self, new: NewKey, by: &Actor) -> Result<(), Refusal> {
-        let NewKey { key, secret, request_id } = new;
+        let NewKey { key, secret, request_id, .. } = new;
         if !self.keyspaces.contains_key(&key.keyspace) {
             return Err(Refusal::KeyspaceNotFound);
         }
@@ -230,6 +232,7 @@ impl Reference {
                         default_rate_limits: vec![],
                         rates: vec![],
                         keyspace_revision: self.keyspaces[&key.keyspace].revision,
+                        keyspace_uid: self.keyspaces[&key.keyspace].uid,
                     });
                 }
             }
@@ -247,10 +250,17 @@ impl Reference {
         KeyPage { keys: keys.into_iter().skip(query.skip).take(query.limit).cloned().collect(), total }
     }
 
-    /// The events of these keyspaces and this key.
+    /// The events of these keyspaces and this key, or of whatever ever had the id that is asked for.
     pub fn list_events(&self, query: &EventQuery) -> Vec<Trace> {
-        let Reach::Only(keyspaces) = &query.within else { panic!("a case sees its own only") };
-        let mut events: Vec<_> = self.events.iter().filter(|event| keyspaces.contains(&event.keyspace)).collect();
+        let is_of = |uid: &KeyspaceUid, event: &Trace| match (&query.within, &query.keyspace) {
+            (Reach::Only(ids), None) => {
+                ids.iter().any(|id| self.keyspaces.get(id).is_some_and(|keyspace| keyspace.uid == *uid))
+            }
+            (Reach::Everywhere, Some(id)) => event.keyspace == *id,
+            other => panic!("a case sees its own only, not {other:?}"),
+        };
+        let mut events: Vec<_> =
+            self.events.iter().filter(|(uid, event)| is_of(uid, event)).map(|(_, event)| event).collect();
         events.retain(|event| query.key_id.is_none() || query.key_id == event.key_id);
         events.sort_by_key(|event| Reverse((event.at, &event.id)));
         events.into_iter().take(query.limit).cloned().collect()
@@ -267,7 +277,7 @@ impl Reference {
     }
 
     fn trace(&mut self, action: &str, keyspace: &str, key_id: Option<&KeyId>, updated: Vec<String>, by: &Actor) {
-        self.events.push(Trace {
+        let trace = Trace {
             at: by.at,
             id: by.event_id.clone(),
             who: (by.name.clone(), by.peer.clone()),
@@ -275,7 +285,8 @@ impl Reference {
             keyspace: keyspace.into(),
             key_id: key_id.cloned(),
             updated,
-        });
+        };
+        self.events.push((self.keyspaces[keyspace].uid, trace));
     }
 }
 
