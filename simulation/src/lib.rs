@@ -203,8 +203,8 @@ fn stock(world: &World) {
         let mut key = ApiKey::issued(ids.key(at), DEFAULT, "stocked", "user_1", public_prefix.clone(), at);
         key.scopes = vec![LOST_SCOPE.to_owned()];
         let id = key.id.clone();
-        let secret = NewSecret { public_prefix, verifier, has_mac: false };
-        let new = NewKey { key, secret, request_id: None, keyspace_uid: None };
+        let stored = NewSecret { public_prefix, verifier, has_mac: false };
+        let new = NewKey { key, secret: stored, request_id: None, keyspace_uid: None };
         world.database().create_key(&new).expect("a keyspace");
         world.history().made(id, secret.expose().to_owned());
     }

@@ -53,7 +53,7 @@ async fn store_old_root_key(store: &Arc<dyn Store>) -> (String, String) {
         peer: String::new(),
         within: portcullis::key::permission::Reach::Everywhere,
     };
-    let new = NewKey { key, secret: secret_row, request_id: None };
+    let new = NewKey { key, secret: secret_row, request_id: None, keyspace_uid: None };
     store.create_key(&new, &by).await.expect("an answer").expect("it is made");
     (id, secret)
 }
