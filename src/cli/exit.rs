@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use tonic::{Code, Status};
 use tonic_types::{FieldViolation, StatusExt as _};
 
-use super::output::visible;
+use super::terminal::{visible, visible_lines};
 
 /// The exit codes. Those above 1 are of sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Error {
     /// Says it on stderr.
     pub fn report(&self) -> ExitCode {
         // Nobody is left to tell if this fails.
-        let _ = writeln!(std::io::stderr(), "error: {self}");
+        let _ = writeln!(std::io::stderr(), "error: {}", visible_lines(&self.to_string()));
         self.exit().into()
     }
 }

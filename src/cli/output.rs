@@ -1,6 +1,5 @@
 //! What goes to stdout: a table for people, ProtoJSON for programs, bare ids and secrets for scripts.
 
-use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write as _};
 
 use clap::ValueEnum;
@@ -10,6 +9,7 @@ use prost::Message;
 use prost_types::Timestamp;
 
 use super::exit::{Error, Exit};
+use super::terminal::{visible, visible_json, visible_lines};
 use crate::grpc::json;
 
 /// The form of the output.
@@ -70,7 +70,7 @@ impl Out {
         let text = match self.format {
             _ if self.quiet => answer.quiet(),
             Format::Table => answer.table(),
-            Format::Json => answer.json(),
+            Format::Json => visible_json(&answer.json()),
         };
         if let Err(error) = write_stdout(&text) {
             return match answer.loss() {
@@ -81,16 +81,16 @@ impl Out {
             };
         }
         if let Some(note) = answer.note().filter(|_| self.format == Format::Table && !self.quiet) {
-            let _ = writeln!(io::stderr(), "{note}");
+            let _ = writeln!(io::stderr(), "{}", visible_lines(&note));
         }
         Ok(Exit::Done)
     }
 }
 
-/// Writes all of `text`, or says why not; `println!` would panic.
+/// Writes all of `text`, or says why not; `println!` would panic. Whatever is in it plays no tricks on a terminal.
 pub fn write_stdout(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
+    stdout.write_all(visible_lines(text).as_bytes())?;
     stdout.flush()
 }
 
@@ -128,19 +128,6 @@ fn lines(mut table: Table) -> String {
         column.set_padding((0, 2));
     }
     table.trim_fmt() + "\n"
-}
-
-/// `text` with its control characters written out, so that no name or comment plays tricks on a terminal.
-pub fn visible(text: &str) -> String {
-    let mut seen = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            write!(seen, "{}", c.escape_default()).expect("a String takes all");
-        } else {
-            seen.push(c);
-        }
-    }
-    seen
 }
 
 /// As RFC 3339 has it, to the second; `absent` if there is none.

@@ -1,4 +1,4 @@
-//! What is asked of whoever runs the program.
+//! What a terminal is shown, and what is asked of whoever runs the program.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
@@ -6,6 +6,71 @@ use super::exit::Error;
 
 /// The longest line that is read. A presented key has 512 bytes at the most; the server says what is wrong with more.
 const LINE_SIZE_MAX: u64 = 64 * 1024;
+
+/// Whether a terminal acts on `c`, or shows nothing for it, so that a name could change what is seen of others or pass for
+/// another name: control characters, C0 and C1, and what Unicode calls format characters (Cf) and their like.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            // Zero width; marks, embeddings, overrides and isolates of direction; ends of lines and paragraphs.
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            // Tags.
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// `text` with each character that a terminal would not show written out.
+pub fn visible(text: &str) -> String {
+    written_out(text, |_| false, escape)
+}
+
+/// The same for text of several lines.
+pub fn visible_lines(text: &str) -> String {
+    written_out(text, |c| matches!(c, '\n' | '\t'), escape)
+}
+
+/// The same for JSON, which says the same then: only its strings have such characters.
+pub fn visible_json(json: &str) -> String {
+    written_out(json, |c| c == '\n', escape_json)
+}
+
+fn escape_json(c: char) -> String {
+    match c.encode_utf16(&mut [0; 2]) {
+        [unit] => format!("\\u{unit:04x}"),
+        units => format!("\\u{:04x}\\u{:04x}", units[0], units[1]),
+    }
+}
+
+fn escape(c: char) -> String {
+    // `\n` and its like are shorter, and known better.
+    if c.is_ascii() { c.escape_default().to_string() } else { c.escape_unicode().to_string() }
+}
+
+fn written_out(text: &str, is_kept: fn(char) -> bool, escape: fn(char) -> String) -> String {
+    let mut seen = String::with_capacity(text.len());
+    let mut before = '\0';
+    for c in text.chars() {
+        if is_invisible(c) && !is_kept(c) && !joins(before, c) {
+            seen += &escape(c);
+        } else {
+            seen.push(c);
+        }
+        before = c;
+    }
+    seen
+}
+
+/// Whether `c` joins emoji, or letters of a script that needs joiners: Arabic and what comes after it in Unicode. Between
+/// Latin, Greek or Cyrillic letters a joiner is only there to be overlooked.
+fn joins(before: char, c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}') && before >= '\u{600}' && !is_invisible(before)
+}
+
+/// Says what a person should know. Nobody is left to tell if this fails.
+pub fn warn(text: &str) {
+    let _ = writeln!(io::stderr(), "warning: {}", visible_lines(text));
+}
 
 /// The first line of stdin, without its end: for a secret that should not stand in the shell's history.
 pub fn secret_from_stdin() -> Result<String, Error> {
@@ -24,7 +89,7 @@ pub fn confirm(question: &str) -> Result<(), Error> {
     if !io::stdin().is_terminal() {
         return Err(Error::Usage(format!("{question} Pass --yes to say so: stdin is not a terminal")));
     }
-    let _ = write!(io::stderr(), "{question} [y/N] ");
+    let _ = write!(io::stderr(), "{} [y/N] ", visible(question));
     match line() {
         Ok(answer) if matches!(answer.trim(), "y" | "Y" | "yes") => Ok(()),
         _ => Err(Error::Failed("nothing was done".into())),
@@ -36,4 +101,42 @@ fn line() -> io::Result<String> {
     io::stdin().lock().take(LINE_SIZE_MAX).read_line(&mut line)?;
     line.truncate(line.trim_end_matches(['\r', '\n']).len());
     Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of each class of characters that a terminal acts on or does not show.
+    const TRICKS: [(&str, char); 10] = [
+        ("C0", '\u{1b}'),
+        ("C1", '\u{9b}'),
+        ("override of direction", '\u{202e}'),
+        ("isolate of direction", '\u{2066}'),
+        ("mark of direction", '\u{200f}'),
+        ("zero width", '\u{200b}'),
+        ("joiner", '\u{200d}'),
+        ("byte order mark", '\u{feff}'),
+        ("end of line", '\u{2028}'),
+        ("tag", '\u{e0041}'),
+    ];
+
+    #[test]
+    fn no_character_plays_tricks_on_a_terminal() {
+        for (class, trick) in TRICKS {
+            let text = format!("a{trick}b");
+            let escaped = format!("a\\u{{{:x}}}b", trick as u32);
+            assert_eq!((visible(&text), visible_lines(&text)), (escaped.clone(), escaped), "{class}");
+            let json = serde_json::to_string(&text).unwrap();
+            let shown = visible_json(&json);
+            assert!(shown.is_ascii() && !shown.contains(trick), "{class}: {shown}");
+            assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text, "{class}");
+        }
+        assert_eq!(visible("a\nb\t"), "a\\nb\\t");
+        assert_eq!(visible_lines("a\n\tb"), "a\n\tb");
+        for plain in ["cle\u{301}", "語", "مفتاح", "👨\u{200d}👩\u{200d}👧", "می\u{200c}خواهم", "naïve"]
+        {
+            assert_eq!(visible(plain), plain);
+        }
+    }
 }

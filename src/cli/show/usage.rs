@@ -8,7 +8,8 @@ use rust_decimal::Decimal;
 
 use super::verdicts::verdict;
 use super::{lines, more};
-use crate::cli::output::{self, Json, Shown, visible};
+use crate::cli::output::{self, Json, Shown};
+use crate::cli::terminal::visible;
 use crate::grpc::json;
 use crate::grpc::pb::{QueryUsageResponse, UsageGranularity, UsageGroup, UsageRow, Verdict};
 

@@ -9,6 +9,7 @@ use tonic_types::StatusExt as _;
 use super::progress::Progress;
 use crate::cli::exit::{Error, Exit, upper_snake};
 use crate::cli::output::{Format, Out, write_stdout};
+use crate::cli::terminal::{visible_json, visible_lines};
 use crate::grpc::pb::{ApiKey, ErrorReason};
 
 /// Most refusals that the JSON lists, at some 200 bytes each.
@@ -86,7 +87,7 @@ impl Report {
         }
         Progress::clear();
         // Nobody is left to tell if this fails.
-        let _ = writeln!(io::stderr(), "line {line}: {text}");
+        let _ = writeln!(io::stderr(), "line {line}: {}", visible_lines(text));
     }
 
     /// Shows how far it is.
@@ -105,7 +106,7 @@ impl Report {
                 let sum = json!({
                     "imported": imported, "alreadyThere": already_there, "refused": refused, "refusals": listed,
                 });
-                format!("{sum:#}\n")
+                visible_json(&format!("{sum:#}\n"))
             }
         };
         write_stdout(&text).map_err(|error| Error::Failed(format!("cannot write to stdout: {error}")))?;
