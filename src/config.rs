@@ -1,6 +1,8 @@
 //! Settings in two layers: raw, as flags, environment and file say them, and resolved, as the program uses them. All
 //! that is wrong is reported at once.
 
+mod secret_file;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use tracing_subscriber::EnvFilter;
 
 use crate::key::field;
 use crate::key::rate_card::{RateCard, price};
@@ -18,7 +19,7 @@ use crate::memory_budget::MemoryBudget;
 use crate::memory_limit;
 use crate::store::usage::Retention;
 use crate::store::{Hints, Schema};
-use crate::telemetry::LogFormat;
+use crate::telemetry::{self, LogFormat};
 use crate::transport::Origins;
 
 /// The settings of the server as flags and environment say them: text, unchecked.
@@ -52,6 +53,12 @@ pub struct Flags {
     /// looking. For databases behind a proxy that shares sessions [default: as --database-url]
     #[arg(long, value_name = "URL", env = "PORTCULLIS_NOTIFY_URL", hide_env_values = true)]
     pub notify_url: Option<String>,
+    /// Read that URL from this file
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_NOTIFY_URL_FILE")]
+    pub notify_url_file: Option<String>,
+    /// Read the first root key of an empty store from this file instead of the variable PORTCULLIS_BOOTSTRAP_ROOT_KEY
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_BOOTSTRAP_ROOT_KEY_FILE")]
+    pub bootstrap_root_key_file: Option<String>,
     /// Over Postgres: what to call this replica in lists and logs [default: HOST:PORT]
     #[arg(long, value_name = "NAME", env = "PORTCULLIS_REPLICA_NAME")]
     pub replica_name: Option<String>,
@@ -101,7 +108,8 @@ pub struct Flags {
     /// How long calls in flight may take to finish after that, in milliseconds [default: 20000]
     #[arg(long, value_name = "MS", env = "PORTCULLIS_DRAIN_TIMEOUT_MS")]
     pub drain_timeout_ms: Option<String>,
-    /// What to log, e.g. `info` or `portcullis=debug,warn` [default: info]
+    /// What to log, e.g. `info` or `portcullis=debug,warn`. Of h2 and hyper, which log what strangers send, only errors
+    /// unless they are named [default: info]
     #[arg(long, value_name = "FILTER", env = "PORTCULLIS_LOG")]
     pub log: Option<String>,
     /// How log lines look: text or json [default: text]
@@ -115,6 +123,9 @@ pub struct StoreFlags {
     /// Where keys are kept: `sqlite://PATH` or `postgres://…` [default: sqlite://portcullis.db]
     #[arg(long, value_name = "URL", env = "PORTCULLIS_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// Read that URL from this file: one with a password is then neither in the process list nor in the environment
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_DATABASE_URL_FILE")]
+    pub database_url_file: Option<String>,
     /// Bring an older schema up to date at start [default: true for SQLite, false for Postgres]
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true",
           env = "PORTCULLIS_AUTO_MIGRATE")]
@@ -165,7 +176,7 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// How long calls in flight may take to finish.
     pub drain_timeout: Duration,
-    /// What to log, as [`EnvFilter`] reads it.
+    /// What to log, as [`telemetry::filter`] reads it.
     pub log: String,
     /// How log lines look.
     pub log_format: LogFormat,
@@ -231,7 +242,7 @@ impl Flags {
         let (database_url, schema) = self.store.resolve_from(&mut raw);
         let allow_plaintext = raw.take("allow-plaintext", self.allow_plaintext, "false", "true or false", boolean);
         let lease = raw.take("lease-ms", self.lease_ms, "2400", "500 to 60000", |text| millis(text, 500..=60_000));
-        let notify_url = raw.optional("notify-url", self.notify_url);
+        let notify_url = raw.secret("notify-url", self.notify_url, self.notify_url_file);
         let hints = hints(notify_url.as_deref(), &mut raw.errors);
         let replica_name = raw.optional("replica-name", self.replica_name);
         if let Some(Err(rule)) = replica_name.as_deref().map(field::name) {
@@ -259,24 +270,20 @@ impl Flags {
         let drain_timeout = raw
             .take("drain-timeout-ms", self.drain_timeout_ms, "20000", "0 to 600000", |text| millis(text, 0..=600_000));
         let log = raw.take("log", self.log, "info", "a filter such as info or portcullis=debug,warn", |text| {
-            EnvFilter::try_new(text).ok().map(|_| text.to_owned())
+            telemetry::filter(text).ok().map(|_| text.to_owned())
         });
         let log_format = raw.take("log-format", self.log_format, "text", "text or json", |text| match text {
             "text" => Some(LogFormat::Text),
             "json" => Some(LogFormat::Json),
             _ => None,
         });
+        let bootstrap_root_key = raw.bootstrap_root_key(bootstrap_root_key, self.bootstrap_root_key_file);
         let tls_cert = raw.optional("tls-cert", self.tls_cert);
         let tls_key = raw.optional("tls-key", self.tls_key);
         raw.file.refuse_rest(&mut raw.errors);
         let mut errors = raw.errors;
 
         let tls = tls_files(tls_cert, tls_key, &mut errors);
-        if let Some(text) = &bootstrap_root_key
-            && let Err(rule) = field::root_key_text(text)
-        {
-            errors.push(format!("{BOOTSTRAP_ROOT_KEY_VARIABLE}: must {rule}; has {}", text.chars().count()));
-        }
         if let (Some(listen), Some(false), None) = (listen, allow_plaintext, &tls)
             && !SocketAddr::ip(&listen).is_loopback()
         {
@@ -294,7 +301,7 @@ impl Flags {
             database_url: database_url.expect(all),
             schema: schema.expect(all),
             allow_plaintext: allow_plaintext.expect(all),
-            bootstrap_root_key: bootstrap_root_key.map(Secret::new),
+            bootstrap_root_key,
             tls,
             lease: lease.expect(all),
             hints,
@@ -331,7 +338,8 @@ impl StoreFlags {
     }
 
     fn resolve_from(self, raw: &mut Raw) -> (Option<String>, Option<Schema>) {
-        let url = raw.take("database-url", self.database_url, "sqlite://portcullis.db", "", |url| Some(url.to_owned()));
+        let url = raw.secret("database-url", self.database_url, self.database_url_file);
+        let url = raw.take("database-url", url, "sqlite://portcullis.db", "", |url| Some(url.to_owned()));
         let url = url.filter(|url| {
             let known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme));
             if !known {
@@ -475,6 +483,35 @@ impl Raw {
             self.errors.push("usage-days-days: must be no less than usage-hours-days".to_owned());
         }
         Some(Retention { hours, days })
+    }
+
+    /// The setting `name`, or what stands in the file that `NAME-file` names.
+    fn secret(&mut self, name: &str, flag: Option<String>, file: Option<String>) -> Option<String> {
+        let file_name = format!("{name}-file");
+        let (value, file) = (self.optional(name, flag), self.optional(&file_name, file));
+        if value.is_some() && file.is_some() {
+            self.errors.push(format!("{file_name}: must not be given beside {name}"));
+        }
+        value.or_else(|| self.read_secret(&file_name, &file?))
+    }
+
+    fn bootstrap_root_key(&mut self, variable: Option<String>, file: Option<String>) -> Option<Secret> {
+        const FILE: &str = "bootstrap-root-key-file";
+        let file = self.optional(FILE, file);
+        if variable.is_some() && file.is_some() {
+            self.errors.push(format!("{FILE}: must not be given beside {BOOTSTRAP_ROOT_KEY_VARIABLE}"));
+        }
+        let key = Secret::new(variable.or_else(|| self.read_secret(FILE, &file?))?);
+        if let Err(rule) = field::root_key_text(key.expose()) {
+            let count = key.expose().chars().count();
+            self.errors.push(format!("{BOOTSTRAP_ROOT_KEY_VARIABLE}: must {rule}; has {count}"));
+        }
+        Some(key)
+    }
+
+    fn read_secret(&mut self, name: &str, path: &str) -> Option<String> {
+        let read = secret_file::read(path);
+        read.map_err(|error| self.errors.push(format!("{name}: cannot read {path}: {error}"))).ok()
     }
 
     fn optional(&mut self, name: &str, flag: Option<String>) -> Option<String> {

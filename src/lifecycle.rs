@@ -1,8 +1,18 @@
-//! Signals.
+//! The process: signals, and who may look into it.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Keeps other processes of the same user from reading the memory of this one, and keeps it out of core dumps.
+///
+/// # Errors
+/// If the operating system refuses.
+pub fn forbid_dumps() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
 
 /// The signals that end the server.
 pub struct Signals {

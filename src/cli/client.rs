@@ -47,7 +47,7 @@ pub struct ClientArgs {
     server: String,
     /// Read the root key from this file instead of the variable PORTCULLIS_ROOT_KEY. There is no flag for the key
     /// itself: every user of the machine could see it
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "PORTCULLIS_ROOT_KEY_FILE")]
     root_key_file: Option<PathBuf>,
     /// Trust the certificate authorities in this PEM file instead of the public ones
     #[arg(long, global = true, value_name = "FILE")]

@@ -11,6 +11,7 @@ use exit::{Error, Exit};
 
 mod audit;
 mod client;
+pub mod environment;
 pub mod exit;
 mod healthcheck;
 mod keys;
@@ -40,11 +41,20 @@ pub struct Cli {
     command: Option<Command>,
 }
 
+impl Cli {
+    /// Whether it says to run the service.
+    pub fn is_serve(&self) -> bool {
+        matches!(self.command, None | Some(Command::Serve(_)))
+    }
+}
+
 /// What `serve` is told.
 #[derive(Args, Debug)]
-#[command(after_help = "The variable PORTCULLIS_BOOTSTRAP_ROOT_KEY supplies the first root key of an empty store; \
-                        without it one is made and printed. There is no flag for it: every user of the machine could \
-                        see it.")]
+#[command(
+    after_help = "The variable PORTCULLIS_BOOTSTRAP_ROOT_KEY supplies the first root key of an empty store, or a \
+                        file (--bootstrap-root-key-file); without either one is made and printed. There is no flag for \
+                        the key itself: every user of the machine could see it."
+)]
 pub struct ServeArgs {
     #[command(flatten)]
     flags: Flags,

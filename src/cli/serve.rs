@@ -8,14 +8,13 @@ use std::process;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
 use super::exit::{Error, Exit};
-use super::output;
+use super::{output, terminal};
 use crate::clock::SystemClock;
 use crate::config::{self, BOOTSTRAP_ROOT_KEY_VARIABLE, Config, ConfigErrors, Flags};
-use crate::lifecycle::{Ending, Signals};
+use crate::lifecycle::{self, Ending, Signals};
 use crate::manage::{self, Bootstrap};
 use crate::server::{Server, ServerError};
 use crate::store::{ConnectError, StoreError};
@@ -24,7 +23,11 @@ use crate::telemetry;
 /// Serves until a signal comes.
 pub async fn serve(flags: Flags) -> Result<Exit, Error> {
     let config = resolve(flags)?;
-    let filter = EnvFilter::try_new(&config.log).expect("checked when it was resolved");
+    // Before there is a secret in use: no other process of the same user reads this one's memory, and none is in a core dump.
+    if let Err(error) = lifecycle::forbid_dumps() {
+        terminal::warn(&format!("this process can be dumped: {error}"));
+    }
+    let filter = telemetry::filter(&config.log).expect("checked when it was resolved");
     telemetry::start(filter, config.log_format);
     // From here on a signal ends the program in order, also while it starts.
     let mut signals =

@@ -16,7 +16,11 @@ fn the_defaults_are_good() {
 fn all_errors_are_reported_at_once() {
     let flags = Flags {
         listen: Some("nowhere".into()),
-        store: StoreFlags { database_url: Some("mysql://u:hunter2@h/d".into()), auto_migrate: Some("maybe".into()) },
+        store: StoreFlags {
+            database_url: Some("mysql://u:hunter2@h/d".into()),
+            auto_migrate: Some("maybe".into()),
+            ..StoreFlags::default()
+        },
         lease_ms: Some("499".into()),
         tls_cert: Some("cert.pem".into()),
         ..Flags::default()
@@ -60,4 +64,32 @@ fn passwords_are_not_shown() {
     assert_eq!(without_password("postgres://h/d?password=x@y"), "postgres://h@y");
     assert_eq!(without_password("postgres://h/d"), "postgres://h/d");
     assert_eq!(without_password("sqlite://portcullis.db"), "sqlite://portcullis.db");
+}
+
+#[test]
+fn secrets_are_read_from_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        Some(path.to_str().unwrap().to_owned())
+    };
+    let root_key = "an-operator-chose-this-root-key-it-is-long-enough";
+    let flags = || Flags {
+        store: StoreFlags { database_url_file: file("url", "postgres://u:p@h/d\n"), ..StoreFlags::default() },
+        notify_url_file: file("notify", "postgres://u:p@n/d"),
+        bootstrap_root_key_file: file("root", &format!("{root_key}\n")),
+        ..Flags::default()
+    };
+    let config = flags().resolve(None).unwrap();
+    assert_eq!(config.database_url, "postgres://u:p@h/d");
+    assert_eq!(config.hints, Hints::By("postgres://u:p@n/d".into()));
+    assert_eq!(config.bootstrap_root_key.unwrap().expose(), root_key);
+
+    let both = Flags { notify_url: Some("none".into()), ..flags() };
+    let found = errors(both, Some(root_key));
+    let starts = ["notify-url-file: must not", "bootstrap-root-key-file: must not"];
+    assert!(found.len() == 2 && found.iter().zip(starts).all(|(error, start)| error.starts_with(start)), "{found:?}");
+    let absent = Flags { notify_url_file: Some("/nowhere/at/all".into()), ..Flags::default() };
+    assert!(errors(absent, None)[0].starts_with("notify-url-file: cannot read /nowhere/at/all"));
 }

@@ -3,7 +3,7 @@
 use portcullis::grpc::pb::{self, Verdict};
 
 use crate::support::backend::{Backend, Fixture};
-use crate::support::process::{Server, printed_root_key, serve_fresh};
+use crate::support::process::{Process, ROOT_KEY, Server, client, printed_root_key, serve, serve_fresh};
 use crate::support::service::{Caller, new_key};
 
 /// Does all that has to do with secrets; every secret that was seen.
@@ -57,7 +57,7 @@ async fn exercise(caller: &mut Caller) -> Vec<String> {
 async fn check(backend: Backend, format: &str) {
     let fixture = Fixture::new(backend).await;
     let mut command = serve_fresh(&fixture.url);
-    command.env("PORTCULLIS_LOG", "trace").env("PORTCULLIS_LOG_FORMAT", format);
+    command.env("PORTCULLIS_LOG", "trace,h2=trace,hyper=trace").env("PORTCULLIS_LOG_FORMAT", format);
     let server = Server::start(command).await;
     let root_key = printed_root_key(&server.process.stderr()).expect("a first start").to_owned();
     let mut secrets = exercise(&mut server.caller(&root_key)).await;
@@ -91,4 +91,53 @@ async fn no_secret_is_in_the_log_on_sqlite() {
 #[tokio::test]
 async fn no_secret_is_in_the_log_on_postgres() {
     check(Backend::Postgres, "json").await;
+}
+
+/// What a process was started with, the system shows for as long as it lives.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_environment_of_a_server_holds_no_secret() {
+    let fixture = Fixture::new(Backend::Postgres).await;
+    let mut command = serve(&fixture.url);
+    command.env("PORTCULLIS_NOTIFY_URL", &fixture.url);
+    let server = Server::start(command).await;
+    server.admin().create(new_key("one")).await;
+    let of_process = |name: &str| std::fs::read(format!("/proc/{}/{name}", server.process.id())).expect("it runs");
+    let environment = String::from_utf8(of_process("environ")).expect("text");
+    assert!(environment.contains("PORTCULLIS_LISTEN=127.0.0.1:0"), "{environment}");
+    assert!(!environment.contains(ROOT_KEY) && !environment.contains(&fixture.url), "{environment}");
+    // What was handed over is wiped.
+    let handed_over: Vec<_> =
+        environment.split('\0').filter_map(|pair| pair.split_once("_FILE=/proc/self/fd/")).collect();
+    assert_eq!(handed_over.len(), 3, "{environment}");
+    for (_, fd) in handed_over {
+        assert_eq!(of_process(&format!("fd/{fd}")), b"");
+    }
+    server.stop().await;
+}
+
+/// A server from files is like one from variables; and its memory is not for others.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn secrets_come_from_files() {
+    use std::os::unix::fs::MetadataExt as _;
+    let fixture = Fixture::new(Backend::Sqlite).await;
+    let dir = tempfile::tempdir().unwrap();
+    let (root_key, url) = (dir.path().join("root"), dir.path().join("url"));
+    std::fs::write(&root_key, format!("{ROOT_KEY}\n")).unwrap();
+    std::fs::write(&url, format!("{}\n", fixture.url)).unwrap();
+    let mut command = serve_fresh(&fixture.url);
+    command.env_remove("PORTCULLIS_DATABASE_URL").env("PORTCULLIS_DATABASE_URL_FILE", &url);
+    command.env("PORTCULLIS_BOOTSTRAP_ROOT_KEY_FILE", &root_key);
+    let server = Server::start(command).await;
+    let server_url = format!("http://{}", server.address);
+    let mut list = client(&server_url, "", ["keys", "list"]);
+    list.env_remove("PORTCULLIS_ROOT_KEY").env("PORTCULLIS_ROOT_KEY_FILE", &root_key);
+    Process::run(list).await.with_code(0);
+    // The system gives the memory of a process that must not be dumped to root.
+    if !rustix::process::geteuid().is_root() {
+        assert!(std::fs::File::open(format!("/proc/{}/mem", server.process.id())).is_err());
+    }
+    assert_eq!(std::fs::metadata(format!("/proc/{}/environ", server.process.id())).unwrap().uid(), 0);
+    server.stop().await;
 }

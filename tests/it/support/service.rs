@@ -98,7 +98,11 @@ impl Service {
     }
 
     async fn start_as(fixture: Fixture, clock: Arc<dyn Clock>, supplied: Option<String>, flags: Flags) -> Self {
-        let store = StoreFlags { database_url: Some(fixture.url.clone()), auto_migrate: Some("true".into()) };
+        let store = StoreFlags {
+            database_url: Some(fixture.url.clone()),
+            auto_migrate: Some("true".into()),
+            ..StoreFlags::default()
+        };
         let flags = Flags { listen: Some("127.0.0.1:0".into()), store, ..flags };
         let config = flags.resolve(supplied.clone()).expect("good settings");
         let listener = TcpListener::bind(config.listen).await.expect("a free port");
@@ -149,6 +153,12 @@ impl Service {
         self.stop.take().map(|stop| stop.send(()));
         self.running.take().expect("it runs").await.expect("no panic").expect("a quiet end");
         self.fixture
+    }
+
+    /// Waits until the service ends by itself: how it ended, and its store.
+    pub async fn ended(mut self) -> (Result<(), ServerError>, Fixture) {
+        let running = self.running.take().expect("it runs");
+        (in_time("the end of the service", running).await.expect("no panic"), self.fixture)
     }
 
     /// A caller with the first root key.

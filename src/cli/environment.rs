@@ -1,0 +1,68 @@
+//! The environment that a server starts with shows its secrets to whoever may read `/proc/PID/environ`, for as long as the
+//! process lives: the system keeps it as it was. So a server that finds secrets there starts itself anew without them, and
+//! hands them over in files that exist in memory only and are wiped once they are read.
+
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use zeroize::Zeroizing;
+
+use super::terminal;
+
+/// The variables that may hold a secret, and those that name a file with it instead.
+const SECRETS: [(&str, &str); 3] = [
+    ("PORTCULLIS_BOOTSTRAP_ROOT_KEY", "PORTCULLIS_BOOTSTRAP_ROOT_KEY_FILE"),
+    ("PORTCULLIS_DATABASE_URL", "PORTCULLIS_DATABASE_URL_FILE"),
+    ("PORTCULLIS_NOTIFY_URL", "PORTCULLIS_NOTIFY_URL_FILE"),
+];
+
+/// Starts this program anew, in this process, if there are secrets in its environment. Returns if there are none, or if it
+/// cannot be done, which is no reason not to serve. Must be called before there are threads.
+pub fn clear_secrets() {
+    let secrets: Vec<_> =
+        SECRETS.into_iter().filter_map(|(name, file)| Some((name, file, secret(name, file)?))).collect();
+    if secrets.is_empty() {
+        return;
+    }
+    if let Err(error) = start_anew(secrets) {
+        terminal::warn(&format!("the secrets stay in the environment of this process: {error}"));
+    }
+}
+
+/// What `name` holds, if that is a secret. Where a file is named too the settings are wrong, and are told so.
+fn secret(name: &str, file: &str) -> Option<Zeroizing<String>> {
+    let value = Zeroizing::new(env::var(name).ok()?);
+    let is_secret = !value.is_empty() && !value.starts_with("sqlite:") && value.as_str() != "none";
+    (is_secret && env::var_os(file).is_none()).then_some(value)
+}
+
+#[cfg(target_os = "linux")]
+fn start_anew(secrets: Vec<(&str, &str, Zeroizing<String>)>) -> io::Result<()> {
+    use std::fs::File;
+    use std::io::Write as _;
+    use std::os::fd::AsRawFd as _;
+
+    use rustix::fs::{MemfdFlags, memfd_create};
+
+    let mut arguments = env::args_os();
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(arguments.next().unwrap_or_else(|| OsString::from("portcullis"))).args(arguments);
+    let mut handed_over = Vec::new();
+    for (name, file, secret) in secrets {
+        // Not closed when the program starts anew.
+        let mut memory = File::from(memfd_create("secret", MemfdFlags::empty())?);
+        memory.write_all(secret.as_bytes())?;
+        command.env_remove(name).env(file, format!("/proc/self/fd/{}", memory.as_raw_fd()));
+        handed_over.push(memory);
+    }
+    // Returns only if it fails.
+    Err(command.exec())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn start_anew(_: Vec<(&str, &str, Zeroizing<String>)>) -> io::Result<()> {
+    Err(io::Error::other("this system has no files in memory: name files with the secrets instead"))
+}
