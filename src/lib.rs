@@ -4,6 +4,7 @@
 //!
 //! - [`clock`]: time as a parameter
 //! - [`key`]: what a key is. Pure
+//! - [`security_events`]: who was refused: counted, sampled for the log, told to the audit trail
 //! - [`seeded`]: faults that tests put in. In no build but theirs
 //! - [`store`]: where keys live: SQLite or Postgres behind one trait
 //! - [`fleet`]: replicas agreeing on what changed: log, lease, barrier
@@ -35,6 +36,7 @@ pub mod manage;
 pub mod memory_budget;
 pub mod memory_limit;
 pub mod metrics;
+pub mod security_events;
 pub mod seeded;
 pub mod server;
 pub mod store;

@@ -1,5 +1,7 @@
 //! What can be measured about a running server, in the text form that Prometheus reads. Nothing of a key is in it.
 
+mod security;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,7 +14,10 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::fleet::{Fleet, Lease};
+use crate::grpc::health::Health;
+use crate::security_events::SecurityEvents;
 use crate::verify::{Queue, Verifier};
+use security::Security;
 
 /// All that is measured.
 pub struct Metrics(Registry);
@@ -25,9 +30,10 @@ struct Now {
 
 impl Metrics {
     /// Of a server.
-    pub fn of(fleet: &Fleet, verifier: Arc<Verifier>) -> Self {
+    pub fn of(fleet: &Fleet, verifier: Arc<Verifier>, events: Arc<SecurityEvents>, health: Health) -> Self {
         let mut registry = Registry::with_prefix("portcullis");
         fleet.metrics().register(&mut registry);
+        registry.register_collector(Box::new(Security { events, verifier: verifier.clone(), health }));
         registry.register_collector(Box::new(Now { lease: fleet.lease().clone(), verifier }));
         Self(registry)
     }

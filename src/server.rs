@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::task::JoinError;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -39,6 +40,7 @@ use crate::key::rate_card::RateCard;
 use crate::key::secret::Secret;
 use crate::manage::{self, Bootstrap, Management};
 use crate::metrics::Metrics;
+use crate::security_events::{Denial, SecurityEvents};
 use crate::store::{self, ConnectError, Store};
 use crate::transport::{self, Cores, Origins, StartError, TlsError};
 use crate::upkeep::Upkeep;
@@ -223,30 +225,44 @@ impl Server {
     }
 
     /// Serves until `shutdown` resolves, then ends in order: health says NOT_SERVING, a grace period if `shutdown`
-    /// resolved to `true`, no new connections, calls in flight finish, the lease is given back, what was counted is written, the
-    /// store is closed.
+    /// resolved to `true`, no new connections, calls in flight finish, the lease is given back, what was counted is
+    /// written, the store is closed. If a task dies that must not end, it ends in the same order, at once.
     ///
     /// # Errors
-    /// If serving fails or a task that must not end does.
+    /// If serving threads cannot be started, or a task died.
     pub async fn run(mut self, shutdown: impl Future<Output = bool> + Send) -> Result<(), ServerError> {
+        let cores = match Cores::start() {
+            Ok(cores) => cores,
+            Err(error) => {
+                self.fleet.leave().await;
+                self.store.close().await;
+                return Err(error.into());
+            }
+        };
         let health = Health::default();
         health.set_ready(self.fleet.lease().is_held() && self.store.ping().await.is_ok());
 
-        let stop_background = CancellationToken::new();
-        let background =
-            background(self.store.clone(), self.fleet.lease().clone(), health.clone(), stop_background.clone());
-        let background = tokio::spawn(background);
         let root_tokens = tokio::spawn(keep_root_tokens(self.verifier.clone()));
         let _root_tokens = AbortOnDropHandle::new(root_tokens);
-        let mut background = std::pin::pin!(background);
         let upkeep = Arc::new(self.upkeep);
+        let mut tasks = JoinSet::new();
+        let stop_background = CancellationToken::new();
+        tasks.spawn(background(
+            self.store.clone(),
+            self.fleet.lease().clone(),
+            health.clone(),
+            stop_background.clone(),
+        ));
         // It goes on while calls do.
         let stop_upkeep = CancellationToken::new();
         let (kept_up, stop_keeping_up) = (upkeep.clone(), stop_upkeep.clone());
-        let mut keeping_up = std::pin::pin!(tokio::spawn(async move { kept_up.run(&stop_keeping_up).await }));
+        tasks.spawn(async move { kept_up.run(&stop_keeping_up).await });
 
-        let callers = Callers::new(self.verifier.clone());
-        let metrics = Metrics::of(&self.fleet, self.verifier.clone());
+        let (events, denials) = SecurityEvents::new(self.clock.clone());
+        let events = Arc::new(events);
+        let _denials = AbortOnDropHandle::new(tokio::spawn(write_denials(self.management.clone(), denials)));
+        let callers = Callers::new(self.verifier.clone(), events.clone());
+        let metrics = Metrics::of(&self.fleet, self.verifier.clone(), events, health.clone());
         let _metrics = self.metrics.take().map(|listener| {
             let text = Arc::new(move || metrics.text());
             AbortOnDropHandle::new(tokio::spawn(transport::serve_text(listener, "/metrics", text)))
@@ -266,7 +282,6 @@ impl Server {
             self.origins,
             Handle::current(),
         );
-        let cores = Cores::start()?;
         let ending = CancellationToken::new();
         let settings = transport::Settings {
             tls: self.tls,
@@ -276,14 +291,16 @@ impl Server {
         };
         let mut serving = std::pin::pin!(transport::serve(self.listener, &cores, settings, door));
 
-        let graceful = tokio::select! {
-            graceful = shutdown => graceful,
+        let (graceful, mut died) = tokio::select! {
+            graceful = shutdown => (graceful, None),
             () = &mut serving => unreachable!("it serves until it is closed"),
-            died = self.fleet.failed() => return Err(ServerError::Task(died)),
-            died = &mut background => return Err(died.err().map_or_else(unexpected_end, ServerError::Task)),
-            died = &mut keeping_up => return Err(died.err().map_or_else(unexpected_end, ServerError::Task)),
+            died = self.fleet.failed() => (false, Some(died)),
+            ended = tasks.join_next() => (false, Some(unexpected_end(ended))),
         };
-        tracing::info!("shutting down");
+        match &died {
+            None => tracing::info!("shutting down"),
+            Some(error) => tracing::error!(%error, "a task died: ending in order"),
+        }
         stop_background.cancel();
         health.announce_end();
         ending.cancel();
@@ -301,14 +318,17 @@ impl Server {
             tracing::warn!("calls in flight did not finish in time and are cut off");
         }
         cores.stop();
-        background.await.map_err(ServerError::Task)?;
         stop_upkeep.cancel();
-        keeping_up.await.map_err(ServerError::Task)?;
+        while let Some(ended) = tasks.join_next().await {
+            died = died.or(ended.err());
+        }
         self.fleet.leave().await;
-        upkeep.end().await;
+        // A task of its own: whatever becomes of it, the store is closed.
+        let written = tokio::spawn(async move { upkeep.end().await }).await;
+        died = died.or(written.err());
         self.store.close().await;
         tracing::info!("ended");
-        Ok(())
+        died.map_or(Ok(()), |died| Err(ServerError::Task(died)))
     }
 }
 
@@ -318,8 +338,18 @@ fn replica_name(addr: SocketAddr) -> String {
     format!("{host}:{}", addr.port())
 }
 
-fn unexpected_end() -> ServerError {
-    unreachable!("the background task ends only when it is told to")
+/// Why a task ended that must not.
+fn unexpected_end(ended: Option<Result<(), JoinError>>) -> JoinError {
+    ended.and_then(Result::err).expect("these tasks end only when they are told to, or by a panic")
+}
+
+/// Writes denials to the audit trail as they come. One that cannot be written is lost: it was logged, and counted.
+async fn write_denials(management: Arc<Management>, mut denials: mpsc::Receiver<Denial>) {
+    while let Some(denial) = denials.recv().await {
+        if let Err(error) = management.record_denial(&denial).await {
+            tracing::warn!(%error, "a denial could not be written to the audit trail");
+        }
+    }
 }
 
 /// Tells apart, before anybody calls, whether the supplied root key is one: then it costs no Argon2id run from here on.

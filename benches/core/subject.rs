@@ -13,7 +13,7 @@ use portcullis::key::id::{KeyId, KeyspaceUid};
 use portcullis::key::imported::Form;
 use portcullis::key::keyspace::{Keyspace, KeyspacePatch};
 use portcullis::key::permission::Reach;
-use portcullis::key::record::{ApiKey, NewSecret, Patch, Revocation, RevocationReason};
+use portcullis::key::record::{ApiKey, Json, NewSecret, Patch, Revocation, RevocationReason};
 use portcullis::key::scope::Demand;
 use portcullis::key::token::PublicPrefix;
 use portcullis::key::verifier::{Verifier as Stored, sha256};
@@ -233,6 +233,10 @@ impl Store for Numbered {
     }
 
     async fn settle_rates(&self, _: &[RateSpent], _: Timestamp) -> Result<Vec<RateLevel>, StoreError> {
+        unreachable!()
+    }
+
+    async fn record_denial(&self, _: &KeyId, _: &Json, _: &Actor) -> Result<(), StoreError> {
         unreachable!()
     }
 

@@ -10,7 +10,7 @@ use portcullis::key::id::{KeyId, KeyspaceUid};
 use portcullis::key::imported::Form;
 use portcullis::key::keyspace::{Keyspace, KeyspacePatch};
 use portcullis::key::permission::Reach;
-use portcullis::key::record::{ApiKey, NewSecret, Patch, Revocation};
+use portcullis::key::record::{ApiKey, Json, NewSecret, Patch, Revocation};
 use portcullis::key::root_token::RootTokenKey;
 use portcullis::key::token::PublicPrefix;
 use portcullis::store::log::{ChangeLog, Incarnation, Listener, News, Poll, Position, Roll};
@@ -195,6 +195,10 @@ impl Store for SimulatedStore {
     async fn settle_rates(&self, spent: &[RateSpent], now: Timestamp) -> Result<Vec<RateLevel>, StoreError> {
         let spent = spent.to_owned();
         self.call(Kind::Durable, "settle", 0, move |database| database.settle_rates(&spent, now)).await
+    }
+
+    async fn record_denial(&self, _: &KeyId, _: &Json, _: &Actor) -> Result<(), StoreError> {
+        unreachable!("nobody is denied")
     }
 
     async fn list_events(&self, _: &EventQuery) -> Result<Vec<Event>, StoreError> {

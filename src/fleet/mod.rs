@@ -145,7 +145,9 @@ impl Fleet {
     /// Resolves when a task has died that must not.
     pub async fn failed(&mut self) -> JoinError {
         let Some(others) = &mut self.others else { return std::future::pending().await };
-        let (ended, _, _) = futures_util::future::select_all(&mut others.tasks).await;
+        let (ended, at, _) = futures_util::future::select_all(&mut others.tasks).await;
+        // Nobody may wait for it again, as leaving would.
+        drop(others.tasks.remove(at));
         match ended {
             Err(died) => died,
             Ok(()) => unreachable!("they run until they are dropped"),

@@ -15,14 +15,16 @@ use tower::Service;
 use super::status;
 use crate::key::permission::{Permission, Reach, reach};
 use crate::manage::Principal;
+use crate::security_events::{AuthenticationFailure, Denial, SecurityEvents};
 use crate::transport::Peer;
 use crate::verify::verdict::Verdict;
-use crate::verify::{CachedKey, Verifier};
+use crate::verify::{CachedKey, Verifier, VerifyError};
 
 /// Tells callers by their root keys.
 #[derive(Clone)]
 pub struct Callers {
     verifier: Arc<Verifier>,
+    events: Arc<SecurityEvents>,
 }
 
 /// An authenticated caller.
@@ -32,9 +34,9 @@ pub struct Caller {
 }
 
 impl Callers {
-    /// Callers whose root keys `verifier` verifies.
-    pub fn new(verifier: Arc<Verifier>) -> Self {
-        Self { verifier }
+    /// Callers whose root keys `verifier` verifies. `events` hears of whoever is refused.
+    pub fn new(verifier: Arc<Verifier>, events: Arc<SecurityEvents>) -> Self {
+        Self { verifier, events }
     }
 
     /// The caller that these headers name, calling from `peer`.
@@ -42,11 +44,28 @@ impl Callers {
     /// # Errors
     /// UNAUTHENTICATED without a valid root key; UNAVAILABLE if that cannot be found out.
     async fn authenticate(&self, headers: &HeaderMap, peer: String) -> Result<Caller, Status> {
-        let credential = credential(headers)?;
-        match self.verifier.verify_root(credential, host(&peer)).await.map_err(status::from_verify)? {
-            Verdict::Valid(key, _) => Ok(Caller { key, peer }),
-            _ => Err(status::credential_invalid()),
-        }
+        let failed = |failure, status: Status| {
+            self.events.authentication_failed(failure, &peer);
+            status
+        };
+        let credential = match credential(headers) {
+            Ok(credential) => credential,
+            Err(failure @ AuthenticationFailure::Missing) => return Err(failed(failure, status::credential_missing())),
+            Err(failure) => return Err(failed(failure, status::credential_invalid())),
+        };
+        let failure = match self.verifier.verify_root(credential, host(&peer)).await {
+            Ok(Verdict::Valid(key, _)) => return Ok(Caller { key, peer }),
+            Ok(Verdict::Malformed) => AuthenticationFailure::Malformed,
+            Ok(Verdict::NotFound) => AuthenticationFailure::Unknown,
+            Ok(Verdict::Revoked(_)) => AuthenticationFailure::Revoked,
+            Ok(Verdict::Expired(_)) => AuthenticationFailure::Expired,
+            Ok(_) => AuthenticationFailure::Disabled,
+            Err(error @ VerifyError::Throttled(_)) => {
+                return Err(failed(AuthenticationFailure::Throttled, status::from_verify(error)));
+            }
+            Err(error) => return Err(status::from_verify(error)),
+        };
+        Err(failed(failure, status::credential_invalid()))
     }
 
     /// The caller that these headers name, if that is known without waiting. From where it calls is left open.
@@ -96,8 +115,15 @@ where
             let peer = peer(request.extensions());
             match callers.authenticate(request.headers(), peer).await {
                 Ok(caller) => {
-                    request.extensions_mut().insert((Arc::new(caller), callers.verifier.clone()));
-                    service.call(request).await
+                    let (caller, uri) = (Arc::new(caller), request.uri().clone());
+                    request.extensions_mut().insert((caller.clone(), callers.verifier.clone()));
+                    let response = service.call(request).await?;
+                    if let Some(permission) = status::missing_permission(response.headers()) {
+                        let (root_key_id, peer) = (caller.key.id().to_owned(), caller.peer.clone());
+                        let denial = Denial { root_key_id, method: uri.path().to_owned(), permission, peer };
+                        callers.events.permission_denied(denial);
+                    }
+                    Ok(response)
                 }
                 Err(status) => Ok(status.into_http()),
             }
@@ -138,11 +164,11 @@ fn host(peer: &str) -> &str {
 
 /// The credential that these headers carry. Of several none counts: what stands before this server may have looked at
 /// another than this server would.
-fn credential(headers: &HeaderMap) -> Result<&str, Status> {
+fn credential(headers: &HeaderMap) -> Result<&str, AuthenticationFailure> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
-    let header = all.next().ok_or_else(status::credential_missing)?;
+    let header = all.next().ok_or(AuthenticationFailure::Missing)?;
     let only = all.next().is_none().then_some(header);
-    only.and_then(|header| header.to_str().ok()).and_then(bearer).ok_or_else(status::credential_invalid)
+    only.and_then(|header| header.to_str().ok()).and_then(bearer).ok_or(AuthenticationFailure::Malformed)
 }
 
 /// The credential of an `authorization` header. The scheme's case does not matter (RFC 9110, 11.1).

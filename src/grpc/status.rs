@@ -3,21 +3,25 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prost::Message as _;
 use rand::TryRng;
 use rand::rngs::SysRng;
+use tonic::codegen::http::HeaderMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::json::Misfit;
 use super::pb::ErrorReason;
 use super::verification::Malformed;
+use crate::clock::{Clock as _, SystemClock};
 use crate::hashing::HashingError;
 use crate::key::id::KeyId;
 use crate::key::permission::Permission;
 use crate::manage::{self, Violation};
+use crate::security_events::LogSampler;
 use crate::store::{Refusal, StoreError};
 use crate::verify::VerifyError;
 
@@ -29,6 +33,38 @@ const MESSAGE_LEN_MAX: usize = 1_000;
 
 /// When to try again after UNAVAILABLE or an overloaded hashing pool.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The number of errors that were made, by the number of their reason. One to a process, as its log is: errors are made
+/// where no server is known.
+static GIVEN: [AtomicU64; REASONS_MAX] = [const { AtomicU64::new(0) }; REASONS_MAX];
+/// More than there are reasons.
+const REASONS_MAX: usize = 128;
+/// An outage is not logged for each call that it fails.
+static STORE_UNAVAILABLE: LogSampler = LogSampler::new();
+
+/// Counts an error.
+pub(super) fn note(reason: ErrorReason) {
+    if let Some(count) = GIVEN.get(reason as usize) {
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The number of errors that were made in this process, by reason.
+pub fn reasons_given() -> impl Iterator<Item = (&'static str, u64)> {
+    let reasons = GIVEN.iter().enumerate().skip(1).filter_map(|(number, count)| {
+        let reason = ErrorReason::try_from(i32::try_from(number).ok()?).ok()?;
+        Some((reason.as_str_name().trim_start_matches("ERROR_REASON_"), count))
+    });
+    reasons.map(|(name, count)| (name, count.load(Ordering::Relaxed)))
+}
+
+/// The permission for want of which a call was denied, if its answer says so.
+pub fn missing_permission(headers: &HeaderMap) -> Option<String> {
+    const PERMISSION_DENIED: &str = "7";
+    let is_denied = headers.get("grpc-status").is_some_and(|code| code == PERMISSION_DENIED);
+    let details = is_denied.then(|| Status::from_header_map(headers))??.get_error_details();
+    details.error_info()?.metadata.get("permission").cloned()
+}
 
 /// The status of a management error.
 pub fn from_manage(error: manage::Error) -> Status {
@@ -278,7 +314,9 @@ fn hashing(error: &HashingError) -> Status {
 fn store(error: &StoreError) -> Status {
     match error {
         StoreError::Unavailable(cause) => {
-            tracing::warn!(error = chain(cause.as_ref()), "the store is unavailable");
+            if let Some(suppressed) = STORE_UNAVAILABLE.take(SystemClock.elapsed()) {
+                tracing::warn!(error = chain(cause.as_ref()), suppressed, "the store is unavailable");
+            }
             retry(Code::Unavailable, ErrorReason::StoreUnavailable, "the store is unavailable", RETRY_AFTER)
         }
         StoreError::Fault(_) => internal(error),
@@ -324,6 +362,7 @@ fn plain(code: Code, reason: ErrorReason, message: &str) -> Status {
 }
 
 fn info<const N: usize>(reason: ErrorReason, metadata: [(&str, String); N]) -> ErrorDetails {
+    note(reason);
     let metadata: Vec<(String, String)> = metadata.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
     ErrorDetails::with_error_info(reason.as_str_name(), DOMAIN, metadata.into_iter().collect::<HashMap<_, _>>())
 }

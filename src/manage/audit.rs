@@ -1,12 +1,16 @@
 //! Showing the audit trail, a page at a time.
 
+use serde_json::json;
+
 use super::list::{clamped, given};
 use super::page::{Cursor, check_size, cut, json_weight};
-use super::{Error, Management, Nanos, Page, Violations};
+use super::{Error, Management, Nanos, Page, Principal, Violations};
 use crate::clock::Timestamp;
 use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::keyspace::is_keyspace_id;
 use crate::key::permission::Reach;
+use crate::key::record::object;
+use crate::security_events::Denial;
 use crate::store::{Event, EventQuery};
 
 /// Which events to show, as the caller asked.
@@ -29,6 +33,17 @@ pub struct ListEvents {
 }
 
 impl Management {
+    /// Writes a denial to the audit trail.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn record_denial(&self, denial: &Denial) -> Result<(), Error> {
+        let by = Principal { name: &denial.root_key_id, peer: &denial.peer };
+        let changes = object(json!({ "method": denial.method, "permission": denial.permission }));
+        let root_key = KeyId::from_text(&denial.root_key_id);
+        Ok(self.store.record_denial(&root_key, &changes, &self.actor(by, self.clock.now())).await?)
+    }
+
     /// A page of events, newest first.
     pub async fn list_events(&self, asked: ListEvents, reach: &Reach) -> Result<Page<Event>, Error> {
         let mut bad = Violations::default();

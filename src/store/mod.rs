@@ -208,6 +208,9 @@ pub trait Store: Send + Sync + 'static {
     /// of them then. Keys that are gone are missing in the answer.
     async fn settle_rates(&self, spent: &[RateSpent], now: Timestamp) -> Result<Vec<RateLevel>, StoreError>;
 
+    /// Writes an event of a call that was denied to the root key `id`: which, in `changes`.
+    async fn record_denial(&self, id: &KeyId, changes: &Json, by: &Actor) -> Result<(), StoreError>;
+
     /// A page of audit events, newest first; events of one microsecond by id, descending.
     async fn list_events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError>;
 }

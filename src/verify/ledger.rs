@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::allowance::Book;
 use super::uses::Uses;
+use super::verdict_counts::VerdictCounts;
 use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 use crate::usage::Usage;
@@ -12,13 +13,15 @@ use crate::usage::Usage;
 pub struct Ledger {
     pub(super) uses: Uses,
     pub(super) book: Arc<Book>,
+    pub(super) verdicts: Arc<VerdictCounts>,
 }
 
 impl Ledger {
     /// One whose uses are collected into `usage`. Other processes share `store` if it is `shared`. Must be made within a
     /// tokio runtime.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, usage: Arc<Usage>, shared: bool) -> Self {
-        Self { uses: Uses::new(usage), book: Arc::new(Book::new(store, clock, shared)) }
+        let verdicts = Arc::<VerdictCounts>::default();
+        Self { uses: Uses::new(usage, verdicts.clone()), book: Arc::new(Book::new(store, clock, shared)), verdicts }
     }
 
     /// Collects how keys were used, to be written.

@@ -17,6 +17,7 @@ mod slow;
 mod throttle;
 mod uses;
 pub mod verdict;
+mod verdict_counts;
 
 use std::borrow::Cow;
 use std::hint;
@@ -49,6 +50,7 @@ pub use root_tokens::RootTokens;
 use secrets::Secrets;
 use slow::SlowSecrets;
 use verdict::Verdict;
+pub use verdict_counts::VerdictCounts;
 
 /// Verifies presented keys.
 pub struct Verifier {
@@ -260,7 +262,13 @@ impl Verifier {
         let (verdict, now) = match judged {
             Judged::Found(Verdict::Valid(key, _), now) => (self.spend(key, asked, now)?, now),
             Judged::Found(verdict, now) => (verdict, now),
-            Judged::Unfound(verdict) => return Ok(verdict),
+            Judged::Unfound(verdict) => {
+                // Those of callers are counted where they are refused.
+                if asked.keyspace != SYSTEM {
+                    self.ledger.verdicts.count_unknown(&verdict);
+                }
+                return Ok(verdict);
+            }
         };
         if let Some((key, ended)) = verdict.counted() {
             self.ledger.uses.note(key, ended, now);
@@ -374,6 +382,11 @@ impl Verifier {
     /// How busy a queue of look-ups is.
     pub fn lookup_load(&self, queue: Queue) -> QueueLoad {
         self.secrets.load(queue)
+    }
+
+    /// The number of verifications by verdict.
+    pub fn verdict_counts(&self) -> &VerdictCounts {
+        &self.ledger.verdicts
     }
 
     /// How many look-ups the store has had.

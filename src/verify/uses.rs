@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::CachedKey;
+use super::verdict_counts::VerdictCounts;
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
 use crate::key::usage::{Counted, Hour};
@@ -20,12 +21,13 @@ pub struct Uses {
     /// Each once, with the hour of its first use since; the rest it knows itself.
     noted: Mutex<Vec<(Arc<CachedKey>, Hour)>>,
     usage: Arc<Usage>,
+    verdicts: Arc<VerdictCounts>,
 }
 
 impl Uses {
-    /// Those that are collected into `usage`.
-    pub fn new(usage: Arc<Usage>) -> Self {
-        Self { noted: Mutex::default(), usage }
+    /// Those that are collected into `usage`, and added up in `verdicts`.
+    pub fn new(usage: Arc<Usage>, verdicts: Arc<VerdictCounts>) -> Self {
+        Self { noted: Mutex::default(), usage, verdicts }
     }
 
     /// Notes how a verification of `key` ended at `at`.
@@ -48,6 +50,7 @@ impl Uses {
     pub fn collect(&self) {
         for (key, hour) in mem::take(&mut *self.noted()) {
             let (counts, last_use) = key.take_uses();
+            self.verdicts.add(&counts);
             self.usage.add(&KeyId::from_text(key.id()), key.keyspace_uid(), hour, &counts, last_use);
         }
     }

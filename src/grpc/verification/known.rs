@@ -91,14 +91,13 @@ impl Calling {
     fn end(&mut self) -> Called {
         let body = mem::replace(&mut self.body, Received::Nothing).into_bytes();
         match self.answer(&body) {
-            Some(Ok(answer)) => Called::Answered(answer),
-            Some(Err(status)) => Called::Answered(status.into_http::<Body>().map(Answer::Other)),
+            Some(answer) => Called::Answered(answer),
             None => self.hand_on(Body::new(Full::new(body))),
         }
     }
 
     /// The answer to `body`; `None`: it takes more than what is known.
-    fn answer(&self, body: &[u8]) -> Option<Result<Response<Answer>, Status>> {
+    fn answer(&self, body: &[u8]) -> Option<Response<Answer>> {
         let (head, message) = body.split_at_checked(FRAME_HEAD_LEN)?;
         let is_whole = head[0] == 0 && head[1..] == u32::try_from(message.len()).ok()?.to_be_bytes();
         let asked = Asked::read(message).ok().filter(|_| is_whole)?;
@@ -106,10 +105,9 @@ impl Calling {
         if !self.caller.is_current(&self.verifier) {
             return None;
         }
-        match verify_known(&self.verifier, &self.caller, &asked, Place::Message) {
-            Ok(verdict) => Some(Ok(verdict_response(response::framed(&verdict?)))),
-            Err(status) => Some(Err(status)),
-        }
+        // What is refused goes the long way, on which denials are noted.
+        let verdict = verify_known(&self.verifier, &self.caller, &asked, Place::Message).ok()?;
+        Some(verdict_response(response::framed(&verdict?)))
     }
 
     fn hand_on(&mut self, body: Body) -> Called {

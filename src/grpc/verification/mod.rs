@@ -12,6 +12,7 @@ mod wire;
 use tonic::Status;
 
 use super::caller::Caller;
+use super::pb::ErrorReason;
 use super::status;
 use crate::key::credits::COST_MAX;
 use crate::key::keyspace::{SYSTEM, is_keyspace_id};
@@ -48,11 +49,18 @@ fn verify_known(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>, at: Pla
 async fn ask(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Result<Entry, Status> {
     match verifier.verify(&asked.question(), asked.reach(caller)?).await {
         Ok(verdict) => Ok(Entry::Told(verdict)),
-        Err(VerifyError::Throttled(_) | VerifyError::Hashing(_)) => Ok(Entry::Untold),
+        Err(VerifyError::Throttled(_)) => Ok(untold(ErrorReason::GuessingThrottled)),
+        Err(VerifyError::Hashing(_)) => Ok(untold(ErrorReason::HashingBusy)),
         Err(error @ (VerifyError::Store(_) | VerifyError::LeaseOver | VerifyError::Overloaded)) => {
             Err(status::from_verify(error))
         }
     }
+}
+
+/// The entry on a key that cannot be checked just now. No error is made of it, but it counts as one.
+fn untold(why: ErrorReason) -> Entry {
+    status::note(why);
+    Entry::Untold
 }
 
 /// Notes what makes no sense about who presents a key, and what it costs.

@@ -25,6 +25,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, PgPool};
 
 use self::commits::Commits;
+use self::events::Deed;
 use self::keys::Change;
 use self::log::PostgresLog;
 use self::transaction::{Doing, Tasks};
@@ -42,7 +43,7 @@ use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::imported::Form;
 use crate::key::keyspace::{Keyspace, KeyspacePatch};
 use crate::key::permission::Reach;
-use crate::key::record::{ApiKey, NewSecret, Patch, Revocation};
+use crate::key::record::{ApiKey, Json, NewSecret, Patch, Revocation};
 use crate::key::token::PublicPrefix;
 
 pub use self::open::migrate;
@@ -355,6 +356,14 @@ impl Store for Postgres {
                     .await,
             ),
         }
+    }
+
+    async fn record_denial(&self, id: &KeyId, changes: &Json, by: &Actor) -> Result<(), StoreError> {
+        let (id, changes, by) = (id.clone(), changes.clone(), by.clone());
+        let written = self.change(&self.upkeep, move |conn| {
+            Box::pin(async move { Ok(events::record(conn, &by, Deed::denial(&id, &changes)).await?) })
+        });
+        unrefused(written.await)
     }
 
     async fn list_events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {

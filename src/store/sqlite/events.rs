@@ -21,6 +21,13 @@ pub struct Deed<'a> {
     pub changes: &'a Json,
 }
 
+impl<'a> Deed<'a> {
+    /// A call that was denied to a root key.
+    pub fn denial(root_key: &'a KeyId, changes: &'a Json) -> Self {
+        Self { action: "PermissionDenied", keyspace: SYSTEM, key_id: Some(root_key), changes }
+    }
+}
+
 /// Writes the event of a deed, in the transaction that does it: while the keyspace is there.
 pub async fn record(conn: &mut SqliteConnection, by: &Actor, deed: Deed<'_>) -> Result<(), StoreError> {
     sqlx::query(

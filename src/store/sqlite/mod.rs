@@ -23,6 +23,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::SqlitePool;
 
+use self::events::Deed;
 use self::writer::{Doing, Writer};
 use super::error::{Stop, one_row, unrefused};
 use super::log::{Listener, News};
@@ -38,7 +39,7 @@ use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::imported::Form;
 use crate::key::keyspace::{Keyspace, KeyspacePatch};
 use crate::key::permission::Reach;
-use crate::key::record::{ApiKey, NewSecret, Patch, Revocation};
+use crate::key::record::{ApiKey, Json, NewSecret, Patch, Revocation};
 use crate::key::token::PublicPrefix;
 
 pub use self::open::migrate;
@@ -246,6 +247,14 @@ impl Store for Sqlite {
     async fn settle_rates(&self, spent: &[RateSpent], now: Timestamp) -> Result<Vec<RateLevel>, StoreError> {
         let spent = spent.to_owned();
         unrefused(self.write(move |conn| Box::pin(async move { spending::settle(conn, &spent, now).await })).await)
+    }
+
+    async fn record_denial(&self, id: &KeyId, changes: &Json, by: &Actor) -> Result<(), StoreError> {
+        let (id, changes, by) = (id.clone(), changes.clone(), by.clone());
+        let written = self.write(move |conn| {
+            Box::pin(async move { Ok(events::record(conn, &by, Deed::denial(&id, &changes)).await?) })
+        });
+        unrefused(written.await)
     }
 
     async fn list_events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {

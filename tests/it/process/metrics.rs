@@ -1,6 +1,7 @@
 //! What the server tells those who watch it.
 
-use portcullis::grpc::pb::ListReplicasRequest;
+use portcullis::grpc::pb::{CreateApiKeyRequest, ListReplicasRequest};
+use tonic_health::pb::HealthCheckRequest;
 
 use crate::support::backend::{Backend, Fixture};
 use crate::support::http::Http;
@@ -11,6 +12,13 @@ use crate::support::service::{eventually, new_key};
 async fn get(addr: &str, path: &str) -> (u16, String) {
     let answer = Http::connect(addr.parse().expect("an address")).await.call("GET", path, &[], b"").await;
     (answer.status, String::from_utf8(answer.body).expect("text"))
+}
+
+/// Where a server serves its metrics.
+fn metrics_of(server: &Server) -> String {
+    let said = server.process.stderr();
+    let addr = said.split_once("metrics on http://").expect("where").1.split_once('/').expect("a path").0;
+    addr.to_owned()
 }
 
 /// The value of a line without labels.
@@ -25,8 +33,7 @@ async fn metrics_tell_how_replicas_agree() {
     let mut command = serve(&fixture.url);
     command.arg("--metrics-listen=127.0.0.1:0").arg("--replica-name=first");
     let server = Server::start(command).await;
-    let said = server.process.stderr();
-    let addr = said.split_once("metrics on http://").expect("where").1.split_once('/').expect("a path").0;
+    let addr = &metrics_of(&server);
     let (key, secret) = server.admin().create(new_key("k")).await;
     server.admin().verdict(&secret).await;
     server.admin().revoke(&key.id).await;
@@ -54,6 +61,81 @@ async fn metrics_tell_how_replicas_agree() {
     assert_eq!(told.matches("| `portcullis_").count(), there);
     assert!(page.ends_with("# EOF\n") && !page.contains(&secret[..12]), "{page}");
     assert_eq!(get(addr, "/").await.0, 404);
+    server.stop().await;
+}
+
+/// What is refused leaves a trace, and none that a stranger can make grow.
+#[tokio::test]
+async fn what_is_refused_is_counted_and_logged() {
+    let fixture = Fixture::new(Backend::Sqlite).await;
+    let mut command = serve(&fixture.url);
+    command.arg("--metrics-listen=127.0.0.1:0");
+    let server = Server::start(command).await;
+    let (addr, at) = (metrics_of(&server), server.address.parse().expect("an address"));
+    let mut admin = server.admin();
+    let (_, secret) = admin.create(new_key("k")).await;
+    let reader = CreateApiKeyRequest { keyspace: "system".into(), scopes: vec!["keys:verify".into()], ..new_key("r") };
+    let (reader, reader_key) = admin.create(reader).await;
+    for _ in 0..20 {
+        server.caller("x").get("key_1").await.unwrap_err();
+        let path = "/portcullis.v1.ApiKeyService/GetApiKey";
+        let json = [("content-type", "application/json")];
+        assert_eq!(Http::connect(at).await.call("POST", path, &json, b"{}").await.status, 401);
+        server.caller(&reader_key).get("key_1").await.unwrap_err();
+        admin.verdict(&secret).await;
+        admin.verdict("nonsense").await;
+    }
+    admin.revoke(&reader.id).await;
+    server.caller(&reader_key).get("key_1").await.unwrap_err();
+    let mut watch = server.health();
+    let request = HealthCheckRequest { service: String::new() };
+    let _watched = watch.watch(request).await.expect("a stream").into_inner();
+
+    let page = eventually("all verdicts", async || {
+        let page = get(&addr, "/metrics").await.1;
+        page.contains("verdicts_total{verdict=\"VALID\"} 20\n").then_some(page)
+    })
+    .await;
+    for line in [
+        "verdicts_total{verdict=\"MALFORMED\"} 20",
+        "verdicts_total{verdict=\"NOT_FOUND\"} 0",
+        "authentication_failures_total{kind=\"malformed\"} 20",
+        "authentication_failures_total{kind=\"missing\"} 20",
+        "authentication_failures_total{kind=\"revoked\"} 1",
+        "permission_denials_total{permission=\"keys:read\"} 20",
+        "errors_total{reason=\"PERMISSION_MISSING\"} 20",
+        "errors_total{reason=\"CREDENTIAL_INVALID\"} 21",
+        "denials_unaudited_total 19",
+        "health_watches 1",
+    ] {
+        assert!(page.contains(&format!("\nportcullis_{line}\n")), "no {line} in\n{page}");
+    }
+    let log = server.stop().await.stderr;
+    for said in ["kind=\"malformed\" peer=\"127.0.0.1:", "root_key_id=\"key_", "a call was denied"] {
+        assert!(log.contains(said), "no {said} in\n{log}");
+    }
+    let lines = log.lines().filter(|line| line.contains("not authenticated") || line.contains("was denied")).count();
+    // Four kinds, and once more for each where the test takes longer than ten seconds.
+    assert!((4..20).contains(&lines), "{log}");
+}
+
+/// Whoever opens connections and says nothing does not keep others from the metrics.
+#[tokio::test]
+async fn silent_connections_do_not_blind_the_metrics() {
+    let fixture = Fixture::new(Backend::Sqlite).await;
+    let mut command = serve(&fixture.url);
+    command.arg("--metrics-listen=127.0.0.1:0");
+    let server = Server::start(command).await;
+    let addr = metrics_of(&server);
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(Http::connect(addr.parse().expect("an address")).await);
+    }
+    assert_eq!(get(&addr, "/metrics").await.0, 200);
+    // Each connection is for one request: none is kept.
+    let mut collector = Http::connect(addr.parse().expect("an address")).await;
+    assert_eq!(collector.call("GET", "/metrics", &[], b"").await.status, 200);
+    assert!(collector.is_closed().await);
     server.stop().await;
 }
 

@@ -6,6 +6,7 @@ mod batch;
 mod callers;
 mod cancelled;
 mod credits;
+mod deaths;
 mod errors;
 mod guesses;
 mod imports;

@@ -3,9 +3,9 @@
 use portcullis::grpc::pb::{self, AuditEvent, ListAuditEventsRequest, RotateApiKeyRequest};
 
 use super::{Backend, over_both_stores};
-use crate::support::service::{Caller, Service, bad_fields, new_key};
+use crate::support::service::{Caller, Service, bad_fields, eventually, new_key};
 
-over_both_stores![each_change_leaves_one_event, events_come_in_pages];
+over_both_stores![each_change_leaves_one_event, events_come_in_pages, denials_leave_few_events];
 
 async fn events(caller: &mut Caller, request: ListAuditEventsRequest) -> Vec<AuditEvent> {
     caller.audit.list_audit_events(request).await.expect("events").into_inner().audit_events
@@ -41,6 +41,35 @@ async fn each_change_leaves_one_event(backend: Backend) {
     let text = format!("{found:?}");
     for secret in [secret, rotated.into_inner().secret] {
         assert!(!text.contains(&secret["ak_".len() + 4..]), "no secret, nor the lookup beyond its hint");
+    }
+    service.stop().await;
+}
+
+/// A root key that is used for what it may not do is seen, and fills no table.
+async fn denials_leave_few_events(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut caller = service.caller_with(&["keys:read"]).await;
+    for _ in 0..50 {
+        let denied = caller.keys.create_api_key(new_key("k")).await.unwrap_err();
+        assert_eq!(denied.code(), tonic::Code::PermissionDenied);
+        caller.verification.verify(pb::VerifyRequest { key: "x".into(), ..Default::default() }).await.unwrap_err();
+    }
+    let mut admin = service.admin();
+    let denials = eventually("both events", async || {
+        let mut found =
+            events(&mut admin, ListAuditEventsRequest { keyspace: "system".into(), ..Default::default() }).await;
+        found.retain(|event| event.action == "PermissionDenied");
+        (found.len() >= 2).then_some(found)
+    })
+    .await;
+    let mut denied: Vec<_> = denials.iter().map(|event| event.changes.as_ref().unwrap().fields.clone()).collect();
+    denied.sort_by_key(|fields| format!("{fields:?}"));
+    assert_eq!(denied.len(), 2, "{denials:?}");
+    assert_eq!(denied[0]["method"], "/portcullis.v1.ApiKeyService/CreateApiKey".into());
+    assert_eq!(denied[0]["permission"], "keys:write".into());
+    assert_eq!(denied[1]["method"], "/portcullis.v1.VerificationService/Verify".into());
+    for event in &denials {
+        assert!(event.actor == event.key_id && event.peer.starts_with("127.0.0.1:"), "{event:?}");
     }
     service.stop().await;
 }

@@ -1,0 +1,243 @@
+//! Security events: who was refused, counted for metrics, sampled for the log, and told to the audit trail where the caller
+//! is known. A stranger makes none of these grow: kinds are few, a kind has one log line in ten seconds, and a root key has
+//! one event a minute for each method.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::key::permission::Permission;
+
+/// How often a kind of event is logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// How often denials of one root key and method are told to the audit trail.
+const AUDIT_INTERVAL: Duration = Duration::from_mins(1);
+/// Most denials in an [`AUDIT_INTERVAL`] that are told to the audit trail, those of all root keys together.
+const AUDITED_MAX: usize = 100;
+/// Most denials that wait to be written.
+const AUDIT_QUEUE_MAX: usize = 100;
+
+/// Why a caller could not be authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthenticationFailure {
+    /// There is no credential.
+    Missing,
+    /// The credential cannot be a root key, or there are two.
+    Malformed,
+    /// There is no such root key.
+    Unknown,
+    /// The root key was revoked.
+    Revoked,
+    /// The root key has expired.
+    Expired,
+    /// The root key is switched off, or may not be used so.
+    Disabled,
+    /// Too many wrong credentials came from there of late.
+    Throttled,
+}
+
+impl AuthenticationFailure {
+    const ALL: [Self; 7] =
+        [Self::Missing, Self::Malformed, Self::Unknown, Self::Revoked, Self::Expired, Self::Disabled, Self::Throttled];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::Disabled => "disabled",
+            Self::Throttled => "throttled",
+        }
+    }
+}
+
+/// A call that was denied.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Denial {
+    /// The id of the root key.
+    pub root_key_id: String,
+    /// The method's path.
+    pub method: String,
+    /// The permission that was missing.
+    pub permission: String,
+    /// From where the call came.
+    pub peer: String,
+}
+
+/// The events of a server.
+pub struct SecurityEvents {
+    clock: Arc<dyn Clock>,
+    failures: [AtomicU64; AuthenticationFailure::ALL.len()],
+    failure_logs: [LogSampler; AuthenticationFailure::ALL.len()],
+    /// By the place in [`Permission::names`].
+    denials: Vec<AtomicU64>,
+    denial_log: LogSampler,
+    audited: Mutex<HashMap<(String, String), Duration>>,
+    unaudited: AtomicU64,
+    audit: mpsc::Sender<Denial>,
+}
+
+impl SecurityEvents {
+    /// No events yet; and the denials that are to be written to the audit trail.
+    pub fn new(clock: Arc<dyn Clock>) -> (Self, mpsc::Receiver<Denial>) {
+        let (audit, denials) = mpsc::channel(AUDIT_QUEUE_MAX);
+        let events = Self {
+            clock,
+            failures: Default::default(),
+            failure_logs: Default::default(),
+            denials: Permission::names().map(|_| AtomicU64::new(0)).collect(),
+            denial_log: LogSampler::default(),
+            audited: Mutex::default(),
+            unaudited: AtomicU64::new(0),
+            audit,
+        };
+        (events, denials)
+    }
+
+    /// Notes that a call from `peer` was not authenticated.
+    pub fn authentication_failed(&self, failure: AuthenticationFailure, peer: &str) {
+        let at = failure as usize;
+        self.failures[at].fetch_add(1, Ordering::Relaxed);
+        if let Some(suppressed) = self.failure_logs[at].take(self.clock.elapsed()) {
+            tracing::warn!(kind = failure.name(), peer, suppressed, "a caller was not authenticated");
+        }
+    }
+
+    /// Notes that a call was denied.
+    pub fn permission_denied(&self, denial: Denial) {
+        if let Some(at) = Permission::names().position(|name| name == denial.permission) {
+            self.denials[at].fetch_add(1, Ordering::Relaxed);
+        }
+        let now = self.clock.elapsed();
+        if let Some(suppressed) = self.denial_log.take(now) {
+            let Denial { root_key_id, method, permission, peer } = &denial;
+            tracing::warn!(root_key_id, method, permission, peer, suppressed, "a call was denied");
+        }
+        if !self.is_to_be_audited(&denial, now) || self.audit.try_send(denial).is_err() {
+            self.unaudited.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn is_to_be_audited(&self, denial: &Denial, now: Duration) -> bool {
+        let mut audited = self.audited.lock().unwrap_or_else(PoisonError::into_inner);
+        audited.retain(|_, at| now.saturating_sub(*at) < AUDIT_INTERVAL);
+        let which = (denial.root_key_id.clone(), denial.method.clone());
+        let is_due = audited.len() < AUDITED_MAX && !audited.contains_key(&which);
+        if is_due {
+            audited.insert(which, now);
+        }
+        is_due
+    }
+
+    /// The number of calls that were not authenticated, by kind.
+    pub fn failures(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.failures.iter().map(|count| count.load(Ordering::Relaxed));
+        AuthenticationFailure::ALL.into_iter().map(AuthenticationFailure::name).zip(counts)
+    }
+
+    /// The number of calls that were denied, by the permission that was missing.
+    pub fn denials(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Permission::names().zip(self.denials.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// The number of denials that are not in the audit trail, for there were others like them.
+    pub fn unaudited(&self) -> u64 {
+        self.unaudited.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for SecurityEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecurityEvents").finish_non_exhaustive()
+    }
+}
+
+/// Lets one log line through in [`LOG_INTERVAL`].
+#[derive(Debug, Default)]
+pub struct LogSampler {
+    /// When the last one went through, in milliseconds of [`Clock::elapsed`] and one more; 0: none did.
+    last: AtomicU64,
+    suppressed: AtomicU64,
+}
+
+impl LogSampler {
+    /// A sampler that let nothing through yet.
+    pub const fn new() -> Self {
+        Self { last: AtomicU64::new(0), suppressed: AtomicU64::new(0) }
+    }
+
+    /// Whether a line may go through at `now`, and how many did not since the last.
+    pub fn take(&self, now: Duration) -> Option<u64> {
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX - 1) + 1;
+        let interval = u64::try_from(LOG_INTERVAL.as_millis()).expect("ten seconds");
+        let is_due = |last: u64| (last == 0 || now.saturating_sub(last) >= interval).then_some(now);
+        if self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_due).is_ok() {
+            Some(self.suppressed.swap(0, Ordering::Relaxed))
+        } else {
+            self.suppressed.fetch_add(1, Ordering::Relaxed);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{ManualClock, Timestamp};
+
+    fn denial(root_key: usize, method: &str) -> Denial {
+        Denial {
+            root_key_id: format!("key_{root_key}"),
+            method: method.to_owned(),
+            permission: "keys:write".to_owned(),
+            peer: "192.0.2.1:5".to_owned(),
+        }
+    }
+
+    fn drain(denials: &mut mpsc::Receiver<Denial>) -> usize {
+        std::iter::from_fn(|| denials.try_recv().ok()).count()
+    }
+
+    #[test]
+    fn one_line_in_ten_seconds() {
+        let sampler = LogSampler::new();
+        assert_eq!(sampler.take(Duration::ZERO), Some(0));
+        for _ in 0..5 {
+            assert_eq!(sampler.take(Duration::from_secs(9)), None);
+        }
+        assert_eq!(sampler.take(Duration::from_secs(10)), Some(5));
+    }
+
+    #[test]
+    fn the_audit_trail_hears_of_a_method_once_a_minute() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(0)));
+        let (events, mut denials) = SecurityEvents::new(clock.clone());
+        for method in ["a", "a", "b", "a"] {
+            events.permission_denied(denial(1, method));
+        }
+        assert_eq!((drain(&mut denials), events.unaudited()), (2, 2));
+        assert_eq!(events.denials().find(|(name, _)| *name == "keys:write"), Some(("keys:write", 4)));
+        clock.advance(AUDIT_INTERVAL);
+        events.permission_denied(denial(1, "a"));
+        assert_eq!(drain(&mut denials), 1);
+    }
+
+    #[test]
+    fn many_root_keys_do_not_flood_the_audit_trail() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(0)));
+        let (events, mut denials) = SecurityEvents::new(clock);
+        let mut written = 0;
+        for root_key in 0..10 * AUDITED_MAX {
+            events.permission_denied(denial(root_key, "a"));
+            written += drain(&mut denials);
+        }
+        assert_eq!(written, AUDITED_MAX);
+    }
+}
