@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-clients bench bench-clients demo-fleet demo-usage lint fmt proto loom model simulate fuzz ci clean
+.PHONY: help run test test-clients bench bench-clients demo-fleet demo-usage lint fmt proto hostile h2spec loom model simulate fuzz ci clean
 
 FUZZ_SECONDS ?= 60
 
@@ -38,6 +38,12 @@ proto: ## Format and lint the protobuf files, and generate the stubs of every cl
 	target/tools/bin/buf format -w proto
 	target/tools/bin/buf lint proto
 	scripts/stubs
+
+hostile: ## Attack a server beside a bystander, as CI does; scripts/hostile --long attacks it in earnest
+	scripts/hostile
+
+h2spec: ## Hold the server against HTTP/2 with h2spec
+	scripts/h2spec
 
 loom: ## Run the cache of the verifier through every order of events
 	LOOM_MAX_PREEMPTIONS=4 RUSTFLAGS="--cfg loom" cargo test --release --locked --manifest-path loom/Cargo.toml --target-dir target/loom --lib
