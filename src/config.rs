@@ -1,6 +1,7 @@
 //! Settings in two layers: raw, as flags, environment and file say them, and resolved, as the program uses them. All
 //! that is wrong is reported at once.
 
+mod admission;
 mod secret_file;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+pub use self::admission::AdmissionFlags;
+use crate::admission::Settings as AdmissionSettings;
 use crate::key::field;
 use crate::key::rate_card::{RateCard, price};
 use crate::key::secret::Secret;
@@ -77,6 +80,9 @@ pub struct Flags {
     /// seconds: 1 to 86400, a tenth more or less; 0: as old as it likes [default: 600]
     #[arg(long, value_name = "SECONDS", env = "PORTCULLIS_CONNECTION_AGE_SECS")]
     pub connection_age_secs: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub admission: AdmissionFlags,
     /// How much memory this process may use, in MiB: 64 to 16777216. All that follows is a share of it [default: the
     /// limit of the control group, or of the machine]
     #[arg(long, value_name = "MIB", env = "PORTCULLIS_MEMORY_LIMIT_MIB")]
@@ -166,6 +172,8 @@ pub struct Config {
     pub reflection: ReflectionAccess,
     /// How old a connection may get; `None`: as old as it likes.
     pub connection_age_max: Option<Duration>,
+    /// The budgets of callers and keyspaces.
+    pub admission: AdmissionSettings,
     /// How memory is divided.
     pub memory: MemoryBudget,
     /// What use costs.
@@ -258,6 +266,7 @@ impl Flags {
         let connection_age = raw.take("connection-age-secs", self.connection_age_secs, "600", "0 to 86400", |text| {
             text.parse().ok().filter(|seconds| *seconds <= 86_400).map(Duration::from_secs)
         });
+        let admission = self.admission.resolve_from(&mut raw);
         let memory_limit = raw.mib("memory-limit-mib", self.memory_limit_mib, 64..=16_777_216);
         let connections = raw.mib("connections-mib", self.connections_mib, 8..=1_048_576);
         let cache = raw.mib("cache-mib", self.cache_mib, 1..=1_048_576);
@@ -310,6 +319,7 @@ impl Flags {
             origins,
             reflection: reflection.expect(all),
             connection_age_max: connection_age.filter(|age| !age.is_zero()),
+            admission: admission.expect(all),
             memory: MemoryBudget::divide(memory_limit.unwrap_or_else(memory_limit::detect), cache, connections),
             rate_card: RateCard { key_created: key_created.expect(all), verification: verification.expect(all) },
             usage_retention: usage_retention.expect(all),
@@ -392,7 +402,7 @@ impl Config {
     /// Every setting as it may be shown: no password, no root key.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         let path = |file: Option<&PathBuf>| file.map(|file| file.display().to_string()).unwrap_or_default();
-        vec![
+        let mut settings = vec![
             ("listen", self.listen.to_string()),
             ("database-url", without_password(&self.database_url)),
             ("auto-migrate", (self.schema == Schema::Migrate).to_string()),
@@ -424,7 +434,9 @@ impl Config {
             ("drain-timeout-ms", self.drain_timeout.as_millis().to_string()),
             ("log", self.log.clone()),
             ("log-format", format!("{:?}", self.log_format).to_lowercase()),
-        ]
+        ];
+        settings.extend(admission::shown(&self.admission));
+        settings
     }
 }
 

@@ -6,6 +6,7 @@
 //! - [`key`]: what a key is. Pure
 //! - [`security_events`]: who was refused: counted, sampled for the log, told to the audit trail
 //! - [`seeded`]: faults that tests put in. In no build but theirs
+//! - [`admission`]: which calls may begin: budgets, places, queues
 //! - [`store`]: where keys live: SQLite or Postgres behind one trait
 //! - [`fleet`]: replicas agreeing on what changed: log, lease, barrier
 //! - [`hashing`]: Argon2id, a bounded number at a time
@@ -24,6 +25,7 @@
 //! What never happens: a secret is stored, logged, printed by `Debug` or returned twice; a verification writes to the
 //! store, but for credits that it takes out before it spends them, or says VALID for what it could not read; a queue, list or page without a limit; expiry stored as a state.
 
+pub mod admission;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -13,6 +13,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::admission::Admission;
 use crate::fleet::{Fleet, Lease};
 use crate::grpc::health::Health;
 use crate::security_events::SecurityEvents;
@@ -30,9 +31,16 @@ struct Now {
 
 impl Metrics {
     /// Of a server.
-    pub fn of(fleet: &Fleet, verifier: Arc<Verifier>, events: Arc<SecurityEvents>, health: Health) -> Self {
+    pub fn of(
+        fleet: &Fleet,
+        verifier: Arc<Verifier>,
+        admission: &Admission,
+        events: Arc<SecurityEvents>,
+        health: Health,
+    ) -> Self {
         let mut registry = Registry::with_prefix("portcullis");
         fleet.metrics().register(&mut registry);
+        admission.register(&mut registry);
         registry.register_collector(Box::new(Security { events, verifier: verifier.clone(), health }));
         registry.register_collector(Box::new(Now { lease: fleet.lease().clone(), verifier }));
         Self(registry)

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
+use crate::admission::Admission;
 use crate::clock::{self, Clock};
 use crate::config::{Config, ReflectionAccess};
 use crate::fleet::{Fleet, Lease};
@@ -67,6 +68,7 @@ pub struct Server {
     store: Arc<dyn Store>,
     fleet: Fleet,
     verifier: Arc<Verifier>,
+    admission: Arc<Admission>,
     management: Arc<Management>,
     upkeep: Upkeep,
     rate_card: RateCard,
@@ -154,10 +156,11 @@ impl Server {
             ledger.clone(),
             verification::write_claims,
         );
+        let admission = Arc::new(Admission::new(config.admission, &clock));
         let supplied = config.bootstrap_root_key.as_ref();
         let prepared = async {
-            let management =
-                Management::new(store.clone(), hashing, clock.clone(), fleet.barrier().clone(), usage.clone());
+            let (clock, barrier) = (clock.clone(), fleet.barrier().clone());
+            let management = Management::new(store.clone(), hashing, clock, barrier, usage.clone(), admission.clone());
             let management = management.await.map_err(|e| ServerError::Prepare(e.into()))?;
             let bootstrap = management.bootstrap(supplied).await.map_err(ServerError::Prepare)?;
             // After that: the first root key may be one whose token carries no MAC.
@@ -195,6 +198,7 @@ impl Server {
             store,
             fleet,
             verifier: Arc::new(verifier),
+            admission,
             management: Arc::new(management),
             upkeep,
             rate_card: config.rate_card,
@@ -261,8 +265,8 @@ impl Server {
         let (events, denials) = SecurityEvents::new(self.clock.clone());
         let events = Arc::new(events);
         let _denials = AbortOnDropHandle::new(tokio::spawn(write_denials(self.management.clone(), denials)));
-        let callers = Callers::new(self.verifier.clone(), events.clone());
-        let metrics = Metrics::of(&self.fleet, self.verifier.clone(), events, health.clone());
+        let callers = Callers::new(self.verifier.clone(), self.admission.clone(), events.clone());
+        let metrics = Metrics::of(&self.fleet, self.verifier.clone(), &self.admission, events, health.clone());
         let _metrics = self.metrics.take().map(|listener| {
             let text = Arc::new(move || metrics.text());
             AbortOnDropHandle::new(tokio::spawn(transport::serve_text(listener, "/metrics", text)))

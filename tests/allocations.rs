@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
+use portcullis::admission::{Admission, Settings};
 use portcullis::clock::{Clock, ManualClock, SystemClock};
 use portcullis::fleet::Fleet;
 use portcullis::hashing::Hashing;
@@ -38,8 +39,9 @@ async fn what_is_known_is_verified_without_memory() {
     let lease = Duration::from_secs(1);
     let usage = Arc::new(Usage::default());
     let fleet = Fleet::join(store.clone(), memory.clone(), clock.clone(), lease, "one".into()).await.expect("a place");
-    let management =
-        Management::new(store.clone(), hashing.clone(), clock.clone(), fleet.barrier().clone(), usage.clone());
+    let admission = Arc::new(Admission::new(Settings::default(), &clock));
+    let barrier = fleet.barrier().clone();
+    let management = Management::new(store.clone(), hashing.clone(), clock.clone(), barrier, usage.clone(), admission);
     let management = management.await.expect("a new store");
     let Bootstrap::Made(secret) = management.bootstrap(None).await.expect("a root key") else { panic!("a new store") };
     let key = secret.expose();

@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::exit::{Error, Exit};
 use super::output::Out;
-use crate::clock::{Clock as _, SystemClock};
+use crate::admission::{Admission, Settings};
+use crate::clock::{Clock, SystemClock};
 use crate::config::StoreFlags;
 use crate::fleet::Barrier;
 use crate::grpc::{convert, pb, status};
@@ -34,7 +35,7 @@ pub struct OfflineArgs {
 pub async fn create_root_key(args: OfflineArgs, asked: pb::CreateApiKeyRequest, out: Out) -> Result<Exit, Error> {
     let (url, schema) = args.store.resolve(args.config.as_deref())?;
     let store = store::connect(&url, schema, &Hints::None).await?;
-    let clock = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let unavailable = |error: store::StoreError| status::from_manage(error.into());
     let management = Management::new(
         store.clone(),
@@ -42,6 +43,7 @@ pub async fn create_root_key(args: OfflineArgs, asked: pb::CreateApiKeyRequest, 
         clock.clone(),
         Arc::new(Barrier::alone()),
         Arc::default(),
+        Arc::new(Admission::new(Settings::default(), &clock)),
     );
     let management = management.await.map_err(unavailable)?;
     let by = Principal { name: "offline", peer: "" };

@@ -12,7 +12,8 @@ use tonic::server::NamedService;
 use tonic::{Request, Status};
 use tower::Service;
 
-use super::status;
+use super::{admitted, status};
+use crate::admission::Admission;
 use crate::key::permission::{Permission, Reach, reach};
 use crate::manage::Principal;
 use crate::security_events::{AuthenticationFailure, Denial, SecurityEvents};
@@ -24,6 +25,7 @@ use crate::verify::{CachedKey, Verifier, VerifyError};
 #[derive(Clone)]
 pub struct Callers {
     verifier: Arc<Verifier>,
+    admission: Arc<Admission>,
     events: Arc<SecurityEvents>,
 }
 
@@ -34,9 +36,10 @@ pub struct Caller {
 }
 
 impl Callers {
-    /// Callers whose root keys `verifier` verifies. `events` hears of whoever is refused.
-    pub fn new(verifier: Arc<Verifier>, events: Arc<SecurityEvents>) -> Self {
-        Self { verifier, events }
+    /// Callers whose root keys `verifier` verifies, and whose calls `admission` admits. `events` hears of whoever is
+    /// refused.
+    pub fn new(verifier: Arc<Verifier>, admission: Arc<Admission>, events: Arc<SecurityEvents>) -> Self {
+        Self { verifier, admission, events }
     }
 
     /// The caller that these headers name, calling from `peer`.
@@ -82,7 +85,8 @@ impl Callers {
     }
 }
 
-/// A service whose handlers find their caller by [`of`]. A call without one never gets as far as to be decoded.
+/// A service whose handlers find their caller by [`of`]. A call without one, or one that is not admitted, never gets as far
+/// as to be decoded.
 #[derive(Clone)]
 pub struct Guarded<S> {
     service: S,
@@ -113,20 +117,29 @@ where
         let callers = self.callers.clone();
         Box::pin(async move {
             let peer = peer(request.extensions());
-            match callers.authenticate(request.headers(), peer).await {
-                Ok(caller) => {
-                    let (caller, uri) = (Arc::new(caller), request.uri().clone());
-                    request.extensions_mut().insert((caller.clone(), callers.verifier.clone()));
-                    let response = service.call(request).await?;
-                    if let Some(permission) = status::missing_permission(response.headers()) {
-                        let (root_key_id, peer) = (caller.key.id().to_owned(), caller.peer.clone());
-                        let denial = Denial { root_key_id, method: uri.path().to_owned(), permission, peer };
-                        callers.events.permission_denied(denial);
-                    }
-                    Ok(response)
-                }
-                Err(status) => Ok(status.into_http()),
+            let caller = match callers.authenticate(request.headers(), peer).await {
+                Ok(caller) => Arc::new(caller),
+                Err(status) => return Ok(status.into_http()),
+            };
+            let permit = match admitted::kind(request.uri().path()) {
+                Some(kind) => match callers.admission.admit(kind, caller.key.id()).await {
+                    Ok(permit) => Some(permit),
+                    Err(refused) => return Ok(status::not_admitted(refused).into_http()),
+                },
+                None => None,
+            };
+            let uri = request.uri().clone();
+            request.extensions_mut().insert((caller.clone(), callers.verifier.clone()));
+            let response = service.call(request).await?;
+            if let Some(permission) = status::missing_permission(response.headers()) {
+                let (root_key_id, peer) = (caller.key.id().to_owned(), caller.peer.clone());
+                let denial = Denial { root_key_id, method: uri.path().to_owned(), permission, peer };
+                callers.events.permission_denied(denial);
             }
+            Ok(match permit {
+                Some(permit) => admitted::held(response, permit),
+                None => response,
+            })
         })
     }
 }

@@ -5,6 +5,7 @@ pub const REQUEST_SIZE_MAX: usize = 1024 * 1024;
 /// Largest request that takes next to nothing. For services that anyone may call see [`small_messages`].
 pub const SMALL_REQUEST_SIZE_MAX: usize = 16 * 1024;
 
+pub mod admitted;
 pub mod api_keys;
 pub mod audit;
 pub mod caller;

@@ -16,6 +16,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use super::json::Misfit;
 use super::pb::ErrorReason;
 use super::verification::Malformed;
+use crate::admission::{Over, Refused};
 use crate::clock::{Clock as _, SystemClock};
 use crate::hashing::HashingError;
 use crate::key::id::KeyId;
@@ -80,6 +81,9 @@ pub fn from_manage(error: manage::Error) -> Status {
             let message = "too much to compare in one request: send it again in smaller batches";
             retry(Code::ResourceExhausted, ErrorReason::HashingBusy, message, RETRY_AFTER)
         }
+        manage::Error::KeyspaceLimit(keyspace, over) => {
+            over_limit(&format!("keyspace {keyspace}"), ErrorReason::KeyspaceLimit, over)
+        }
         manage::Error::Store(error) => store(&error),
         manage::Error::Unconfirmed => {
             let message = "the outcome is unknown: the change may be made or not, and may not hold everywhere yet. It is \
@@ -88,6 +92,27 @@ pub fn from_manage(error: manage::Error) -> Status {
         }
         error @ manage::Error::Random(_) => internal(&error),
     }
+}
+
+/// The status of a call that was not admitted.
+pub fn not_admitted(refused: Refused) -> Status {
+    match refused {
+        Refused::Busy => {
+            let message = "too many calls of this kind are under way: nothing was done";
+            retry(Code::ResourceExhausted, ErrorReason::ManagementBusy, message, RETRY_AFTER)
+        }
+        Refused::Caller(over) => over_limit("the root key", ErrorReason::CallerLimit, over),
+    }
+}
+
+fn over_limit(whose: &str, reason: ErrorReason, over: Over) -> Status {
+    let (message, wait) = match over {
+        Over::Calls { max } => (format!("{whose} has {max} calls in flight, the most it may have"), RETRY_AFTER),
+        Over::Rate { max, wait } => {
+            (format!("{whose} makes more than {max} calls a second, the most it may make"), wait)
+        }
+    };
+    retry(Code::ResourceExhausted, reason, &message, wait)
 }
 
 /// The status of a verification that could not be made.

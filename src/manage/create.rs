@@ -72,6 +72,7 @@ impl Management {
             return Err(bad.check().expect_err("its id is bad"));
         };
         let keyspace = self.keyspace(&keyspace_id).await?;
+        let _charged = self.charge(&keyspace)?;
         let now = self.clock.now();
         let draft = draft.within(&keyspace, now, &mut bad);
         bad.check()?;

@@ -20,6 +20,7 @@ mod violation;
 
 use std::sync::Arc;
 
+use crate::admission::{Admission, Over, Spending};
 use crate::clock::{Clock, Timestamp};
 use crate::fleet::{Barrier, Unconfirmed};
 use crate::hashing::{Hashing, HashingError};
@@ -60,6 +61,7 @@ pub struct Management {
     clock: Arc<dyn Clock>,
     barrier: Arc<Barrier>,
     usage: Arc<Usage>,
+    admission: Arc<Admission>,
     ids: IdSource,
     page_tokens: PageTokens,
     root_tokens: RootTokenKey,
@@ -92,6 +94,9 @@ pub enum Error {
     /// This entry of an import would make us hash too often, beside those before it.
     #[error("too much to compare")]
     TooMuchToCompare,
+    /// The keyspace's budget is spent.
+    #[error("keyspace {0} is over its limit")]
+    KeyspaceLimit(String, Over),
     /// It is not known whether the change holds on every replica, or was made at all.
     #[error("the change could not be confirmed")]
     Unconfirmed,
@@ -117,7 +122,7 @@ impl From<Refusal> for Error {
 
 impl Management {
     /// The use cases over `store`. What they change passes `barrier` before they answer; the keys they make count in
-    /// `usage`.
+    /// `usage`, and `admission` knows the budgets of keyspaces.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -127,10 +132,12 @@ impl Management {
         clock: Arc<dyn Clock>,
         barrier: Arc<Barrier>,
         usage: Arc<Usage>,
+        admission: Arc<Admission>,
     ) -> Result<Self, StoreError> {
         let installation = store.installation().await?;
         let (page_tokens, root_tokens) = (PageTokens::new(installation.page_token_key), installation.root_token_key);
-        Ok(Self { store, hashing, clock, barrier, usage, ids: IdSource::default(), page_tokens, root_tokens })
+        let ids = IdSource::default();
+        Ok(Self { store, hashing, clock, barrier, usage, admission, ids, page_tokens, root_tokens })
     }
 
     /// What came of a change, once that holds on every replica: all of what verifications may know of it, be it that it
@@ -158,6 +165,11 @@ impl Management {
         check_named(id)?;
         let key = self.store.key(id).await?.filter(|key| reach.includes(&key.keyspace));
         key.ok_or(Error::Refused(Refusal::KeyNotFound))
+    }
+
+    /// Charges a call to the keyspace whose keys it makes or changes, until what it gives back is dropped.
+    fn charge(&self, keyspace: &Keyspace) -> Result<Spending, Error> {
+        self.admission.charge_keyspace(&keyspace.id).map_err(|over| Error::KeyspaceLimit(keyspace.id.clone(), over))
     }
 
     /// The keyspace of this id, whoever asks.

@@ -29,6 +29,7 @@ impl Management {
         bad.check()?;
         let key = self.get(id, reach).await?;
         let keyspace = self.keyspace(&key.keyspace).await?;
+        let _charged = self.charge(&keyspace)?;
         let (newest, secret) = self.issue(&keyspace, keyspace.hash_policy).await?;
         let now = self.clock.now();
         let rotated = self.store.rotate_key(id, &newest, overlap, &self.actor_within(reach, by, now)).await?;

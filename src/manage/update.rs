@@ -76,6 +76,7 @@ impl Management {
         }
         let key = self.get(&asked.id, reach).await?;
         let keyspace = self.keyspace(&key.keyspace).await?;
+        let _charged = self.charge(&keyspace)?;
         let now = self.clock.now();
         let is_named = asked.mask.as_ref().is_some_and(|mask| mask.iter().any(|path| path == "credits"));
         let mut patch = check_fields(&asked.fields, &paths, is_named, &key, (&keyspace, now), &mut bad);

@@ -20,19 +20,23 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("hashing", &["key"]),
     ("usage", &["clock", "key", "store"]),
     ("verify", &["clock", "fleet", "hashing", "key", "seeded", "store", "usage"]),
-    ("manage", &["clock", "fleet", "hashing", "key", "security_events", "seeded", "store", "usage"]),
+    ("manage", &["admission", "clock", "fleet", "hashing", "key", "security_events", "seeded", "store", "usage"]),
     ("transport", &[]),
-    ("grpc", &["clock", "fleet", "hashing", "key", "manage", "security_events", "store", "transport", "verify"]),
-    ("metrics", &["fleet", "grpc", "security_events", "verify"]),
+    (
+        "grpc",
+        &["admission", "clock", "fleet", "hashing", "key", "manage", "security_events", "store", "transport", "verify"],
+    ),
+    ("metrics", &["admission", "fleet", "grpc", "security_events", "verify"]),
     ("upkeep", &["clock", "fleet", "key", "store", "usage", "verify"]),
     ("telemetry", &[]),
     ("lifecycle", &[]),
     ("memory_limit", &[]),
     ("memory_budget", &[]),
-    ("config", &["key", "memory_budget", "memory_limit", "store", "telemetry", "transport"]),
+    ("config", &["admission", "key", "memory_budget", "memory_limit", "store", "telemetry", "transport"]),
     (
         "server",
         &[
+            "admission",
             "clock",
             "config",
             "fleet",
@@ -52,6 +56,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     (
         "cli",
         &[
+            "admission",
             "clock",
             "config",
             "fleet",
@@ -83,7 +88,7 @@ const ONLY_IN: [(&[&str], &[&str]); 8] = [
     (
         &["tokio"],
         &[
-            "admission/queue.rs",
+            "admission/",
             "cli/",
             "fleet/",
             "grpc/deadline.rs",

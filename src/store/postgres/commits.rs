@@ -3,7 +3,6 @@
 //! Whoever adds to the log of changes keeps everybody else from it until his commit is on disk. One commit for all that
 //! waits in this process keeps that short, however many keys are changed at once.
 
-use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -80,11 +79,16 @@ impl Commits {
 async fn run(pool: PgPool, mut jobs: mpsc::Receiver<Job>) {
     let alone = Arc::new(Semaphore::new(ALONE_MAX));
     let tasks = TaskTracker::new();
-    let mut batch = Vec::new();
-    while jobs.recv_many(&mut batch, BATCH_LEN_MAX).await > 0 {
+    let mut pending = Vec::new();
+    while receive(&mut jobs, &mut pending).await {
         // What nobody waits for any more has failed for its caller, who may have decided otherwise since.
-        batch.retain(|job| !job.answer.is_closed());
-        let batch = mem::take(&mut batch);
+        pending.retain(|job| !job.answer.is_closed());
+        // Revocations first: nobody waits for them behind changes that can wait.
+        pending.sort_by_key(|job| !job.change.ends_key());
+        let batch: Vec<_> = pending.drain(..pending.len().min(BATCH_LEN_MAX)).collect();
+        if batch.is_empty() {
+            continue;
+        }
         match in_time(make(&pool, &batch, Busy::Skip)).await {
             Ok(outcomes) => {
                 for (job, outcome) in batch.into_iter().zip(outcomes) {
@@ -110,6 +114,19 @@ async fn run(pool: PgPool, mut jobs: mpsc::Receiver<Job>) {
     }
     tasks.close();
     tasks.wait().await;
+}
+
+/// Adds all that wait in the queue to those that are `pending`. Whether there are any, or may be later.
+async fn receive(jobs: &mut mpsc::Receiver<Job>, pending: &mut Vec<Job>) -> bool {
+    if pending.is_empty() && jobs.recv_many(pending, QUEUE_LEN_MAX).await == 0 {
+        return false;
+    }
+    while pending.len() < QUEUE_LEN_MAX
+        && let Ok(job) = jobs.try_recv()
+    {
+        pending.push(job);
+    }
+    true
 }
 
 /// Makes a change whose key somebody else has locked: the others need not wait for that.

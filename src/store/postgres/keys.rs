@@ -297,6 +297,13 @@ pub enum Change {
     Delete,
 }
 
+impl Change {
+    /// Whether no secret of the key works any more then.
+    pub fn ends_key(&self) -> bool {
+        matches!(self, Self::Revoke(_) | Self::Delete)
+    }
+}
+
 #[derive(sqlx::FromRow)]
 struct LockedRow {
     /// As it was when the statement began; what is in `key` is as it is, its secrets apart.

@@ -100,14 +100,14 @@ impl Postgres {
         let pool = open::pool(options.clone(), open::CONNECTIONS_MAX);
         let ping_pool = open::pool(options.clone(), 1);
         let lookups = open::pool(options.clone(), u32::try_from(LOOKUPS_MAX).expect("a few"));
-        let tasks = |places| Tasks::new(pool.clone(), places);
+        let tasks = |places| Tasks::new(pool.clone(), places, open::ACQUIRE_WAIT_MAX);
         Ok(Self {
             commits: Commits::start(pool.clone()),
-            probes: Tasks::new(ping_pool.clone(), 1),
+            probes: Tasks::new(ping_pool.clone(), 1, open::ACQUIRE_WAIT_MAX),
             lookups,
             ping_pool,
             creations: tasks(CREATIONS_MAX),
-            imports: tasks(IMPORTS_MAX),
+            imports: Tasks::new(pool.clone(), IMPORTS_MAX, CALL_WAIT_MAX),
             upkeep: tasks(UPKEEP_MAX),
             reads: tasks(READS_MAX),
             pool,

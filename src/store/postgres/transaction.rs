@@ -7,6 +7,7 @@
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
@@ -14,7 +15,6 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::open::ACQUIRE_WAIT_MAX;
 use super::{CALL_WAIT_MAX, in_time};
 use crate::store::error::{Stop, outcome};
 use crate::store::{Outcome, StoreError};
@@ -95,13 +95,14 @@ impl Drop for Transaction {
 pub struct Tasks {
     pool: PgPool,
     places: Arc<Semaphore>,
+    wait_max: Duration,
     running: TaskTracker,
 }
 
 impl Tasks {
-    /// At most `places` tasks at a time, each with a connection of `pool`.
-    pub fn new(pool: PgPool, places: usize) -> Self {
-        Self { pool, places: Arc::new(Semaphore::new(places)), running: TaskTracker::new() }
+    /// At most `places` tasks at a time, each with a connection of `pool`; the next one waits for at most `wait_max`.
+    pub fn new(pool: PgPool, places: usize, wait_max: Duration) -> Self {
+        Self { pool, places: Arc::new(Semaphore::new(places)), wait_max, running: TaskTracker::new() }
     }
 
     /// Makes a change: `work` in a transaction, committed if it comes to `Ok`. A caller that goes away while it waits for
@@ -134,7 +135,7 @@ impl Tasks {
         &self,
         work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let place = timeout(ACQUIRE_WAIT_MAX, self.places.clone().acquire_owned()).await;
+        let place = timeout(self.wait_max, self.places.clone().acquire_owned()).await;
         let place = place.map_err(|_| StoreError::unavailable("too many calls of the store are under way"))?;
         let place = place.map_err(|_| StoreError::unavailable("the store is closed"))?;
         let task = self.running.spawn(async move {

@@ -2,6 +2,7 @@
 
 use crate::support::backend::Backend;
 
+mod admission;
 mod batch;
 mod callers;
 mod cancelled;

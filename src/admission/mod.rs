@@ -1,0 +1,185 @@
+//! Admission: what a call passes before its request is read, so that too many of one kind, or of one caller, cost little
+//! and keep nobody else waiting.
+//!
+//! A caller has a budget: calls in flight, and management calls a second. Then each kind of call has places of its own, and
+//! a short queue in which callers take turns. What gets no place in time is refused at once. Verify passes nothing of this.
+
+mod budget;
+mod metrics;
+mod queue;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+
+use crate::clock::Clock;
+
+use budget::Budgets;
+pub use budget::{Budget, Over, Spending};
+use metrics::{Load, Metrics};
+use queue::{Limits, Place, Queue};
+
+/// The budget unless it is set: more than one client makes use of, and than a store of two cores can do.
+pub const CALLS_MAX: u32 = 1_024;
+/// See [`CALLS_MAX`].
+pub const CALLS_PER_SECOND: u32 = 5_000;
+
+/// How long a call waits for a place. Far longer than a place takes to get free while the store keeps up.
+const WAIT_MAX: Duration = Duration::from_millis(200);
+/// How long it waits while the queue is never empty.
+const WAIT_MAX_CONGESTED: Duration = Duration::from_millis(20);
+/// How long imports wait: each takes up to seconds, and nobody waits for them at a screen.
+const IMPORT_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a revocation waits: it is the last to be refused.
+const REVOCATION_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// What a call does, as far as it matters for admission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Makes a key, or makes, changes or deletes a keyspace.
+    Creation,
+    /// Imports keys.
+    Import,
+    /// Updates or rotates a key.
+    Change,
+    /// Revokes or deletes a key.
+    Revocation,
+    /// Reads one thing.
+    Read,
+    /// Lists: has places of its own in the store.
+    List,
+    /// Verifies many keys, or asks for something else that is no management.
+    Other,
+}
+
+/// The kinds that have places, and how many.
+const QUEUED: [(Kind, &str, Limits); 5] = [
+    (Kind::Creation, "creation", limits(64, 256, WAIT_MAX, WAIT_MAX_CONGESTED)),
+    (Kind::Import, "import", limits(8, 32, IMPORT_WAIT_MAX, IMPORT_WAIT_MAX)),
+    (Kind::Change, "change", limits(256, 256, WAIT_MAX, WAIT_MAX_CONGESTED)),
+    (Kind::Revocation, "revocation", limits(256, 512, REVOCATION_WAIT_MAX, WAIT_MAX)),
+    (Kind::Read, "read", limits(64, 256, WAIT_MAX, WAIT_MAX_CONGESTED)),
+];
+
+const fn limits(running_max: usize, waiting_max: usize, wait_max: Duration, wait_max_congested: Duration) -> Limits {
+    // One caller leaves a quarter of the places to all others.
+    let share_max = running_max - running_max / 4;
+    Limits { running_max, share_max, waiting_max, wait_max, wait_max_congested }
+}
+
+/// The budgets of callers and keyspaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Of one root key.
+    pub caller: Budget,
+    /// Of one keyspace.
+    pub keyspace: Budget,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let budget = Budget { calls_max: CALLS_MAX, calls_per_second: CALLS_PER_SECOND };
+        Self { caller: budget, keyspace: budget }
+    }
+}
+
+/// Why a call is not admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Too many calls of its kind are under way.
+    Busy,
+    /// Its root key's budget is spent.
+    Caller(Over),
+}
+
+/// Decides which calls may begin.
+pub struct Admission {
+    settings: Settings,
+    queues: Vec<(Kind, &'static str, Arc<Queue>)>,
+    callers: Budgets,
+    keyspaces: Budgets,
+    metrics: Metrics,
+}
+
+/// What a call that was admitted holds until it has ended.
+pub struct Permit {
+    _place: Option<Place>,
+    _spending: Spending,
+}
+
+impl Admission {
+    /// With budgets of `settings`.
+    pub fn new(settings: Settings, clock: &Arc<dyn Clock>) -> Self {
+        let queue = |(kind, name, limits)| (kind, name, Queue::new(limits, clock.clone()));
+        Self {
+            settings,
+            queues: QUEUED.into_iter().map(queue).collect(),
+            callers: Budgets::new(clock.clone()),
+            keyspaces: Budgets::new(clock.clone()),
+            metrics: Metrics::default(),
+        }
+    }
+
+    /// Admits a call of the root key `caller`, at once or when a place is free.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn admit(&self, kind: Kind, caller: &str) -> Result<Permit, Refused> {
+        let spending = self.callers.spend(caller, self.settings.caller, kind.is_rated());
+        let spending = spending.map_err(|over| {
+            self.metrics.over("caller", over);
+            Refused::Caller(over)
+        })?;
+        let Some((_, name, queue)) = self.queues.iter().find(|(of, ..)| *of == kind) else {
+            return Ok(Permit { _place: None, _spending: spending });
+        };
+        let place = queue.enter(spending.name()).await.map_err(|_| Refused::Busy);
+        self.metrics.entered(name, place.is_ok());
+        Ok(Permit { _place: Some(place?), _spending: spending })
+    }
+
+    /// Charges a call to the keyspace whose keys it makes or changes.
+    ///
+    /// # Errors
+    /// The keyspace's budget is spent.
+    pub fn charge_keyspace(&self, keyspace: &str) -> Result<Spending, Over> {
+        let spending = self.keyspaces.spend(keyspace, self.settings.keyspace, true);
+        spending.inspect_err(|over| self.metrics.over("keyspace", *over))
+    }
+
+    /// Makes the counters readable, under `portcullis_…`.
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
+        let queues = self.queues.iter().map(|(_, name, queue)| (*name, queue.clone())).collect();
+        registry.register_collector(Box::new(Load(queues)));
+    }
+}
+
+impl Kind {
+    /// Whether it counts as a management call of which there is a number a second. A revocation is never one too many.
+    fn is_rated(self) -> bool {
+        !matches!(self, Self::Revocation | Self::Other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn a_caller_over_budget_takes_no_place_and_may_still_revoke() {
+        let budget = |calls_max, calls_per_second| Budget { calls_max, calls_per_second };
+        let settings = Settings { caller: budget(100, 1), keyspace: budget(100, 1) };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let admission = Admission::new(settings, &clock);
+        let _first = admission.admit(Kind::Creation, "a").await.unwrap();
+        let refused = admission.admit(Kind::Creation, "a").await.err();
+        assert!(matches!(refused, Some(Refused::Caller(Over::Rate { .. }))), "{refused:?}");
+        let _revocation = admission.admit(Kind::Revocation, "a").await.unwrap();
+        let _other = admission.admit(Kind::Creation, "b").await.unwrap();
+        let load: Vec<_> = admission.queues.iter().map(|(.., queue)| queue.load()).collect();
+        assert_eq!(load, [(2, 0), (0, 0), (0, 0), (1, 0), (0, 0)]);
+    }
+}
