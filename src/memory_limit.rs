@@ -12,10 +12,10 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 pub fn detect() -> usize {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let total = fs::read_to_string("/proc/meminfo").ok().and_then(|text| memory_total(&text));
-    smallest(limit_files(&groups), total)
+    smallest(&limit_files(&groups), total)
 }
 
-fn smallest(files: Vec<PathBuf>, total: Option<usize>) -> usize {
+fn smallest(files: &[PathBuf], total: Option<usize>) -> usize {
     let limits = files.iter().filter_map(|file| fs::read_to_string(file).ok()).filter_map(|text| limit(&text));
     limits.chain(total).min().unwrap_or(FALLBACK)
 }
@@ -63,16 +63,16 @@ mod tests {
             fs::write(&path, text).unwrap();
             path
         };
-        let files = vec![
+        let files = [
             write("none-v2", "max\n"),
             write("none-v1", "9223372036854771712\n"),
             write("half", "536870912\n"),
             write("one", "1073741824\n"),
             dir.path().join("absent"),
         ];
-        assert_eq!(smallest(files, Some(1 << 34)), 512 << 20);
-        assert_eq!(smallest(Vec::new(), Some(1 << 20)), 1 << 20);
-        assert_eq!(smallest(Vec::new(), None), FALLBACK);
+        assert_eq!(smallest(&files, Some(1 << 34)), 512 << 20);
+        assert_eq!(smallest(&[], Some(1 << 20)), 1 << 20);
+        assert_eq!(smallest(&[], None), FALLBACK);
     }
 
     #[test]

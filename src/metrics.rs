@@ -17,6 +17,7 @@ use crate::admission::Admission;
 use crate::fleet::{Fleet, Lease};
 use crate::grpc::health::Health;
 use crate::security_events::SecurityEvents;
+use crate::transport::OpenConnections;
 use crate::verify::{Queue, Verifier};
 use security::Security;
 
@@ -27,6 +28,7 @@ pub struct Metrics(Registry);
 struct Now {
     lease: Arc<Lease>,
     verifier: Arc<Verifier>,
+    connections: Arc<OpenConnections>,
 }
 
 impl Metrics {
@@ -37,12 +39,14 @@ impl Metrics {
         admission: &Admission,
         events: Arc<SecurityEvents>,
         health: Health,
+        connections: Arc<OpenConnections>,
     ) -> Self {
         let mut registry = Registry::with_prefix("portcullis");
         fleet.metrics().register(&mut registry);
         admission.register(&mut registry);
+        connections.metrics().register(&mut registry);
         registry.register_collector(Box::new(Security { events, verifier: verifier.clone(), health }));
-        registry.register_collector(Box::new(Now { lease: fleet.lease().clone(), verifier }));
+        registry.register_collector(Box::new(Now { lease: fleet.lease().clone(), verifier, connections }));
         Self(registry)
     }
 
@@ -70,11 +74,25 @@ impl Collector for Now {
         let known = ConstGauge::new(i64::try_from(self.verifier.remembered()).unwrap_or(i64::MAX));
         let help = "Secrets that are remembered";
         known.encode(encoder.encode_descriptor("secrets_remembered", help, None, known.metric_type())?)?;
-        self.encode_lookups(&mut encoder)
+        self.encode_lookups(&mut encoder)?;
+        self.encode_connections(&mut encoder)
     }
 }
 
 impl Now {
+    fn encode_connections(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (authenticated, others) = self.connections.count();
+        let help = "Connections that are open";
+        let mut open = encoder.encode_descriptor("connections_open", help, None, MetricType::Gauge)?;
+        for (is_authenticated, count) in [("true", authenticated), ("false", others)] {
+            let count = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
+            count.encode(open.encode_family(&[("authenticated", is_authenticated)])?)?;
+        }
+        let places = ConstGauge::new(i64::try_from(self.connections.places()).unwrap_or(i64::MAX));
+        let help = "Connections that may be open";
+        places.encode(encoder.encode_descriptor("connections_max", help, None, places.metric_type())?)
+    }
+
     fn encode_lookups(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let loads = Queue::ALL.map(|queue| (queue.name(), self.verifier.lookup_load(queue)));
         let pending = loads.map(|(queue, load)| (queue, load.pending));

@@ -43,7 +43,7 @@ use crate::manage::{self, Bootstrap, Management};
 use crate::metrics::Metrics;
 use crate::security_events::{Denial, SecurityEvents};
 use crate::store::{self, ConnectError, Store};
-use crate::transport::{self, Cores, Origins, StartError, TlsError};
+use crate::transport::{self, Cores, Handshakes, OpenConnections, Origins, StartError, TlsError};
 use crate::upkeep::Upkeep;
 use crate::usage::Usage;
 use crate::verify::{Ledger, Memory, Verifier};
@@ -61,6 +61,7 @@ pub struct Server {
     addr: SocketAddr,
     tls: Option<tokio_rustls::TlsAcceptor>,
     connection_age_max: Option<Duration>,
+    connections: Arc<OpenConnections>,
     origins: Origins,
     reflection: ReflectionAccess,
     shutdown_grace: Duration,
@@ -101,6 +102,9 @@ pub enum ServerError {
     /// There are no threads to serve on.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// There are no threads for TLS handshakes.
+    #[error("cannot start a thread for TLS handshakes")]
+    Handshakes(#[source] io::Error),
     /// A task that must not end did.
     #[error("a task died")]
     Task(#[source] JoinError),
@@ -191,6 +195,7 @@ impl Server {
             addr,
             tls,
             connection_age_max: config.connection_age_max,
+            connections: Arc::new(OpenConnections::new(config.memory.connections)),
             origins: config.origins,
             reflection: config.reflection,
             shutdown_grace: config.shutdown_grace,
@@ -266,7 +271,9 @@ impl Server {
         let events = Arc::new(events);
         let _denials = AbortOnDropHandle::new(tokio::spawn(write_denials(self.management.clone(), denials)));
         let callers = Callers::new(self.verifier.clone(), self.admission.clone(), events.clone());
-        let metrics = Metrics::of(&self.fleet, self.verifier.clone(), &self.admission, events, health.clone());
+        let connections = self.connections.clone();
+        let metrics =
+            Metrics::of(&self.fleet, self.verifier.clone(), &self.admission, events, health.clone(), connections);
         let _metrics = self.metrics.take().map(|listener| {
             let text = Arc::new(move || metrics.text());
             AbortOnDropHandle::new(tokio::spawn(transport::serve_text(listener, "/metrics", text)))
@@ -292,6 +299,8 @@ impl Server {
             age_max: self.connection_age_max,
             ending: ending.clone(),
             close: close.clone(),
+            connections: self.connections,
+            handshakes: Arc::new(Handshakes::start().map_err(ServerError::Handshakes)?),
         };
         let mut serving = std::pin::pin!(transport::serve(self.listener, &cores, settings, door));
 

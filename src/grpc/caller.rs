@@ -17,7 +17,7 @@ use crate::admission::Admission;
 use crate::key::permission::{Permission, Reach, reach};
 use crate::manage::Principal;
 use crate::security_events::{AuthenticationFailure, Denial, SecurityEvents};
-use crate::transport::Peer;
+use crate::transport::{ConnectionState, Peer};
 use crate::verify::verdict::Verdict;
 use crate::verify::{CachedKey, Verifier, VerifyError};
 
@@ -79,6 +79,13 @@ impl Callers {
         }
     }
 
+    /// Whether these headers bear a root key that is known, or one that only this installation can have made. Says so
+    /// without waiting, and without more than that.
+    pub fn are_likely(&self, headers: &HeaderMap) -> bool {
+        let credential = credential(headers);
+        credential.is_ok_and(|credential| self.verifier.is_plausible_root(credential)) || self.known(headers).is_some()
+    }
+
     /// `service`, open to authenticated callers only.
     pub fn guard<S>(&self, service: S) -> Guarded<S> {
         Guarded { service, callers: self.clone() }
@@ -121,6 +128,9 @@ where
                 Ok(caller) => Arc::new(caller),
                 Err(status) => return Ok(status.into_http()),
             };
+            if let Some(connection) = request.extensions().get::<Arc<ConnectionState>>() {
+                connection.authenticated();
+            }
             let permit = match admitted::kind(request.uri().path()) {
                 Some(kind) => match callers.admission.admit(kind, caller.key.id()).await {
                     Ok(permit) => Some(permit),

@@ -7,8 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::{HeaderMap, Request, Response};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
@@ -24,7 +23,7 @@ use super::health::{Health, is_health};
 use super::status;
 use super::verification::{Answer, Called, Calling, Verification};
 use super::web::{self, Web};
-use crate::transport::{self, Origins};
+use crate::transport::{self, Origins, Peer, RequestBody};
 use crate::verify::Verifier;
 
 /// See the module.
@@ -79,7 +78,8 @@ impl Door {
         }
     }
 
-    fn go_from_web(&self, request: Request<Incoming>) -> Going {
+    fn go_from_web(&self, mut request: Request<RequestBody>) -> Going {
+        note_connection(&mut request);
         let ways = self.0.clone();
         let answering = async move { ways.web.answer(request, ways.calls.clone()).await };
         self.in_background(answering, web::error)
@@ -122,17 +122,32 @@ impl transport::Door for Door {
     type Body = Answer;
     type Answering = Answering;
 
-    fn answer(&self, request: Request<Incoming>) -> Answering {
+    fn answer(&self, mut request: Request<RequestBody>) -> Answering {
         if !web::is_grpc(&request) {
             return Answering { way: Way::Going(self.go_from_web(request)), deadline: None };
         }
         let deadline = Deadline::of(request.headers());
         let way = match Calling::begin(request, &self.0.callers, &self.0.verifier) {
             Ok(calling) => Way::Known(calling, self.clone()),
-            Err(request) => Way::Going(self.go(request.map(Body::new))),
+            Err(unknown) => {
+                request = unknown;
+                note_connection(&mut request);
+                Way::Going(self.go(request.map(Body::new)))
+            }
         };
         Answering { way, deadline }
     }
+
+    fn is_known(&self, headers: &HeaderMap) -> bool {
+        self.0.callers.are_likely(headers)
+    }
+}
+
+/// Adds to a request that does not go the short way where it came from.
+fn note_connection(request: &mut Request<RequestBody>) {
+    let connection = request.body().connection().clone();
+    request.extensions_mut().insert(Peer(connection.peer()));
+    request.extensions_mut().insert(connection);
 }
 
 type Going = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
@@ -143,7 +158,7 @@ pub struct Answering {
     deadline: Option<Deadline>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "nearly every one is the large one, and each is in a task of its own")]
+#[expect(clippy::large_enum_variant, reason = "nearly every one is the large one, and each is a call of its own")]
 enum Way {
     /// An ordinary Verify over gRPC.
     Known(Calling, Door),

@@ -3,6 +3,7 @@
 mod cli;
 mod clients;
 mod fleet;
+mod hostile_clients;
 mod house_rules;
 mod key_format;
 mod process;

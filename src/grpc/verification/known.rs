@@ -13,7 +13,6 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use tonic::Status;
 use tonic::body::Body;
 
@@ -23,6 +22,7 @@ use super::service::VERIFY;
 use super::wire::FRAME_HEAD_LEN;
 use super::{response, verify_known};
 use crate::grpc::caller::{Caller, Callers};
+use crate::transport::{BodyError, Peer, RequestBody};
 use crate::verify::Verifier;
 
 /// Largest request that goes this way, its frame included. What is larger is no ordinary Verify.
@@ -44,7 +44,7 @@ pub enum Answer {
 pub struct Calling {
     verifier: Arc<Verifier>,
     caller: Caller,
-    request: Option<(Parts, Incoming)>,
+    request: Option<(Parts, RequestBody)>,
     body: Received,
 }
 
@@ -70,14 +70,15 @@ impl Calling {
     /// It is not: the request.
     #[expect(clippy::result_large_err, reason = "no error but the request itself, which moves on")]
     pub fn begin(
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         callers: &Callers,
         verifier: &Arc<Verifier>,
-    ) -> Result<Self, Request<Incoming>> {
+    ) -> Result<Self, Request<RequestBody>> {
         if !is_ordinary(&request) {
             return Err(request);
         }
         let Some(caller) = callers.known(request.headers()) else { return Err(request) };
+        request.body().connection().authenticated();
         let request = Some(request.into_parts());
         Ok(Self { verifier: verifier.clone(), caller, request, body: Received::Nothing })
     }
@@ -111,7 +112,8 @@ impl Calling {
     }
 
     fn hand_on(&mut self, body: Body) -> Called {
-        let (parts, _) = self.request.take().expect("a call ends once");
+        let (mut parts, received) = self.request.take().expect("a call ends once");
+        note_connection(&mut parts, &received);
         Called::Unanswered(Request::from_parts(parts, body))
     }
 }
@@ -131,7 +133,8 @@ impl Future for Calling {
                     }
                     if self.body.len() > SIZE_MAX {
                         let received = mem::replace(&mut self.body, Received::Nothing).into_bytes();
-                        let (parts, rest) = self.request.take().expect("not polled after its end");
+                        let (mut parts, rest) = self.request.take().expect("not polled after its end");
+                        note_connection(&mut parts, &rest);
                         let body = Body::new(Prefixed { first: Some(received), rest });
                         return Poll::Ready(Called::Unanswered(Request::from_parts(parts, body)));
                     }
@@ -151,13 +154,20 @@ impl Future for Calling {
 }
 
 /// Whether a request is as those of Verify are: gRPC over POST, not compressed.
-fn is_ordinary(request: &Request<Incoming>) -> bool {
+fn is_ordinary(request: &Request<RequestBody>) -> bool {
     let headers = request.headers();
     let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     request.uri().path() == VERIFY
         && request.method() == Method::POST
         && matches!(content_type, Some(b"application/grpc" | b"application/grpc+proto"))
         && headers.get("grpc-encoding").is_none_or(|encoding| encoding == "identity")
+}
+
+/// Adds to a request that goes the long way where it came from.
+fn note_connection(parts: &mut Parts, body: &RequestBody) {
+    let connection = body.connection().clone();
+    parts.extensions.insert(Peer(connection.peer()));
+    parts.extensions.insert(connection);
 }
 
 fn verdict_response(message: Vec<u8>) -> Response<Answer> {
@@ -224,7 +234,8 @@ impl http_body::Body for Answer {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Verdict(message, _) => SizeHint::with_exact(message.as_ref().map_or(0, Bytes::len) as u64),
+            // A length would be sent as a header, which no client of gRPC reads.
+            Self::Verdict(..) => SizeHint::default(),
             Self::Other(body) => body.size_hint(),
         }
     }
@@ -233,14 +244,14 @@ impl http_body::Body for Answer {
 /// A body of which a part was read already.
 struct Prefixed {
     first: Option<Bytes>,
-    rest: Incoming,
+    rest: RequestBody,
 }
 
 impl http_body::Body for Prefixed {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.first.take() {
             Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
             None => Pin::new(&mut self.rest).poll_frame(cx),

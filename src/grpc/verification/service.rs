@@ -21,6 +21,7 @@ use super::request::Asked;
 use super::stream::{Answers, answers};
 use super::{batch, response, verify};
 use crate::grpc::{caller, pb, status};
+use crate::transport::ConnectionState;
 use crate::verify::Verifier;
 
 /// Its methods by their paths.
@@ -57,7 +58,10 @@ impl Verification {
 
     fn verify_stream(self, request: Request<Streaming<Bytes>>) -> Result<Response<Answers>, Status> {
         let (caller, _) = caller::at_first(&request)?;
-        Ok(Response::new(answers(self.verifier, caller, request.into_inner(), self.closing)))
+        // The stream ends with its connection, of which the server's end is one reason.
+        let connection = request.extensions().get::<Arc<ConnectionState>>();
+        let closing = connection.map_or(self.closing, |connection| connection.closing().clone());
+        Ok(Response::new(answers(self.verifier, caller, request.into_inner(), closing)))
     }
 
     async fn serve(self, request: HttpRequest<Body>) -> HttpResponse<Body> {

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use http::{Request, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep, timeout};
 use tonic::Status;
 
 use crate::grpc::status;
+use crate::transport::{BodyError, RequestBody};
 
 /// How long a body may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,7 +26,7 @@ const SILENCE: Duration = Duration::from_millis(500);
 /// See the module.
 pub struct Arriving {
     /// `None` once it is over.
-    body: Option<Incoming>,
+    body: Option<RequestBody>,
     left: usize,
     patience: Option<Pin<Box<Sleep>>>,
     end: Arc<Mutex<End>>,
@@ -36,7 +36,7 @@ pub struct Arriving {
 #[derive(Default)]
 struct End {
     failed: Option<Status>,
-    unread: Option<Incoming>,
+    unread: Option<RequestBody>,
 }
 
 /// What is left to do about a body once its request is answered.
@@ -48,7 +48,7 @@ pub struct Ending {
 
 impl Arriving {
     /// `request` with at most `size_max` bytes of its body as they come, and what is left to do then.
-    pub fn of(request: Request<Incoming>, size_max: usize) -> (Request<Self>, Ending) {
+    pub fn of(request: Request<RequestBody>, size_max: usize) -> (Request<Self>, Ending) {
         let end = Arc::<Mutex<End>>::default();
         // Who expects to be told to go on has sent nothing yet, and need not.
         let waits = request.headers().contains_key(header::EXPECT);
@@ -66,7 +66,10 @@ impl Arriving {
             return Poll::Ready(Some(Err(status::request_late(PATIENCE))));
         };
         Poll::Ready(frame.map(|frame| {
-            let frame = frame.map_err(|_| status::malformed("the request broke off"))?;
+            let frame = frame.map_err(|error| match error {
+                BodyError::Late(after) => status::request_late(after),
+                BodyError::Http1(_) | BodyError::Http2(_) => status::malformed("the request broke off"),
+            })?;
             let len = frame.data_ref().map_or(0, Bytes::len);
             self.left = self.left.checked_sub(len).ok_or_else(status::request_too_large)?;
             Ok(frame)
@@ -87,11 +90,11 @@ impl Body for Arriving {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+        self.body.as_ref().is_none_or(RequestBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), RequestBody::size_hint)
     }
 }
 
@@ -115,7 +118,7 @@ impl Ending {
     }
 }
 
-async fn hear_out(mut body: Incoming) {
+async fn hear_out(mut body: RequestBody) {
     let mut left = UNREAD_SIZE_MAX;
     while let Ok(Some(Ok(frame))) = timeout(SILENCE, body.frame()).await {
         let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };

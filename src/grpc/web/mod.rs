@@ -11,7 +11,6 @@ mod grpc_web;
 use std::convert::Infallible;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
@@ -22,7 +21,7 @@ use connect::Form;
 pub use error::response as error;
 
 use crate::grpc::{REQUEST_SIZE_MAX, small_messages};
-use crate::transport::{Origins, Sender};
+use crate::transport::{Origins, RequestBody, Sender};
 
 /// What may be sent to a method, as a header says it to who sent something else.
 const ACCEPT_POST: HeaderValue =
@@ -65,7 +64,7 @@ impl Web {
     }
 
     /// Answers `request`, which is not gRPC.
-    pub async fn answer(&self, request: Request<Incoming>, calls: impl Calls) -> Response<Body> {
+    pub async fn answer(&self, request: Request<RequestBody>, calls: impl Calls) -> Response<Body> {
         let kind = Kind::of(&request);
         let size_max = size_max(request.uri().path(), kind);
         let (request, ending) = Arriving::of(request, size_max);

@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod disk;
+pub mod frames;
 pub mod http;
 pub mod postgres;
 pub mod process;

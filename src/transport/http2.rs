@@ -1,0 +1,306 @@
+//! A connection over HTTP/2. Its calls are polled in its own task: most of them are answered as soon as they are read, and
+//! need no task, no timer and no place in memory of their own.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, Stream as _};
+use h2::server::{self, SendResponse};
+use h2::{Ping, PingPong, Reason, RecvStream};
+use http::{HeaderMap, Request, header};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{self, Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFuture;
+
+use super::call::Call;
+use super::connection::{Door, GREETING_TIMEOUT, Settings, age_grace, jittered};
+use super::frame_meter::FrameMeter;
+use super::patience::{Advice, Patience, TICK};
+use super::request_body::RequestBody;
+use super::state::{ConnectionState, EndReason};
+
+/// Most calls in flight on one connection; more wait at the client. With the size of a request this bounds what one
+/// connection of a caller's can make the server hold.
+const STREAMS_MAX: u32 = 256;
+/// Most calls that are served at once on a connection that has not authenticated, and the bytes of their heads.
+const UNAUTHENTICATED_CALLS_MAX: usize = 8;
+const UNAUTHENTICATED_HEADS_MAX: usize = 8 * 1024;
+/// How much of a request's body may arrive before it is read.
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// And of those of all requests on a connection, once it has authenticated. Before, that is the least that HTTP/2 allows:
+/// 64 KiB.
+const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+/// A message of a stream is a frame of its own, and h2 takes too many small frames that nobody has read for an attack, on
+/// which it closes the connection: more than this, where each counts as 256 bytes less its own. Messages of 40 bytes and
+/// more, as those with a key are, stay below that on several streams that wait for the store.
+const DATA_FRAME_BUDGET: usize = 1024 * 1024;
+/// Largest head of a request.
+const HEAD_SIZE_MAX: u32 = 16 * 1024;
+/// How much of a response is held for a client beyond what its window takes.
+const SEND_BUFFER_MAX: usize = 64 * 1024;
+/// Streams that were reset before they were looked at. Deadlines that pass while calls queue make many; the meter ends
+/// those who mean it.
+const RESET_BEFORE_ACCEPT_MAX: usize = 4_096;
+/// Streams that may be reset for breaking the protocol, over the life of a connection.
+const ERROR_RESETS_MAX: usize = 1_024;
+/// How long a client may take to hear that its connection ends.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Serves `stream` to its end.
+pub async fn serve<S, D>(stream: S, state: Arc<ConnectionState>, settings: &Settings, door: D) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    D: Door,
+{
+    let stream = FrameMeter::new(stream, state.clone());
+    let handshake = server::Builder::new()
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_window_size(STREAM_WINDOW)
+        .max_header_list_size(HEAD_SIZE_MAX)
+        .max_send_buffer_size(SEND_BUFFER_MAX)
+        .max_pending_accept_reset_streams(RESET_BEFORE_ACCEPT_MAX)
+        .data_frame_budget(DATA_FRAME_BUDGET)
+        .max_local_error_reset_streams(Some(ERROR_RESETS_MAX))
+        .handshake(stream);
+    let handshake = time::timeout(GREETING_TIMEOUT, handshake).await;
+    let mut h2 = handshake.map_err(|_| io::ErrorKind::TimedOut)?.map_err(io::Error::other)?;
+    let pings = h2.ping_pong();
+    let timer = Box::pin(time::sleep(TICK));
+    let age = settings.age_max.map(|age| time::sleep(jittered(age)).deadline());
+    let mut close = pin!(settings.close.cancelled());
+    let mut connection = Connection {
+        h2,
+        pings,
+        door,
+        next_tick: timer.deadline(),
+        timer,
+        age_grace: age_grace(settings.age_max.unwrap_or_default()),
+        next_age: age.map(|at| (at, Age::Reached)),
+        state,
+        calls: FuturesUnordered::new(),
+        accepted: Vec::new(),
+        heads: 0,
+        patience: Patience::default(),
+        is_widened: false,
+        has_begun: false,
+        phase: Phase::Open,
+    };
+    connection.set_timer();
+    std::future::poll_fn(|cx| connection.poll(cx, close.as_mut())).await.map_err(io::Error::other)
+}
+
+struct Connection<S, D: Door> {
+    h2: server::Connection<FrameMeter<S>, Bytes>,
+    pings: Option<PingPong>,
+    door: D,
+    state: Arc<ConnectionState>,
+    calls: FuturesUnordered<WithHead<D>>,
+    /// Read and not begun. Empty but for while it is polled.
+    accepted: Vec<(Request<RecvStream>, SendResponse<Bytes>)>,
+    /// The bytes of the heads of calls that began before the connection authenticated.
+    heads: usize,
+    patience: Patience,
+    /// Whether its window is that of a caller.
+    is_widened: bool,
+    /// The next tick, or the next step of its age, whichever is earlier.
+    timer: Pin<Box<Sleep>>,
+    next_tick: Instant,
+    next_age: Option<(Instant, Age)>,
+    age_grace: Duration,
+    /// Whether there ever was a call.
+    has_begun: bool,
+    phase: Phase,
+}
+
+/// How far a connection is from its end.
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    Open,
+    /// The server ends: the connection does once its calls have.
+    Closing,
+    /// Its calls were cut off, and its client is told so.
+    Ending,
+}
+
+/// The steps in which a connection that is old enough ends.
+#[derive(Clone, Copy)]
+enum Age {
+    /// Its client is asked to connect anew for what is next; calls in flight go on.
+    Reached,
+    /// Streams that last are asked to end.
+    GraceOver,
+    /// What is still open is cut off.
+    Over,
+}
+
+/// A call, with the size of its head while that is counted.
+struct WithHead<D: Door>(Call<D>, usize);
+
+impl<D: Door> Future for WithHead<D> {
+    type Output = usize;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
+        let size = self.1;
+        Pin::new(&mut self.0).poll(cx).map(|()| size)
+    }
+}
+
+impl<S, D> Connection<S, D>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    D: Door,
+{
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        close: Pin<&mut WaitForCancellationFuture<'_>>,
+    ) -> Poll<Result<(), h2::Error>> {
+        self.state.task().register(cx.waker());
+        if self.phase == Phase::Open && close.poll(cx).is_ready() {
+            self.phase = Phase::Closing;
+            // Nothing was asked, so nothing is lost; the client may never confirm that it is told to go.
+            if !self.has_begun {
+                return Poll::Ready(Ok(()));
+            }
+            self.h2.graceful_shutdown();
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if self.phase == Phase::Ending {
+                return Poll::Ready(Ok(()));
+            }
+            self.timer_fired(cx);
+        }
+        if let Poll::Ready(ended) = self.poll_calls(cx) {
+            return Poll::Ready(ended);
+        }
+        if let Some(reason) = self.state.end_reason() {
+            return self.poll_end(reason, cx);
+        }
+        if !self.is_widened && self.state.is_authenticated() {
+            self.is_widened = true;
+            self.h2.set_target_window_size(CONNECTION_WINDOW);
+        }
+        Poll::Pending
+    }
+
+    /// Reads and answers until there is nothing to do.
+    fn poll_calls(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        loop {
+            // All that has arrived is read before any of it is answered, so that responses leave together.
+            loop {
+                match self.h2.poll_accept(cx) {
+                    Poll::Ready(Some(Ok(call))) => self.accepted.push(call),
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                    Poll::Ready(None) => return Poll::Ready(Ok(())),
+                    Poll::Pending => break,
+                }
+            }
+            let mut accepted = std::mem::take(&mut self.accepted);
+            let mut progressed = !accepted.is_empty();
+            for (request, respond) in accepted.drain(..) {
+                self.begin(request, respond, cx);
+            }
+            self.accepted = accepted;
+            while let Poll::Ready(Some(head)) = Pin::new(&mut self.calls).poll_next(cx) {
+                self.heads -= head;
+                progressed = true;
+            }
+            if !progressed {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn begin(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, cx: &mut Context<'_>) {
+        self.has_begun = true;
+        let mut head = 0;
+        if !self.state.is_authenticated() {
+            head = head_size(&request);
+            let is_too_much = self.state.calls() >= UNAUTHENTICATED_CALLS_MAX
+                || (self.heads > 0 && self.heads + head > UNAUTHENTICATED_HEADS_MAX);
+            if is_too_much && !self.door.is_known(request.headers()) {
+                respond.send_reset(Reason::REFUSED_STREAM);
+                return;
+            }
+        }
+        let len = content_length(request.headers());
+        let request = request.map(|stream| RequestBody::http2(stream, len, self.state.clone()));
+        let mut call = Call::new(self.door.answer(request), respond, self.state.clone());
+        if Pin::new(&mut call).poll(cx).is_pending() {
+            self.heads += head;
+            self.calls.push(WithHead(call, head));
+        }
+    }
+
+    /// Tells the client that its connection ends, and gives it a moment to hear of it.
+    fn poll_end(&mut self, reason: EndReason, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        if self.phase != Phase::Ending {
+            self.phase = Phase::Ending;
+            self.calls.clear();
+            self.h2.abrupt_shutdown(match reason {
+                EndReason::FrameFlood | EndReason::Stalled => Reason::ENHANCE_YOUR_CALM,
+                _ => Reason::NO_ERROR,
+            });
+            self.timer.set(time::sleep(GOODBYE_TIMEOUT));
+            // The timer and the shutdown are polled anew.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    fn timer_fired(&mut self, cx: &mut Context<'_>) {
+        let fired = self.timer.deadline();
+        if let Some((at, step)) = self.next_age
+            && at <= fired
+        {
+            self.next_age = match step {
+                Age::Reached => {
+                    self.h2.graceful_shutdown();
+                    Some((at + self.age_grace, Age::GraceOver))
+                }
+                Age::GraceOver => {
+                    self.state.closing().cancel();
+                    Some((at + TICK, Age::Over))
+                }
+                Age::Over => {
+                    self.state.end(EndReason::Age);
+                    None
+                }
+            };
+        }
+        if self.next_tick <= fired {
+            self.next_tick = fired + TICK;
+            match self.patience.tick(&self.state) {
+                Advice::Wait => {}
+                Advice::Ping => {
+                    if let Some(pings) = &mut self.pings {
+                        // The answer to the one before is taken first. If there is none yet, that ping serves as well.
+                        let _ = pings.poll_pong(cx);
+                        let _ = pings.send_ping(Ping::opaque());
+                    }
+                }
+                Advice::End(reason) => self.state.end(reason),
+            }
+        }
+        self.set_timer();
+    }
+
+    fn set_timer(&mut self) {
+        let next = self.next_age.map_or(self.next_tick, |(age, _)| age.min(self.next_tick));
+        self.timer.as_mut().reset(next);
+    }
+}
+
+/// The bytes of a head, as HTTP/2 counts them but for what is the same in each.
+fn head_size(request: &Request<RecvStream>) -> usize {
+    let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
+    headers.sum::<usize>() + request.uri().path().len() + 32
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

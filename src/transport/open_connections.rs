@@ -1,0 +1,280 @@
+//! Which connections are open, and which of them must make place for others. A connection on which a credential was proved
+//! keeps its place. Of the rest the oldest goes first: whoever has nothing to say cannot shut others out.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use super::connection_metrics::{ConnectionMetrics, Refusal};
+use super::files;
+use super::state::{ConnectionState, EndReason};
+
+/// Most connections at once, however much memory there is. See docs/performance.md for what one holds.
+const PLACES_MAX: usize = 16_384;
+/// What an idle connection holds. Half of the memory for connections may be taken by them; the rest is for what they carry.
+const CONNECTION_SIZE: usize = 24 * 1024;
+/// Places that only this machine may take: probes and the operator's own tools.
+const RESERVED_PLACES: usize = 16;
+/// The part of all places that connections from one source may take before they authenticate.
+const SOURCE_SHARE: usize = 8;
+/// How many of the oldest connections are looked at to find one on which nothing is being answered.
+const LOOKED_AT_MAX: usize = 32;
+/// Connections that are ending hold their places for a moment. So many more may be open meanwhile.
+const ENDING_SHARE: usize = 16;
+
+/// See the module.
+pub struct OpenConnections {
+    places: usize,
+    open: Mutex<Open>,
+    metrics: ConnectionMetrics,
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    all: HashMap<u64, Arc<ConnectionState>>,
+    /// Those that may have to go, by age: all that had not authenticated when they were looked at last.
+    unauthenticated: BTreeMap<u64, Source>,
+    by_source: HashMap<Source, BTreeSet<u64>>,
+}
+
+/// Where connections come from, as far as one client can choose: an IPv6 client has a network of 2^64 addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Source(IpAddr);
+
+/// A place that a connection has for as long as this lives.
+pub struct Place {
+    id: u64,
+    source: Source,
+    connections: Arc<OpenConnections>,
+    /// The connection in that place.
+    pub state: Arc<ConnectionState>,
+}
+
+impl OpenConnections {
+    /// As many places as `memory` bytes and the system's files allow.
+    pub fn new(memory: usize) -> Self {
+        let by_memory = memory / 2 / CONNECTION_SIZE;
+        Self::with_places(PLACES_MAX.min(by_memory).min(files::connections_max()))
+    }
+
+    fn with_places(places: usize) -> Self {
+        Self { places, open: Mutex::default(), metrics: ConnectionMetrics::default() }
+    }
+
+    /// How many connections may be open.
+    pub fn places(&self) -> usize {
+        self.places
+    }
+
+    /// What can be counted about connections.
+    pub fn metrics(&self) -> &ConnectionMetrics {
+        &self.metrics
+    }
+
+    /// How many connections are open that have authenticated, and how many that have not.
+    pub fn count(&self) -> (usize, usize) {
+        let open = self.lock();
+        let authenticated = open.all.values().filter(|connection| connection.is_authenticated()).count();
+        (authenticated, open.all.len() - authenticated)
+    }
+
+    /// Gives a new connection from `peer` a place, or none. Its streams end with `closing`.
+    pub fn admit(self: &Arc<Self>, peer: SocketAddr, closing: CancellationToken) -> Option<Place> {
+        let source = Source::of(peer.ip());
+        let mut open = self.lock();
+        if open.of_source(source) >= (self.places / SOURCE_SHARE).max(1) {
+            evict(open.oldest_of(source));
+        }
+        let reserved = if peer.ip().to_canonical().is_loopback() { 0 } else { RESERVED_PLACES.min(self.places / 4) };
+        if open.all.len() >= self.places - reserved {
+            let evicted = open.oldest();
+            let may_wait = open.all.len() < self.places + self.places / ENDING_SHARE + 1;
+            if evicted.is_none() || !may_wait {
+                drop(open);
+                self.metrics.refused(Refusal::Full, peer);
+                return None;
+            }
+            evict(evicted);
+        }
+        let state = Arc::new(ConnectionState::new(peer, closing));
+        let id = open.next;
+        open.next += 1;
+        open.all.insert(id, state.clone());
+        open.unauthenticated.insert(id, source);
+        open.by_source.entry(source).or_default().insert(id);
+        drop(open);
+        self.metrics.accepted();
+        Some(Place { id, source, connections: self.clone(), state })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn evict(connection: Option<Arc<ConnectionState>>) {
+    if let Some(connection) = connection {
+        connection.end(EndReason::Evicted);
+    }
+}
+
+impl Open {
+    /// How many connections from there have not authenticated. Forgets those that have.
+    fn of_source(&mut self, source: Source) -> usize {
+        let Some(ids) = self.by_source.get(&source) else { return 0 };
+        // From the oldest on: the newest have hardly had the time to.
+        let known = ids.iter().take_while(|id| self.all.get(*id).is_none_or(|one| one.is_authenticated()));
+        for id in known.copied().collect::<Vec<_>>() {
+            self.forget(id, source);
+        }
+        self.by_source.get(&source).map_or(0, BTreeSet::len)
+    }
+
+    /// Takes out the oldest connection that may have to go: one on which nothing is being answered, if there is such a one
+    /// among the oldest.
+    fn oldest(&mut self) -> Option<Arc<ConnectionState>> {
+        let mut candidates: Vec<(u64, Source)> = Vec::new();
+        while candidates.len() < LOOKED_AT_MAX {
+            let after = candidates.last().map_or(0, |(id, _)| *id + 1);
+            let Some((id, source)) = self.unauthenticated.range(after..).next().map(|(id, source)| (*id, *source))
+            else {
+                break;
+            };
+            match self.all.get(&id) {
+                Some(one) if !one.is_authenticated() => candidates.push((id, source)),
+                _ => self.forget(id, source),
+            }
+        }
+        self.take(&candidates)
+    }
+
+    /// The same, of those from one source.
+    fn oldest_of(&mut self, source: Source) -> Option<Arc<ConnectionState>> {
+        let ids = self.by_source.get(&source)?.iter().take(LOOKED_AT_MAX);
+        let known = |id: &u64| self.all.get(id).is_some_and(|one| !one.is_authenticated());
+        let candidates: Vec<_> = ids.copied().filter(known).map(|id| (id, source)).collect();
+        self.take(&candidates)
+    }
+
+    fn take(&mut self, candidates: &[(u64, Source)]) -> Option<Arc<ConnectionState>> {
+        let is_idle = |(id, _): &&(u64, Source)| self.all.get(id).is_some_and(|one| one.calls() == 0);
+        let (id, source) = *candidates.iter().find(is_idle).or(candidates.first())?;
+        self.forget(id, source);
+        self.all.get(&id).cloned()
+    }
+
+    /// Forgets that a connection may have to go.
+    fn forget(&mut self, id: u64, source: Source) {
+        self.unauthenticated.remove(&id);
+        if let Some(ids) = self.by_source.get_mut(&source) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.by_source.remove(&source);
+            }
+        }
+    }
+}
+
+impl Source {
+    fn of(addr: IpAddr) -> Self {
+        match addr.to_canonical() {
+            IpAddr::V6(addr) => Self(Ipv6Addr::from_bits(addr.to_bits() & !u128::from(u64::MAX)).into()),
+            addr @ IpAddr::V4(_) => Self(addr),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.connections.lock();
+        open.all.remove(&self.id);
+        open.forget(self.id, self.source);
+        drop(open);
+        if let Some(reason) = self.state.end_reason() {
+            self.connections.metrics.ended(reason, self.state.peer());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admit(connections: &Arc<OpenConnections>, peer: &str) -> Option<Place> {
+        connections.admit(format!("{peer}:1").parse().unwrap(), CancellationToken::new())
+    }
+
+    fn is_evicted(place: &Place) -> bool {
+        place.state.end_reason() == Some(EndReason::Evicted)
+    }
+
+    #[test]
+    fn the_oldest_that_has_not_authenticated_makes_place() {
+        let connections = Arc::new(OpenConnections::with_places(4));
+        let places: Vec<_> = (1..=4).map(|n| admit(&connections, &format!("127.0.0.{n}")).unwrap()).collect();
+        places[0].state.authenticated();
+        places[1].state.call_began();
+        let new = admit(&connections, "127.0.0.9").unwrap();
+        assert_eq!(places.iter().map(is_evicted).collect::<Vec<_>>(), [false, false, true, false]);
+        // While one is ending, no more than that are open beyond the places.
+        assert!(admit(&connections, "127.0.0.8").is_none());
+        drop(places);
+        assert_eq!(connections.count(), (0, 1));
+        drop(new);
+        assert_eq!(connections.count(), (0, 0));
+        let open = connections.lock();
+        assert!(open.unauthenticated.is_empty() && open.by_source.is_empty());
+    }
+
+    #[test]
+    fn who_has_authenticated_keeps_his_place() {
+        let connections = Arc::new(OpenConnections::with_places(4));
+        let places: Vec<_> = (1..=4).map(|n| admit(&connections, &format!("127.0.0.{n}")).unwrap()).collect();
+        for place in &places {
+            place.state.authenticated();
+        }
+        assert!(admit(&connections, "127.0.0.9").is_none());
+        assert!(!places.iter().any(is_evicted));
+    }
+
+    #[test]
+    fn one_source_takes_its_share_and_no_more() {
+        let connections = Arc::new(OpenConnections::with_places(80));
+        let greedy: Vec<_> = (0..30).map(|n| admit(&connections, &format!("[2001:db8::{n:x}]")).unwrap()).collect();
+        let evicted = greedy.iter().filter(|place| is_evicted(place)).count();
+        assert_eq!(evicted, 20);
+        assert!(greedy[..20].iter().all(is_evicted), "the oldest");
+        let other = admit(&connections, "[2001:db8:0:1::1]").unwrap();
+        assert!(!is_evicted(&other));
+        // Those that authenticate do not count.
+        for place in &greedy {
+            place.state.authenticated();
+        }
+        let more: Vec<_> = (0..10).map(|_| admit(&connections, "[2001:db8::1]").unwrap()).collect();
+        assert!(!more.iter().any(is_evicted));
+    }
+
+    #[test]
+    fn the_last_places_are_for_this_machine() {
+        let connections = Arc::new(OpenConnections::with_places(8));
+        let places: Vec<_> = (1..=6).map(|n| admit(&connections, &format!("192.0.2.{n}")).unwrap()).collect();
+        for place in &places {
+            place.state.authenticated();
+        }
+        assert!(admit(&connections, "192.0.2.7").is_none());
+        assert!(admit(&connections, "127.0.0.1").is_some());
+        assert!(admit(&connections, "[::ffff:127.0.0.1]").is_some());
+    }
+
+    #[test]
+    fn sources_are_addresses_or_networks() {
+        let of = |text: &str| Source::of(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
+    }
+}

@@ -1,0 +1,174 @@
+//! What the parts of one connection share: its task, its calls, and what decides which connections may stay.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::task::Poll;
+
+use futures_util::task::AtomicWaker;
+use tokio_util::sync::CancellationToken;
+
+use super::traffic::Traffic;
+
+/// Where a request came from: among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// The state of a connection. Among the extensions of each of its requests, as an `Arc`.
+pub struct ConnectionState {
+    peer: SocketAddr,
+    is_authenticated: AtomicBool,
+    /// An [`EndReason`] once the connection must end; 0 before.
+    end: AtomicU8,
+    /// The connection's task.
+    task: AtomicWaker,
+    /// Bytes of requests that were read and are still held.
+    held: AtomicUsize,
+    /// Calls that are being served.
+    calls: AtomicUsize,
+    /// Calls that were answered, so that a task can see whether there were any since it last looked.
+    finished: AtomicUsize,
+    traffic: Traffic,
+    /// Cancelled when streams that last must end.
+    closing: CancellationToken,
+}
+
+/// Why the server ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum EndReason {
+    /// It made place for another: it had not authenticated and was the oldest.
+    Evicted = 1,
+    /// It did not authenticate, and no call on it finished for too long.
+    Idle,
+    /// It did not finish what it had begun to send, or did not take what it was sent.
+    Stalled,
+    /// It sent too many frames that do nothing.
+    FrameFlood,
+    /// It was still open after its age and the grace that follows.
+    Age,
+    /// It did not answer a ping.
+    Silent,
+}
+
+impl EndReason {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Evicted, Self::Idle, Self::Stalled, Self::FrameFlood, Self::Age, Self::Silent];
+
+    /// The reason as metrics and logs name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Evicted => "evicted",
+            Self::Idle => "idle",
+            Self::Stalled => "stalled",
+            Self::FrameFlood => "frame_flood",
+            Self::Age => "age",
+            Self::Silent => "silent",
+        }
+    }
+}
+
+impl ConnectionState {
+    /// The state of a new connection from `peer`. Its streams end with `closing`.
+    pub fn new(peer: SocketAddr, closing: CancellationToken) -> Self {
+        Self {
+            peer,
+            is_authenticated: AtomicBool::new(false),
+            end: AtomicU8::new(0),
+            task: AtomicWaker::new(),
+            held: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
+            finished: AtomicUsize::new(0),
+            traffic: Traffic::default(),
+            closing,
+        }
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Whether a credential was proved on this connection.
+    pub fn is_authenticated(&self) -> bool {
+        self.is_authenticated.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a credential was proved on this connection. From then on its limits are those of a caller.
+    pub fn authenticated(&self) {
+        if !self.is_authenticated() && !self.is_authenticated.swap(true, Ordering::Relaxed) {
+            self.task.wake();
+        }
+    }
+
+    /// Cancelled when streams that last must end: the server ends, or the connection has come of age.
+    pub fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
+    /// Ends the connection. The first reason counts.
+    pub(super) fn end(&self, reason: EndReason) {
+        if self.end.compare_exchange(0, reason as u8, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.task.wake();
+        }
+    }
+
+    /// Why the connection must end, if it must.
+    pub(super) fn end_reason(&self) -> Option<EndReason> {
+        let end = self.end.load(Ordering::Relaxed);
+        EndReason::ALL.into_iter().find(|reason| *reason as u8 == end)
+    }
+
+    /// The task to wake when the state changes.
+    pub(super) fn task(&self) -> &AtomicWaker {
+        &self.task
+    }
+
+    /// Resolves once the connection must end.
+    pub(super) async fn ended(&self) -> EndReason {
+        poll_fn(|cx| {
+            self.task.register(cx.waker());
+            self.end_reason().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    pub(super) fn call_began(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn call_ended(&self) {
+        self.calls.fetch_sub(1, Ordering::Relaxed);
+        self.finished.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many calls are being served.
+    pub(super) fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// How many calls were answered.
+    pub(super) fn finished(&self) -> usize {
+        self.finished.load(Ordering::Relaxed)
+    }
+
+    /// Adds `len` bytes of a request to those that are held, and returns how many there are now.
+    pub(super) fn hold(&self, len: usize) -> usize {
+        self.held.fetch_add(len, Ordering::Relaxed) + len
+    }
+
+    pub(super) fn release(&self, len: usize) {
+        self.held.fetch_sub(len, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for ConnectionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionState").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
