@@ -94,6 +94,7 @@ const ONLY_IN: [(&[&str], &[&str]); 8] = [
             "grpc/deadline.rs",
             "grpc/door.rs",
             "grpc/health.rs",
+            "grpc/reflection/",
             "grpc/small_messages.rs",
             "grpc/status.rs",
             "grpc/verification/batch.rs",

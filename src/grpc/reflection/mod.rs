@@ -205,3 +205,54 @@ impl Index {
         file.map_or(Answer::Unknown, Answer::File)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt as _, Full};
+
+    use super::*;
+    use crate::grpc::pb;
+
+    fn framed(request: MessageRequest) -> Vec<u8> {
+        let request = ServerReflectionRequest { host: String::new(), message_request: Some(request) };
+        let message = request.encode_to_vec();
+        [&[0, 0, 0, 0, u8::try_from(message.len()).unwrap()], &message[..]].concat()
+    }
+
+    fn answers(index: &Arc<Index>, requests: Vec<u8>) -> Body {
+        let request = Request::post("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+        let request = request.body(Body::new(Full::new(Bytes::from(requests)))).unwrap();
+        Reflection::<V1>::new(index.clone()).call(request).into_inner().unwrap().into_body()
+    }
+
+    /// What nobody reads is held for as long as its connection lives.
+    #[tokio::test]
+    async fn answers_share_the_descriptors() {
+        let index = Arc::new(Index::new(&[pb::FILE_DESCRIPTOR_SET]));
+        let symbol = "portcullis.v1.ApiKeyService";
+        let mut body = answers(&index, framed(MessageRequest::FileContainingSymbol(symbol.into())).repeat(2));
+        for _ in 0..2 {
+            let head = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            let shared = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert!(head.len() < 100 && shared.len() > 10_000);
+            assert_eq!(shared.as_ptr(), index.file_of(symbol).unwrap().as_ptr());
+        }
+        assert!(body.frame().await.unwrap().unwrap().is_trailers());
+        assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends() {
+        let index = Arc::new(Index::new(&[pb::FILE_DESCRIPTOR_SET]));
+        // In pieces of less than may arrive at once.
+        let one = framed(MessageRequest::FileByFilename("x".into()));
+        let pieces =
+            (0..=REQUESTS_MAX).map(|_| Ok::<_, Status>(Frame::data(Bytes::from(one.clone())))).collect::<Vec<_>>();
+        let request = Request::post("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+        let body = http_body_util::StreamBody::new(futures_util::stream::iter(pieces));
+        let request = request.body(Body::new(body)).unwrap();
+        let body = Reflection::<V1>::new(index).call(request).into_inner().unwrap().into_body();
+        let trailers = body.collect().await.unwrap().trailers().cloned().unwrap();
+        assert_eq!(Status::from_header_map(&trailers).unwrap().code(), Code::ResourceExhausted);
+    }
+}

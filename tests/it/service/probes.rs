@@ -7,14 +7,10 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use portcullis::config::Flags;
-use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_types::StatusExt as _;
 
 use super::Backend;
-use crate::support::backend::Fixture;
 use crate::support::http::Http;
-use crate::support::process::{Server, resident_kib, serve};
-use crate::support::raw::{Raw, framed};
 use crate::support::reflection::{reflect, try_reflect};
 use crate::support::service::Service;
 
@@ -126,43 +122,4 @@ async fn reflection_is_for_whom_the_operator_says() {
         }
         service.stop().await;
     }
-}
-
-/// Answers that nobody reads share the descriptors, which are most of them: 250 streams, each with four requests for the
-/// largest file, take the server some hundred bytes each.
-#[tokio::test]
-async fn answers_of_reflection_that_nobody_reads_cost_next_to_nothing() {
-    let fixture = Fixture::new(Backend::Sqlite).await;
-    let mut command = serve(&fixture.url);
-    command.arg("--reflection=open");
-    let server = Server::start(command).await;
-    let addr = server.address.parse().expect("an address");
-    let ask = MessageRequest::FileContainingSymbol("portcullis.v1.ApiKeyService".into());
-    let ask = framed(&ServerReflectionRequest { host: String::new(), message_request: Some(ask) });
-    let memory = || resident_kib(server.process.id());
-    let mut held = Vec::new();
-    let mut begin = async |connections: usize| {
-        for _ in 0..connections {
-            let unread = Raw::connect_with(addr, h2::client::Builder::new().initial_window_size(1)).await;
-            for _ in 0..200 {
-                let request =
-                    http::Request::post("http://portcullis/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
-                        .header("content-type", "application/grpc")
-                        .header("te", "trailers");
-                let Ok((answer, mut body)) = unread.try_begin(request).await else { break };
-                for _ in 0..4 {
-                    let _ = body.send_data(ask.clone(), false);
-                }
-                held.push((answer, body));
-            }
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    };
-    begin(1).await;
-    let before = memory();
-    begin(4).await;
-    let each = memory().saturating_sub(before) / 4;
-    // With a copy for each answer that is 25,000.
-    assert!(each < 6_000, "{each} KiB for a connection");
-    server.process.kill().await;
 }

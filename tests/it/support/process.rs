@@ -265,10 +265,3 @@ fn after<'a>(text: &'a str, start: &str) -> Option<&'a str> {
 pub fn sqlite_in(dir: &Path) -> String {
     format!("sqlite://{}", dir.join("portcullis.db").display())
 }
-
-/// How much memory a process has, in KiB.
-pub fn resident_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
-}

@@ -38,21 +38,6 @@ impl Raw {
         Self { calls, credential: credential.to_owned() }
     }
 
-    /// A stranger's connection with these settings.
-    pub async fn connect_with(addr: SocketAddr, settings: &h2::client::Builder) -> Self {
-        let stream = TcpStream::connect(addr).await.expect("it listens");
-        let (calls, connection) = settings.handshake(stream).await.expect("HTTP/2");
-        tokio::spawn(connection);
-        Self { calls, credential: String::new() }
-    }
-
-    /// Begins a call, unless the server does not let this connection begin one just now.
-    pub async fn try_begin(&self, request: Builder) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
-        let ready = tokio::time::timeout(std::time::Duration::from_secs(1), self.calls.clone().ready()).await;
-        let mut calls = ready.map_err(|_| h2::Error::from(h2::Reason::REFUSED_STREAM))??;
-        calls.send_request(request.body(()).expect("a request"), false)
-    }
-
     /// A good request of `method`, as far as its headers go.
     pub fn request(&self, method: &str) -> Builder {
         Request::post(format!("http://portcullis/portcullis.v1.VerificationService/{method}"))
