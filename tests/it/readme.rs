@@ -179,6 +179,7 @@ fn every_link_leads_somewhere() {
         "docs/imports.md",
         "docs/metrics.md",
         "docs/revocation.md",
+        "docs/runbook.md",
     ] {
         let path = root.join(document);
         let text = fs::read_to_string(&path).expect(document);
