@@ -106,8 +106,8 @@ struct Numbered(Keys);
 
 #[async_trait]
 impl Store for Numbered {
-    async fn find_secret(&self, public_prefix: &str) -> Result<Option<Found>, StoreError> {
-        let Some((number, revoked)) = self.0.find(public_prefix) else { return Ok(None) };
+    async fn find_secret(&self, public_prefix: &str) -> Result<Vec<Found>, StoreError> {
+        let Some((number, revoked)) = self.0.find(public_prefix) else { return Ok(vec![]) };
         let id = KeyId::from_text(format!("key_{number:026}"));
         let first = PublicPrefix::from_stored(public_prefix.to_owned());
         let subject = format!("user_{number}");
@@ -116,7 +116,7 @@ impl Store for Numbered {
         let revocation = Revocation { at: CREATED, reason: RevocationReason::Superseded, comment: String::new() };
         key.revocation = revoked.then_some(revocation);
         let verifier = Stored::Sha256(sha256(&keys::secret(number)));
-        Ok(Some(Found {
+        Ok(vec![Found {
             verifier,
             secret_expire_time: None,
             key,
@@ -125,7 +125,7 @@ impl Store for Numbered {
             rates: vec![],
             keyspace_revision: 1,
             keyspace_uid: KeyspaceUid::from_stored(1),
-        }))
+        }])
     }
 
     fn listen(&self, _: Arc<dyn Listener>) -> News {
@@ -136,7 +136,7 @@ impl Store for Numbered {
         unreachable!()
     }
 
-    async fn holders(&self, _: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {
+    async fn holders(&self, _: &str, _: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {
         unreachable!()
     }
 

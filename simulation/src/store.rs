@@ -125,9 +125,9 @@ impl Store for SimulatedStore {
         Ok(self.change(id, KeyChange::Delete, by).await?.map(drop))
     }
 
-    async fn find_secret(&self, public_prefix: &str) -> Result<Option<Found>, StoreError> {
+    async fn find_secret(&self, public_prefix: &str) -> Result<Vec<Found>, StoreError> {
         let (which, lookup) = (self.number(public_prefix), public_prefix.to_owned());
-        self.call(Kind::Hurried, "find", which, move |database| database.find_secret(&lookup)).await
+        self.call(Kind::Hurried, "find", which, move |database| database.find_secret(&lookup).into_iter().collect()).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -160,7 +160,7 @@ impl Store for SimulatedStore {
         unreachable!("nobody asks")
     }
 
-    async fn holders(&self, _: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {
+    async fn holders(&self, _: &str, _: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {
         unreachable!("nobody asks")
     }
 

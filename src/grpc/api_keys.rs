@@ -20,7 +20,7 @@ use crate::key::secret::Secret;
 use crate::manage::{self, Grounds, KeyFields, ListKeys, Management, UpdateKey, Violations};
 use crate::store::Refusal;
 use crate::verify::verdict::Verdict;
-use crate::verify::{Inspected, Question, Verifier};
+use crate::verify::{Inspected, Question, Verifier, VerifyError};
 
 /// The handlers.
 pub struct ApiKeys {
@@ -170,15 +170,19 @@ impl ApiKeyService for ApiKeys {
             Some(_) => None,
         };
         let grounds = Grounds::check(asked.reason, asked.comment, absent).map_err(status::from_manage)?;
-        let ids = match asked.target {
+        let (ids, untold) = match asked.target {
             Some(Target::Secret(secret)) => self.ids_of(Secret::new(secret), &reach).await?,
-            Some(Target::Id(id)) => vec![KeyId::from_text(id)],
-            None => vec![KeyId::from_text("")],
+            Some(Target::Id(id)) => (vec![KeyId::from_text(id)], None),
+            None => (vec![KeyId::from_text("")], None),
         };
         let mut first = None;
         for id in &ids {
             let revoked = self.management.revoke(id, grounds.clone(), &reach, caller.principal()).await;
             first.get_or_insert(revoked.map_err(status::from_manage)?);
+        }
+        // Those that are known are revoked; it is not known of all.
+        if let Some(error) = untold {
+            return Err(status::from_verify(error));
         }
         let key = first.ok_or_else(key_not_found)?;
         Ok(Response::new(pb::RevokeApiKeyResponse { api_key: Some(self.show(key)) }))
@@ -234,10 +238,11 @@ fn texts(of: &[String]) -> Vec<&str> {
 }
 
 impl ApiKeys {
-    /// The ids of the keys that `secret` proves: several, if it was imported in several forms.
-    async fn ids_of(&self, secret: Secret, reach: &Reach) -> Result<Vec<KeyId>, Status> {
-        let found = self.verifier.identify(secret.expose(), reach).await.map_err(status::from_verify)?;
-        Ok(found.into_iter().map(|found| found.key.id).collect())
+    /// The ids of the keys that `secret` proves: several, if it was imported in several forms or into several keyspaces.
+    /// And why it could not be told of others.
+    async fn ids_of(&self, secret: Secret, reach: &Reach) -> Result<(Vec<KeyId>, Option<VerifyError>), Status> {
+        let identified = self.verifier.identify(secret.expose(), reach).await.map_err(status::from_verify)?;
+        Ok((identified.found.into_iter().map(|found| found.key.id).collect(), identified.untold))
     }
 }
 

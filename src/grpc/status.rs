@@ -294,12 +294,9 @@ fn refused(refusal: Refusal) -> Status {
             let message = format!("this request_id made {key} already: rotate it if its secret is lost");
             return made_already(R::RequestIdUsed, &key, message);
         }
-        Refusal::SecretExists(Some(key)) => {
+        Refusal::SecretExists(key) => {
             let message = format!("{key} has this secret already");
             return made_already(R::SecretExists, &key, message);
-        }
-        Refusal::SecretExists(None) => {
-            (Code::AlreadyExists, R::SecretExists, "a key of another keyspace has this secret already")
         }
         Refusal::LookupFull => (
             Code::FailedPrecondition,

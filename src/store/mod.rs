@@ -151,8 +151,8 @@ pub trait Store: Send + Sync + 'static {
         by: &Actor,
     ) -> Outcome<Vec<Result<ApiKey, Refusal>>>;
 
-    /// The secrets under these lookups, of whatever key, in no order.
-    async fn holders(&self, lookups: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError>;
+    /// The secrets of keys of `keyspace` under these lookups, in no order.
+    async fn holders(&self, keyspace: &str, lookups: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError>;
 
     /// Each form of imported secrets that a keyspace has or once had, with the keyspace's id. A dozen a keyspace at most.
     async fn import_forms(&self) -> Result<Vec<(String, Form)>, StoreError>;
@@ -178,8 +178,9 @@ pub trait Store: Send + Sync + 'static {
     /// Removes a key, its secrets and its history of use. Refused: [`Refusal::KeyNotFound`].
     async fn delete_key(&self, id: &KeyId, by: &Actor) -> Outcome<()>;
 
-    /// The secret that `public_prefix` names, with its key, whatever state both are in.
-    async fn find_secret(&self, public_prefix: &str) -> Result<Option<Found>, StoreError>;
+    /// The secrets that `public_prefix` finds, with their keys, whatever state both are in: one at most of an issued key,
+    /// but several keyspaces may have imported what is found by it. The oldest keys come first.
+    async fn find_secret(&self, public_prefix: &str) -> Result<Vec<Found>, StoreError>;
 
     /// Adds what a process counted, and notes when keys were last used; never moves a time back. A batch that was added
     /// already is not added again, if none with a higher number was.
@@ -247,11 +248,11 @@ pub enum Refusal {
     KeyExpired,
     /// This request_id made this key within [`REQUEST_ID_KEPT`].
     RequestIdUsed(KeyId),
-    /// A key has this secret already: this one, or one of another keyspace, which is not named.
-    SecretExists(Option<KeyId>),
+    /// This key of the keyspace has this secret already.
+    SecretExists(KeyId),
     /// Under the lookups of this secret are others that nobody has told apart from it yet.
     LookupChanged,
-    /// Every lookup that this secret could have is taken.
+    /// Every lookup that this secret could have is taken in the keyspace, or by very many others.
     LookupFull,
     /// The keyspace has [`crate::key::imported::PREFIX_LENGTHS_MAX`] lengths of lookup prefixes, and this is another.
     FormsFull,
@@ -340,8 +341,6 @@ pub struct Holder {
     pub verifier: Verifier,
     /// Its key.
     pub key_id: KeyId,
-    /// The keyspace of its key.
-    pub keyspace: String,
 }
 
 /// A secret as the hot path needs it.

@@ -230,14 +230,13 @@ impl TryFrom<FoundRow> for Found {
     }
 }
 
-/// A row of `api_key_secret`, with the keyspace of its key.
+/// A row of `api_key_secret`.
 #[derive(sqlx::FromRow)]
 pub struct HolderRow {
     public_prefix: String,
     verifier_kind: i16,
     verifier: Vec<u8>,
     key_id: String,
-    keyspace: String,
 }
 
 impl TryFrom<HolderRow> for Holder {
@@ -248,7 +247,6 @@ impl TryFrom<HolderRow> for Holder {
             verifier: verifier(row.verifier_kind, row.verifier, &row.key_id)?,
             public_prefix: PublicPrefix::from_stored(row.public_prefix),
             key_id: KeyId::from_text(row.key_id),
-            keyspace: row.keyspace,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! A secret with its key as the hot path needs them: small, in one piece, and without what only people look at.
 
 use std::fmt;
+use std::iter;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -73,6 +74,8 @@ struct Extra {
     limited: Option<Limited>,
     /// Of a root key.
     rights: Option<Rights>,
+    /// What the same lookup finds in other keyspaces, made later.
+    others: Box<[Arc<CachedKey>]>,
 }
 
 /// Of a key that may not do as much as it likes.
@@ -106,6 +109,7 @@ impl CachedKey {
         warm: Option<Digest>,
         allowance_of: impl FnOnce(&KeyId) -> Arc<Allowance>,
         (now, elapsed): (Timestamp, Duration),
+        others: Box<[Arc<Self>]>,
     ) -> Result<Self, StoreError> {
         let limited =
             Terms::of(&found, now, elapsed).map(|terms| Limited { terms, allowance: allowance_of(&found.key.id) });
@@ -114,7 +118,7 @@ impl CachedKey {
         let text = Text::of(lookup, &key).ok_or_else(too_large)?;
         let claims = if key.claims.is_empty() { Box::default() } else { write_claims(key.claims) };
         let rights = (key.keyspace == SYSTEM).then(|| Rights::of(&key.scopes));
-        let extra = Extra { claims, networks: key.allowed_cidrs.into(), limited, rights };
+        let extra = Extra { claims, networks: key.allowed_cidrs.into(), limited, rights, others };
         Ok(Self {
             proof: Proof::of(verifier, warm),
             text: text.all.into_boxed_str(),
@@ -228,6 +232,16 @@ impl CachedKey {
         self.extra.as_ref().and_then(|extra| extra.rights.as_ref())
     }
 
+    /// What the same lookup finds in other keyspaces, by age. Kept with the first of them alone.
+    pub(super) fn others(&self) -> &[Arc<Self>] {
+        self.extra.as_ref().map_or(&[], |extra| &extra.others)
+    }
+
+    /// The first that a lookup finds, and the others.
+    pub(super) fn with_others(self: &Arc<Self>) -> impl Iterator<Item = &Arc<Self>> {
+        iter::once(self).chain(self.others())
+    }
+
     /// Notes that a verification ended so at `now`. Whether it is the first since [`CachedKey::take_uses`].
     pub(super) fn note_use(&self, ended: Counted, now: Timestamp) -> bool {
         // Nobody pays for the calls that he makes to this service.
@@ -311,7 +325,8 @@ impl Entry for Arc<CachedKey> {
     fn size(&self) -> usize {
         // Two counters stand before what an Arc holds.
         let extra = self.extra.as_ref().map_or(0, |extra| extra.size());
-        2 * size_of::<usize>() + size_of::<CachedKey>() + self.text.len() + extra + self.proof.size()
+        let others: usize = self.others().iter().map(|other| size_of::<Self>() + other.size()).sum();
+        2 * size_of::<usize>() + size_of::<CachedKey>() + self.text.len() + extra + self.proof.size() + others
     }
 
     fn mark_used(&self) {
@@ -327,6 +342,7 @@ impl Entry for Arc<CachedKey> {
 
     fn retire(&self) {
         self.retired.store(true, Ordering::Release);
+        self.others().iter().for_each(Entry::retire);
     }
 }
 
@@ -352,8 +368,11 @@ impl Proof {
 impl Extra {
     /// On the heap, if there is anything.
     fn boxed(self) -> Option<Box<Self>> {
-        let is_none =
-            self.claims.is_empty() && self.networks.is_empty() && self.limited.is_none() && self.rights.is_none();
+        let is_none = self.claims.is_empty()
+            && self.networks.is_empty()
+            && self.limited.is_none()
+            && self.rights.is_none()
+            && self.others.is_empty();
         (!is_none).then(|| Box::new(self))
     }
 

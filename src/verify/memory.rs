@@ -51,7 +51,9 @@ impl Listener for Memory {
                 #[cfg(feature = "seeded-faults")]
                 Change::Secret(lookup) if seeded::has(Fault::UnpoisonedFill) => self.cache.drop_known(lookup),
                 Change::Secret(lookup) => self.cache.apply(lookup),
-                Change::Keyspace(id) => self.cache.apply_to_all(|key| key.keyspace() == id),
+                Change::Keyspace(id) => {
+                    self.cache.apply_to_all(|first| first.with_others().any(|key| key.keyspace() == id));
+                }
                 Change::Form(keyspace, form) => self.forms.add(keyspace, *form),
                 Change::All => {
                     self.cache.apply_to_all(|_| true);

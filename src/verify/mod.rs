@@ -11,6 +11,7 @@ mod imported;
 mod ledger;
 mod lookup_queue;
 mod memory;
+mod resolve;
 mod root_tokens;
 mod secrets;
 mod slow;
@@ -19,8 +20,6 @@ mod uses;
 pub mod verdict;
 mod verdict_counts;
 
-use std::borrow::Cow;
-use std::hint;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,24 +27,21 @@ use std::time::Duration;
 use crate::clock::{Clock, Timestamp};
 use crate::fleet::{Lease, LeaseOver};
 use crate::hashing::{Hashing, HashingError};
-use crate::key::field;
 use crate::key::keyspace::SYSTEM;
 use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, State};
 use crate::key::scope::Demand;
-use crate::key::secret::Digest;
-use crate::key::token::{self, PublicPrefix, Token};
-use crate::key::verifier;
 use crate::seeded::{self, Fault};
-use crate::store::{Found, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 use allowance::{Standing, Taken};
 use cache::Known;
-use cached::Proof;
 pub use cached::{CachedKey, WriteClaims};
 pub use ledger::Ledger;
 pub use lookup_queue::{Queue, QueueLoad};
 pub use memory::Memory;
+pub use resolve::Identified;
+use resolve::Located;
 pub use root_tokens::RootTokens;
 use secrets::Secrets;
 use slow::SlowSecrets;
@@ -103,9 +99,6 @@ enum Judged {
     Unfound(Verdict),
 }
 
-/// A secret as the store has it and as the hot path needs it.
-type Located = (Found, Arc<CachedKey>);
-
 /// Why there is no verdict. Deny.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum VerifyError {
@@ -133,14 +126,6 @@ pub struct Inspected {
     pub verdict: Verdict,
     /// The whole key, where the verdict may show it.
     pub key: Option<ApiKey>,
-}
-
-/// One way to read a presented string: what would find its secret, and what would prove it.
-struct Candidate<'a> {
-    lookup: Cow<'a, str>,
-    proof: &'a str,
-    /// Whether only a root key can be found by it.
-    is_root: bool,
 }
 
 impl From<LeaseOver> for VerifyError {
@@ -218,45 +203,6 @@ impl Verifier {
         if is_sure { self.settle(judged, asked).ok() } else { None }
     }
 
-    async fn look_up(&self, asked: &Question<'_>, reach: &Reach) -> Result<Judged, VerifyError> {
-        let candidates = self.candidates(asked, reach);
-        let mut untold = None;
-        for candidate in &candidates {
-            let Some(queue) = self.queue(candidate) else { continue };
-            let known = self.secrets.find(&candidate.lookup, queue, self.reading()).await?;
-            match self.prove(known, candidate, asked, reach).await {
-                Ok(Some((key, now))) => return Ok(Judged::Found(judge(key, asked, now), now)),
-                Ok(None) => {}
-                // Matters only if none of the others is proven.
-                Err(error) => untold = Some(error),
-            }
-        }
-        match untold {
-            Some(error) => Err(error),
-            None if candidates.is_empty() => Ok(Judged::Unfound(Verdict::Malformed)),
-            None => Ok(Judged::Unfound(Verdict::NotFound)),
-        }
-    }
-
-    fn judge_known(&self, asked: &Question<'_>, reach: &Reach) -> Option<Judged> {
-        let mut verdict = Some(Verdict::Malformed);
-        let mut try_known = |candidate: &Candidate<'_>| {
-            match self.secrets.known(&candidate.lookup).map(|known| self.check(known, candidate, asked, reach)) {
-                // Not if one before it may be proven too: of two keys that share a secret, the first one counts.
-                Some(Checked::Proven(key, now)) if verdict.is_some() => {
-                    return Some(Judged::Found(judge(key, asked, now), now));
-                }
-                Some(Checked::Unproven) => verdict = verdict.take().map(|_| Verdict::NotFound),
-                None if self.queue(candidate).is_none() => verdict = verdict.take().map(|_| Verdict::NotFound),
-                Some(Checked::Proven(..) | Checked::Costly(_)) | None => verdict = None,
-            }
-            None
-        };
-        // Imports only once an issued key is known to be none: to look for them takes memory.
-        let judged = issued(asked, reach).as_ref().and_then(&mut try_known);
-        judged.or_else(|| self.imported(asked, reach).iter().find_map(try_known)).or(verdict.map(Judged::Unfound))
-    }
-
     /// The verdict once a key that may do this has given what it takes. What is refused takes nothing.
     fn settle(&self, judged: Judged, asked: &Question<'_>) -> Result<Verdict, Wanting> {
         let (verdict, now) = match judged {
@@ -310,8 +256,11 @@ impl Verifier {
             let deadline = self.lease.current().await?;
             let now = match self.secrets.find(key.lookup(), Queue::Callers, self.reading()).await? {
                 // What a lookup finds has the secret it had: to have another, a key gets another lookup.
-                Known::Present(now) if now.id() == key.id() => self.is_valid(&now).then_some(now),
-                _ => None,
+                Known::Present(first) => {
+                    let now = first.with_others().find(|now| now.id() == key.id());
+                    now.filter(|now| self.is_valid(now)).cloned()
+                }
+                Known::Absent => None,
             };
             if self.lease.holds(deadline) {
                 return Ok(now);
@@ -322,14 +271,18 @@ impl Verifier {
 
     /// Looks into a key: reads the store itself, and is no use of the key.
     pub async fn inspect(&self, asked: &Question<'_>, reach: &Reach) -> Result<Inspected, VerifyError> {
-        Ok(match self.locate(asked, reach).await?.map(|all| all.into_iter().next()) {
-            Some(Some((found, key))) => {
+        let Located { found, untold, has_form } = self.locate(asked, reach).await?;
+        match (found.into_iter().next(), untold) {
+            (Some((found, key)), _) => {
                 let verdict = judge(key, asked, self.clock.now());
-                Inspected { verdict: self.peek(verdict, &found.key, asked), key: Some(found.key) }
+                Ok(Inspected { verdict: self.peek(verdict, &found.key, asked), key: Some(found.key) })
             }
-            Some(None) => Inspected { verdict: Verdict::NotFound, key: None },
-            None => Inspected { verdict: Verdict::Malformed, key: None },
-        })
+            (None, Some(error)) => Err(error),
+            (None, None) => {
+                let verdict = if has_form { Verdict::NotFound } else { Verdict::Malformed };
+                Ok(Inspected { verdict, key: None })
+            }
+        }
     }
 
     /// The verdict as it would be once the key had given what it takes. It gives nothing.
@@ -345,12 +298,12 @@ impl Verifier {
         }
     }
 
-    /// The secrets that a presented key is, with their keys in whatever state, as the store has them: mostly one; none
-    /// if it proves none that is live and within `reach`; several if it was imported in several forms.
-    pub async fn identify(&self, key: &str, reach: &Reach) -> Result<Vec<Found>, VerifyError> {
-        let asked = Question::about(key);
-        let located = self.locate(&asked, reach).await?.unwrap_or_default();
-        Ok(located.into_iter().map(|(found, _)| found).collect())
+    /// The secrets that a presented key is: none if it proves none that is live and within `reach`; several if it was
+    /// imported in several forms, or into several keyspaces.
+    pub async fn identify(&self, key: &str, reach: &Reach) -> Result<Identified, VerifyError> {
+        let located = self.locate(&Question::about(key), reach).await?;
+        let found = located.found.into_iter().map(|(found, _)| found).collect();
+        Ok(Identified { found, untold: located.untold })
     }
 
     /// Whether `credential` is a root token that only this installation can have made, be it valid still or not. Reads
@@ -399,94 +352,6 @@ impl Verifier {
         self.secrets.remembered()
     }
 
-    /// The secrets that a presented key proves, as the store has them; `None`: it is of no known form.
-    async fn locate(&self, asked: &Question<'_>, reach: &Reach) -> Result<Option<Vec<Located>>, VerifyError> {
-        // The store is asked for the secrets; the forms of imported ones are known by heart.
-        self.lease.current().await?;
-        let candidates = self.candidates(asked, reach);
-        let mut located = Vec::new();
-        for candidate in &candidates {
-            let Some(queue) = self.queue(candidate) else { continue };
-            let Some(found) = self.secrets.read(&candidate.lookup, queue).await? else { continue };
-            let known = Known::Present(Arc::new(self.reading().cached(&candidate.lookup, found.clone())?));
-            if let Some((key, _)) = self.prove(known, candidate, asked, reach).await? {
-                located.push((found, key));
-            }
-        }
-        Ok((!candidates.is_empty()).then_some(located))
-    }
-
-    /// The ways to read what is presented, the likeliest first. None: it is of no known form.
-    fn candidates<'a>(&self, asked: &Question<'a>, reach: &Reach) -> Vec<Candidate<'a>> {
-        issued(asked, reach).into_iter().chain(self.imported(asked, reach)).collect()
-    }
-
-    /// The ways to read it as an imported secret. A string of our own form may be one too, by its digest.
-    fn imported<'a>(&self, asked: &Question<'a>, reach: &Reach) -> Vec<Candidate<'a>> {
-        let lookups = self.memory.forms.lookups(asked, reach).into_iter();
-        let lookups = lookups.map(PublicPrefix::into_text);
-        lookups.map(|lookup| Candidate { lookup: Cow::Owned(lookup), proof: asked.key, is_root: false }).collect()
-    }
-
-    /// Checks what is presented against what was found.
-    fn check(
-        &self,
-        known: Known<Arc<CachedKey>>,
-        candidate: &Candidate<'_>,
-        asked: &Question<'_>,
-        reach: &Reach,
-    ) -> Checked {
-        let now = self.clock.now();
-        let key = match known {
-            // Nobody shall make us hash for a key that he cannot reach anyway.
-            Known::Present(key) if key.is_live(now) && admits(asked, reach, key.keyspace()) => key,
-            _ => {
-                // The same work as for a wrong secret, so that time tells nobody which lookups exist. Not so for slow
-                // secrets that were not seen yet: their lookups, which are public, can be told from unknown ones.
-                hint::black_box(verifier::sha256(candidate.proof) == Digest::from_bytes([0; 32]));
-                return Checked::Unproven;
-            }
-        };
-        let proven = match &key.proof {
-            Proof::Sha256(digest) => Some(verifier::sha256(candidate.proof) == *digest),
-            Proof::Other(other) => self.slow.proves_at_once(&candidate.lookup, other, candidate.proof),
-        };
-        match proven {
-            Some(true) => Checked::Proven(key, now),
-            Some(false) => Checked::Unproven,
-            // Every stranger's rubbish is looked up here. Once the key has ended it is worth no hashing.
-            None if candidate.lookup == token::FREE_TEXT_LOOKUP && key.state(now) != State::Active => Checked::Unproven,
-            None => Checked::Costly(key),
-        }
-    }
-
-    /// The same, whatever it takes: the key whose secret is proven, and when it was seen to be within reach.
-    async fn prove(
-        &self,
-        known: Known<Arc<CachedKey>>,
-        candidate: &Candidate<'_>,
-        asked: &Question<'_>,
-        reach: &Reach,
-    ) -> Result<Option<(Arc<CachedKey>, Timestamp)>, VerifyError> {
-        match self.check(known, candidate, asked, reach) {
-            Checked::Proven(key, now) => Ok(Some((key, now))),
-            Checked::Unproven => Ok(None),
-            Checked::Costly(key) => {
-                let proven = self.slow.proves(&candidate.lookup, &key, candidate.proof, asked.guesser).await?;
-                Ok(proven.then(|| (key, self.clock.now())))
-            }
-        }
-    }
-
-    /// Returns where the look-up of `candidate` waits; `None`: it is a made-up root credential, and not worth one.
-    fn queue(&self, candidate: &Candidate<'_>) -> Option<Queue> {
-        if candidate.is_root {
-            self.memory.root_tokens.queue(&candidate.lookup, candidate.proof)
-        } else {
-            Some(Queue::Keys)
-        }
-    }
-
     fn is_valid(&self, key: &CachedKey) -> bool {
         let now = self.clock.now();
         key.is_live(now) && key.state(now) == State::Active
@@ -512,31 +377,6 @@ enum Wanting {
     Credits(Arc<CachedKey>),
     /// This key must be read again.
     Terms(Arc<CachedKey>),
-}
-
-/// What was found, checked against what is presented.
-enum Checked {
-    /// It is this key's secret, and was within reach at this time.
-    Proven(Arc<CachedKey>, Timestamp),
-    /// It is no secret that is live and within reach.
-    Unproven,
-    /// Only hashing can tell whether it is this key's.
-    Costly(Arc<CachedKey>),
-}
-
-/// What is presented as an issued key string. Where root keys are asked about, that may be free text that an operator
-/// chose.
-fn issued<'a>(asked: &Question<'a>, reach: &Reach) -> Option<Candidate<'a>> {
-    match Token::parse(asked.key) {
-        Ok(token) => {
-            let is_root = asked.keyspace == SYSTEM || token.is_root();
-            Some(Candidate { lookup: Cow::Borrowed(token.public_prefix), proof: token.secret, is_root })
-        }
-        Err(_) if admits(asked, reach, SYSTEM) && field::root_key_text(asked.key).is_ok() => {
-            Some(Candidate { lookup: Cow::Borrowed(token::FREE_TEXT_LOOKUP), proof: asked.key, is_root: true })
-        }
-        Err(_) => None,
-    }
 }
 
 /// Whether a key of `keyspace` can answer the question.

@@ -91,7 +91,7 @@ impl Secrets {
     ///
     /// # Errors
     /// As of [`Secrets::find`].
-    pub async fn read(&self, lookup: &str, queue: Queue) -> Result<Option<Found>, VerifyError> {
+    pub async fn read(&self, lookup: &str, queue: Queue) -> Result<Vec<Found>, VerifyError> {
         let place = self.shared.queues.enter(queue)?;
         let (shared, lookup) = (self.shared.clone(), lookup.to_owned());
         let reading = self.runtime.spawn(stoppable(async move {
@@ -120,13 +120,10 @@ impl Secrets {
 
 impl Shared {
     async fn look_up(&self, lookup: &str, queue: Queue, reading: &Reading) -> Outcome {
-        Ok(match self.read(lookup, queue).await? {
-            Some(found) => Known::Present(Arc::new(reading.cached(lookup, found)?)),
-            None => Known::Absent,
-        })
+        reading.cached(lookup, self.read(lookup, queue).await?)
     }
 
-    async fn read(&self, lookup: &str, queue: Queue) -> Result<Option<Found>, VerifyError> {
+    async fn read(&self, lookup: &str, queue: Queue) -> Result<Vec<Found>, VerifyError> {
         let _turn = self.queues.turn(queue).await?;
         self.lookups.fetch_add(1, Ordering::Relaxed);
         let found = self.store.find_secret(lookup).await?;
@@ -136,15 +133,28 @@ impl Shared {
 }
 
 impl Reading {
-    /// `found` as the hot path needs it.
+    /// What a lookup `found` as the hot path needs it: the first, with the others.
     ///
     /// # Errors
-    /// If it is larger than any can be.
-    pub fn cached(&self, lookup: &str, found: Found) -> Result<CachedKey, VerifyError> {
-        let warm = self.slow.right(lookup, &found.verifier);
+    /// If one is larger than any can be.
+    pub fn cached(&self, lookup: &str, found: Vec<Found>) -> Outcome {
+        let mut found = found.into_iter();
+        let Some(first) = found.next() else { return Ok(Known::Absent) };
+        let others = found.map(|other| self.cached_one(lookup, other, Box::default()));
+        let others = others.collect::<Result<_, _>>()?;
+        Ok(Known::Present(self.cached_one(lookup, first, others)?))
+    }
+
+    fn cached_one(
+        &self,
+        lookup: &str,
+        found: Found,
+        others: Box<[Arc<CachedKey>]>,
+    ) -> Result<Arc<CachedKey>, VerifyError> {
+        let warm = self.slow.right(lookup, &found.key.keyspace, &found.verifier);
         let times = (self.clock.now(), self.clock.elapsed());
         let allowance_of = |id: &_| self.book.of(id);
-        Ok(CachedKey::new(lookup, found, self.write_claims, warm, allowance_of, times)?)
+        Ok(Arc::new(CachedKey::new(lookup, found, self.write_claims, warm, allowance_of, times, others)?))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Secrets that are checked by Argon2id or the like. Once one proved right, a keyed digest, held in memory only, decides both ways,
 //! so that neither a right nor a wrong secret costs another run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     /// By lookup, and by who guesses at it. Outlives what the cache forgets when a key is changed.
     remembered: RwLock<HashMap<String, Remembered>>,
+    /// By key and presented string, keyed: what was tried in vain of strings that are other keys' secrets.
+    ruled_out: Mutex<HashSet<[u8; 32]>>,
     /// Runs under way, by the keyed digest of what is checked: whoever presents the same waits for the same.
     running: Mutex<HashMap<[u8; 32], Run>>,
 }
@@ -50,7 +52,14 @@ impl SlowSecrets {
     pub fn new(hashing: Arc<Hashing>, clock: Arc<dyn Clock>) -> Self {
         let mut key = [0; 32];
         SysRng.try_fill_bytes(&mut key).expect("the operating system gives random bytes");
-        Self(Arc::new(Shared { key, hashing, clock, remembered: RwLock::default(), running: Mutex::default() }))
+        Self(Arc::new(Shared {
+            key,
+            hashing,
+            clock,
+            remembered: RwLock::default(),
+            running: Mutex::default(),
+            ruled_out: Mutex::default(),
+        }))
     }
 
     /// Whether `proof` is the secret; `None`: it must be hashed to tell.
@@ -62,11 +71,28 @@ impl SlowSecrets {
     }
 
     /// The digest of the right secret, if it was presented before and `verifier` is still what it was.
-    pub(super) fn right(&self, lookup: &str, verifier: &Verifier) -> Option<Digest> {
+    pub(super) fn right(&self, lookup: &str, keyspace: &str, verifier: &Verifier) -> Option<Digest> {
         let phc = verifier.phc()?;
+        let place = place(lookup, keyspace);
         let remembered = self.0.remembered.read().unwrap_or_else(PoisonError::into_inner);
-        let (stored, secret) = remembered.get(lookup)?.right?;
-        (stored == self.0.digest([lookup, phc])).then_some(secret)
+        let (stored, secret) = remembered.get(&place)?.right?;
+        (stored == self.0.digest([&place, phc])).then_some(secret)
+    }
+
+    /// Notes that `presented`, which is another key's secret, need not be tried as that of `key` any more.
+    pub(super) fn rule_out(&self, key: &CachedKey, presented: &str) {
+        let mut ruled_out = self.0.ruled_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if ruled_out.len() >= REMEMBERED_MAX {
+            // What is forgotten costs one run to learn again.
+            ruled_out.clear();
+        }
+        ruled_out.insert(*self.0.digest([key.id(), presented]).as_bytes());
+    }
+
+    /// Whether [`Self::rule_out`] was called with these.
+    pub(super) fn is_ruled_out(&self, key: &CachedKey, presented: &str) -> bool {
+        let ruled_out = self.0.ruled_out.lock().unwrap_or_else(PoisonError::into_inner);
+        ruled_out.contains(self.0.digest([key.id(), presented]).as_bytes())
     }
 
     /// Whether `proof` is the secret of `key`, whatever it takes to find out.
@@ -84,11 +110,11 @@ impl SlowSecrets {
         let Some(phc) = other.verifier.phc() else { return Ok(false) };
         let secret = self.0.digest([lookup, proof]);
         // It may have proved right meanwhile, to somebody who asked by another way.
-        if let Some(right) = other.warm.get().copied().or_else(|| self.right(lookup, &other.verifier)) {
+        if let Some(right) = other.warm.get().copied().or_else(|| self.right(lookup, key.keyspace(), &other.verifier)) {
             let _ = other.warm.set(right);
             return Ok(secret == right);
         }
-        let mut run = self.run(lookup, phc, secret, proof, guesser)?;
+        let mut run = self.run(&place(lookup, key.keyspace()), phc, secret, proof, guesser)?;
         let done = run.wait_for(Option::is_some).await.ok().and_then(|done| done.clone());
         match done {
             Some(Ok(proven)) => {
@@ -130,6 +156,11 @@ impl SlowSecrets {
         });
         Ok(run)
     }
+}
+
+/// Under what is remembered what a lookup finds in a keyspace.
+fn place(lookup: &str, keyspace: &str) -> String {
+    format!("{lookup} in {keyspace}")
 }
 
 impl Shared {

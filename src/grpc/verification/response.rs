@@ -205,7 +205,13 @@ mod tests {
         };
         let allowance_of = |id: &KeyId| Arc::new(Allowance::new(id.clone()));
         let now = Timestamp::from_micros(0);
-        (Arc::new(CachedKey::new("ak_1", found, write_claims, None, allowance_of, (now, Duration::ZERO)).unwrap()), key)
+        (
+            Arc::new(
+                CachedKey::new("ak_1", found, write_claims, None, allowance_of, (now, Duration::ZERO), Box::default())
+                    .unwrap(),
+            ),
+            key,
+        )
     }
 
     fn standing(left: u32) -> RateStanding {

@@ -106,8 +106,8 @@ impl Management {
         runs_left: &mut u32,
         (by, now): (Principal<'_>, Timestamp),
     ) -> Result<Vec<Pending>, Error> {
-        let holders = self.holders(&pending).await?;
-        let pending = self.tell_apart(pending, &holders, &keyspace.id, answers, runs_left).await?;
+        let holders = self.holders(&keyspace.id, &pending).await?;
+        let pending = self.tell_apart(pending, &holders, answers, runs_left).await?;
         let (mut batch, mut left) = unlike(pending);
         if batch.is_empty() {
             return Ok(left);
@@ -129,13 +129,13 @@ impl Management {
         Ok(left)
     }
 
-    async fn holders(&self, pending: &[Pending]) -> Result<Holders, Error> {
+    async fn holders(&self, keyspace: &str, pending: &[Pending]) -> Result<Holders, Error> {
         let wanted: HashSet<&PublicPrefix> = pending.iter().flat_map(|one| &one.search).collect();
         if wanted.is_empty() {
             return Ok(Holders::new());
         }
         let wanted: Vec<_> = wanted.into_iter().cloned().collect();
-        let found = self.store.holders(&wanted).await?;
+        let found = self.store.holders(keyspace, &wanted).await?;
         Ok(found.into_iter().map(|holder| (holder.public_prefix.clone(), holder)).collect())
     }
 
@@ -145,14 +145,13 @@ impl Management {
         &self,
         mut pending: Vec<Pending>,
         holders: &Holders,
-        keyspace: &str,
         answers: &mut Answers,
         runs_left: &mut u32,
     ) -> Result<Vec<Pending>, Error> {
         let mut unsure = Vec::new();
         for (index, one) in pending.iter_mut().enumerate() {
             match one.rivals(holders) {
-                Err(same) => answers[one.at] = Some(Err(same.exists_in(keyspace).into())),
+                Err(same) => answers[one.at] = Some(Err(Refusal::SecretExists(same.key_id.clone()).into())),
                 Ok(rivals) => {
                     // All of them, whichever it will be: what is begun is ended.
                     let runs = rivals.iter().map(|rival| rival.holder.verifier.runs()).sum();
@@ -180,7 +179,7 @@ impl Management {
             for ((index, Rival { holder, .. }), same) in next.into_iter().zip(same) {
                 let one = &mut pending[index];
                 if same {
-                    answers[one.at] = Some(Err(holder.exists_in(keyspace).into()));
+                    answers[one.at] = Some(Err(Refusal::SecretExists(holder.key_id.clone()).into()));
                 } else {
                     one.others.push(holder.verifier.clone());
                 }

@@ -2,25 +2,39 @@
 
 use sqlx::{PgConnection, PgExecutor};
 
-use super::keys;
+use super::{keys, term};
 use crate::key::id::KeyspaceUid;
 use crate::key::imported::Form;
 use crate::key::record::{ApiKey, NewSecret, SecretInfo};
 use crate::key::token::PublicPrefix;
 use crate::store::error::Stop;
-use crate::store::import::{Register, lookups};
+use crate::store::import::{HOLDERS_MAX, Register, lookups};
 use crate::store::row::{FormRow, HolderRow, all, form_columns};
 use crate::store::{Actor, Holder, NewImport, Refusal, StoreError};
 
 /// See [`crate::store::Store::holders`].
-pub async fn holders(conn: impl PgExecutor<'_>, of: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {
+pub async fn holders(
+    conn: impl PgExecutor<'_>,
+    keyspace: &str,
+    of: &[PublicPrefix],
+) -> Result<Vec<Holder>, StoreError> {
     let names: Vec<&str> = of.iter().map(PublicPrefix::as_str).collect();
     let query = sqlx::query_as(
-        "SELECT s.public_prefix, s.verifier_kind, s.verifier, s.key_id, k.keyspace
+        "SELECT s.public_prefix, s.verifier_kind, s.verifier, s.key_id
          FROM api_key_secret s JOIN api_key k ON k.id = s.key_id
-         WHERE s.public_prefix = ANY ($1)",
+         WHERE s.public_prefix = ANY ($1) AND k.keyspace = $2",
     );
-    all::<HolderRow, _>(query.bind(names).fetch_all(conn).await?)
+    all::<HolderRow, _>(query.bind(names).bind(term(keyspace)).fetch_all(conn).await?)
+}
+
+/// Those of these lookups that can be of no more keys.
+async fn crowded(conn: &mut PgConnection, of: &[PublicPrefix]) -> Result<Vec<String>, StoreError> {
+    let names: Vec<&str> = of.iter().map(PublicPrefix::as_str).collect();
+    let query = sqlx::query_scalar(
+        "SELECT public_prefix FROM api_key_secret WHERE public_prefix = ANY ($1)
+         GROUP BY public_prefix HAVING count(*) >= $2",
+    );
+    Ok(query.bind(names).bind(HOLDERS_MAX).fetch_all(conn).await?)
 }
 
 /// See [`crate::store::Store::import_forms`].
@@ -37,15 +51,22 @@ pub async fn import(
     batch: &[NewImport],
     by: &Actor,
 ) -> Result<Vec<Result<ApiKey, Refusal>>, Stop> {
-    sqlx::query("SELECT FROM import_lock FOR UPDATE").execute(&mut *conn).await?;
     // Held on to: it cannot be deleted any more.
     let kept = sqlx::query("SELECT FROM keyspace WHERE id = $1 AND uid = coalesce($2, uid) FOR KEY SHARE");
     let kept = kept.bind(keyspace).bind(uid.map(KeyspaceUid::number));
     kept.fetch_optional(&mut *conn).await?.ok_or(Refusal::KeyspaceNotFound)?;
-    let holders = holders(&mut *conn, &lookups(batch)).await?;
+    sqlx::query("INSERT INTO import_lock (keyspace) VALUES ($1) ON CONFLICT (keyspace) DO NOTHING")
+        .bind(keyspace)
+        .execute(&mut *conn)
+        .await?;
+    // After the keyspace: whoever deletes that locks it first.
+    sqlx::query("SELECT FROM import_lock WHERE keyspace = $1 FOR UPDATE").bind(keyspace).execute(&mut *conn).await?;
+    let lookups = lookups(batch);
+    let holders = holders(&mut *conn, keyspace, &lookups).await?;
+    let crowded = crowded(conn, &lookups).await?;
     let query = sqlx::query_as("SELECT keyspace, kind, length FROM import_form WHERE keyspace = $1").bind(keyspace);
     let forms: Vec<(String, Form)> = all::<FormRow, _>(query.fetch_all(&mut *conn).await?)?;
-    let mut register = Register::new(holders, forms.into_iter().map(|(_, form)| form).collect());
+    let mut register = Register::new(holders, crowded, forms.into_iter().map(|(_, form)| form).collect());
     let mut results = Vec::with_capacity(batch.len());
     for new in batch {
         results.push(match import_one(conn, new, &mut register, by).await {

@@ -14,7 +14,7 @@ use crate::key::keyspace::SYSTEM;
 use crate::key::permission;
 use crate::key::record::{ApiKey, Ended, Json, NewSecret, Patch, Revocation, SecretInfo};
 use crate::store::error::{Stop, one_row};
-use crate::store::row::{FoundRow, KeyRow, credits_column, list_column, time, to_json, verifier_columns};
+use crate::store::row::{FoundRow, KeyRow, all, credits_column, list_column, time, to_json, verifier_columns};
 use crate::store::{Actor, Found, NewKey, REQUEST_ID_KEPT, Refusal, StoreError};
 
 /// Most forgotten request ids that one creation clears away: more than the one it adds, and soon done.
@@ -42,7 +42,7 @@ pub async fn find(conn: &mut PgConnection, id: &KeyId) -> Result<Option<ApiKey>,
 }
 
 /// See [`crate::store::Store::find_secret`].
-pub async fn find_secret(conn: &mut PgConnection, public_prefix: &str) -> Result<Option<Found>, StoreError> {
+pub async fn find_secret(conn: &mut PgConnection, public_prefix: &str) -> Result<Vec<Found>, StoreError> {
     let query = sqlx::query_as(concat!(
         "SELECT ",
         columns!(),
@@ -53,10 +53,9 @@ pub async fn find_secret(conn: &mut PgConnection, public_prefix: &str) -> Result
               FROM key_rate r WHERE r.key_id = k.id) AS rates,
              (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us
          FROM api_key_secret found JOIN api_key k ON k.id = found.key_id JOIN keyspace ON keyspace.id = k.keyspace
-         WHERE found.public_prefix = $1"
+         WHERE found.public_prefix = $1 ORDER BY k.id"
     ));
-    let row: Option<FoundRow> = query.bind(term(public_prefix)).fetch_optional(conn).await?;
-    row.map(Found::try_from).transpose()
+    all::<FoundRow, _>(query.bind(term(public_prefix)).fetch_all(conn).await?)
 }
 
 /// See [`crate::store::Store::bootstrap`].
@@ -272,12 +271,15 @@ async fn keep_secrets(conn: &mut PgConnection, before: &[SecretInfo], after: &Ap
     for secret in before {
         let kept = after.secrets.iter().find(|kept| kept.public_prefix == secret.public_prefix);
         let change = match kept {
-            Some(kept) => sqlx::query("UPDATE api_key_secret SET expire_time_us = $2 WHERE public_prefix = $1")
-                .bind(secret.public_prefix.as_str())
-                .bind(time(kept.expire_time)),
-            None => {
-                sqlx::query("DELETE FROM api_key_secret WHERE public_prefix = $1").bind(secret.public_prefix.as_str())
+            Some(kept) => {
+                sqlx::query("UPDATE api_key_secret SET expire_time_us = $3 WHERE public_prefix = $1 AND key_id = $2")
+                    .bind(secret.public_prefix.as_str())
+                    .bind(after.id.as_str())
+                    .bind(time(kept.expire_time))
             }
+            None => sqlx::query("DELETE FROM api_key_secret WHERE public_prefix = $1 AND key_id = $2")
+                .bind(secret.public_prefix.as_str())
+                .bind(after.id.as_str()),
         };
         one_row(change.execute(&mut *conn).await?.rows_affected())?;
     }

@@ -263,9 +263,9 @@ impl Store for Postgres {
         .await
     }
 
-    async fn holders(&self, lookups: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {
-        let lookups = lookups.to_owned();
-        self.reads.read(move |conn| Box::pin(async move { imports::holders(conn, &lookups).await })).await
+    async fn holders(&self, keyspace: &str, lookups: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {
+        let (keyspace, lookups) = (keyspace.to_owned(), lookups.to_owned());
+        self.reads.read(move |conn| Box::pin(async move { imports::holders(conn, &keyspace, &lookups).await })).await
     }
 
     async fn import_forms(&self) -> Result<Vec<(String, Form)>, StoreError> {
@@ -297,7 +297,7 @@ impl Store for Postgres {
         Ok(self.change_key(id, Change::Delete, by).await?.map(drop))
     }
 
-    async fn find_secret(&self, public_prefix: &str) -> Result<Option<Found>, StoreError> {
+    async fn find_secret(&self, public_prefix: &str) -> Result<Vec<Found>, StoreError> {
         in_time(async { keys::find_secret(&mut *self.lookups.acquire().await?, public_prefix).await }).await
     }
 

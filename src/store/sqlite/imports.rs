@@ -8,19 +8,34 @@ use crate::key::imported::Form;
 use crate::key::record::{ApiKey, NewSecret, SecretInfo};
 use crate::key::token::PublicPrefix;
 use crate::store::error::Stop;
-use crate::store::import::{Register, lookups};
+use crate::store::import::{HOLDERS_MAX, Register, lookups};
 use crate::store::row::{FormRow, HolderRow, all, form_columns, to_json};
 use crate::store::{Actor, Holder, NewImport, Refusal, StoreError};
 
 /// See [`crate::store::Store::holders`].
-pub async fn holders(conn: impl SqliteExecutor<'_>, of: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {
+pub async fn holders(
+    conn: impl SqliteExecutor<'_>,
+    keyspace: &str,
+    of: &[PublicPrefix],
+) -> Result<Vec<Holder>, StoreError> {
     let names: Vec<&str> = of.iter().map(PublicPrefix::as_str).collect();
     let query = sqlx::query_as(
-        "SELECT s.public_prefix, s.verifier_kind, s.verifier, s.key_id, k.keyspace
-         FROM json_each($1) wanted JOIN api_key_secret s ON s.public_prefix = wanted.value
-         JOIN api_key k ON k.id = s.key_id",
+        "SELECT s.public_prefix, s.verifier_kind, s.verifier, s.key_id
+         FROM json_each($1) wanted CROSS JOIN api_key_secret s ON s.public_prefix = wanted.value
+         CROSS JOIN api_key k ON k.id = s.key_id AND k.keyspace = $2",
     );
-    all::<HolderRow, _>(query.bind(to_json(&names)?).fetch_all(conn).await?)
+    all::<HolderRow, _>(query.bind(to_json(&names)?).bind(keyspace).fetch_all(conn).await?)
+}
+
+/// Those of these lookups that can be of no more keys.
+async fn crowded(conn: &mut SqliteConnection, of: &[PublicPrefix]) -> Result<Vec<String>, StoreError> {
+    let names: Vec<&str> = of.iter().map(PublicPrefix::as_str).collect();
+    let query = sqlx::query_scalar(
+        "SELECT s.public_prefix FROM (SELECT DISTINCT value FROM json_each($1)) wanted
+         CROSS JOIN api_key_secret s ON s.public_prefix = wanted.value
+         GROUP BY s.public_prefix HAVING count(*) >= $2",
+    );
+    Ok(query.bind(to_json(&names)?).bind(HOLDERS_MAX).fetch_all(conn).await?)
 }
 
 /// See [`crate::store::Store::import_forms`].
@@ -38,10 +53,12 @@ pub async fn import(
     by: &Actor,
 ) -> Result<Vec<Result<ApiKey, Refusal>>, Stop> {
     keys::check_keyspace(conn, keyspace, uid).await?;
-    let holders = holders(&mut *conn, &lookups(batch)).await?;
+    let lookups = lookups(batch);
+    let holders = holders(&mut *conn, keyspace, &lookups).await?;
+    let crowded = crowded(conn, &lookups).await?;
     let query = sqlx::query_as("SELECT keyspace, kind, length FROM import_form WHERE keyspace = $1").bind(keyspace);
     let forms: Vec<(String, Form)> = all::<FormRow, _>(query.fetch_all(&mut *conn).await?)?;
-    let mut register = Register::new(holders, forms.into_iter().map(|(_, form)| form).collect());
+    let mut register = Register::new(holders, crowded, forms.into_iter().map(|(_, form)| form).collect());
     let mut results = Vec::with_capacity(batch.len());
     for new in batch {
         results.push(match import_one(conn, new, &mut register, by).await {

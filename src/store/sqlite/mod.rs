@@ -174,8 +174,8 @@ impl Store for Sqlite {
         self.write(move |conn| Box::pin(async move { imports::import(conn, &keyspace, uid, &batch, &by).await })).await
     }
 
-    async fn holders(&self, lookups: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {
-        imports::holders(&self.listers, lookups).await
+    async fn holders(&self, keyspace: &str, lookups: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {
+        imports::holders(&self.listers, keyspace, lookups).await
     }
 
     async fn import_forms(&self) -> Result<Vec<(String, Form)>, StoreError> {
@@ -210,7 +210,7 @@ impl Store for Sqlite {
         self.write(move |conn| Box::pin(async move { keys::delete(conn, &id, &by).await })).await
     }
 
-    async fn find_secret(&self, public_prefix: &str) -> Result<Option<Found>, StoreError> {
+    async fn find_secret(&self, public_prefix: &str) -> Result<Vec<Found>, StoreError> {
         keys::find_secret(&self.readers, public_prefix).await
     }
 

@@ -27,6 +27,9 @@ over_both_stores![
     a_key_of_another_portcullis_keeps_its_string,
     imports_at_once_make_each_key_once,
     a_restart_knows_what_was_imported,
+    the_keyspace_decides_whose_secret_it_is,
+    neighbours_salted_secrets_are_not_hashed_for_a_named_keyspace,
+    the_digest_of_a_root_key_opens_nothing,
 ];
 
 /// Of it by argon2-cffi, libxcrypt and hashlib: see `src/key/phc.rs`.
@@ -120,18 +123,11 @@ async fn every_material_verifies_and_nothing_like_it(backend: Backend) {
     for (n, (entry, hint)) in materials.into_iter().enumerate() {
         let keyspace = format!("k{n}");
         admin.create_keyspace(&keyspace).await;
-        // Those before have the secret; it must not be named.
         let other = TEXT.replace("sk_test", "sk_live");
         let unrelated = digest_of(&format!("{other}{n}"));
         let mut results = import_into(&mut admin, &keyspace, vec![entry.clone(), unrelated]).await.expect("an answer");
         results.pop().expect("two").expect("unrelated");
-        let key = match results.pop().expect("two") {
-            Ok(key) => key,
-            Err(status) => {
-                assert_eq!(existing(Err(status)), "", "{n}");
-                panic!("{n} found the secret of another keyspace");
-            }
-        };
+        let key = results.pop().expect("two").expect("each keyspace is as if it were alone");
         assert_eq!((key.hint.as_str(), key.keyspace.as_str()), (hint, keyspace.as_str()));
         let mut within = async |text: &str| {
             let request = VerifyRequest { key: text.into(), keyspace: keyspace.clone(), ..Default::default() };
@@ -148,9 +144,6 @@ async fn every_material_verifies_and_nothing_like_it(backend: Backend) {
                 );
             }
         }
-        // So that the next one is free to have it.
-        let delete = pb::DeleteApiKeyRequest { id: key.id };
-        admin.keys.delete_api_key(delete).await.expect("deleted");
     }
     service.stop().await;
 }
@@ -189,10 +182,10 @@ async fn a_second_import_changes_nothing(backend: Backend) {
     let after =
         admin.audit.list_audit_events(ListAuditEventsRequest::default()).await.unwrap().into_inner().audit_events;
     assert_eq!(after.len(), events.len() + 1);
-    // From another keyspace the key is not named.
+    // Another keyspace does not learn of it.
     admin.create_keyspace("other").await;
     let elsewhere = import_into(&mut admin, "other", vec![plaintext(text), digest_of("one")]).await.unwrap();
-    assert!(elsewhere.into_iter().all(|result| existing(result).is_empty()));
+    assert!(elsewhere.iter().all(Result::is_ok));
     service.stop().await;
 }
 
@@ -460,5 +453,107 @@ async fn a_restart_knows_what_was_imported(backend: Backend) {
     let fixture = service.stop_and_keep().await;
     let service = Service::start_over(fixture, Some(root_key)).await;
     assert_eq!(service.admin().verdict(TEXT).await, Verdict::Valid);
+    service.stop().await;
+}
+
+/// The key that `caller` finds `text` to be, in a keyspace or in any.
+async fn found(caller: &mut Caller, text: &str, keyspace: &str) -> (Verdict, String) {
+    let request = VerifyRequest { key: text.into(), keyspace: keyspace.into(), ..Default::default() };
+    let answer = caller.verify_of(request).await;
+    (answer.verdict(), answer.key_id)
+}
+
+async fn the_keyspace_decides_whose_secret_it_is(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let keyspaces = ["victim", "evil", "third"];
+    for id in keyspaces {
+        admin.create_keyspace(id).await;
+    }
+    // In whatever form each has it, salted or not.
+    let all: [fn(&str) -> ApiKeyImport; 3] =
+        [plaintext, digest_of, |text| ApiKeyImport { lookup_prefix: text[..10].into(), ..plaintext(text) }];
+    for turn in 0..3 {
+        let text = format!("sk_live_{turn}0000000aaaaaaaaaaaaaaaa");
+        let mut ids = Vec::new();
+        for (nth, id) in keyspaces.iter().enumerate() {
+            let entry = all[(turn + nth) % 3](&text);
+            let made = import_into(&mut admin, id, vec![entry]).await.unwrap().swap_remove(0);
+            ids.push(made.expect("nobody is told of another's").id);
+        }
+        let mut late = service.caller_with(&["keys:verify@third", "keys:verify@evil"]).await;
+        // At first nobody has hashed anything, and then those who name a keyspace have.
+        for round in 0..3 {
+            assert_eq!(found(&mut admin, &text, "").await, (Verdict::Valid, ids[0].clone()), "{turn} {round}");
+            for (id, keyspace) in ids.iter().zip(keyspaces).rev() {
+                assert_eq!(found(&mut admin, &text, keyspace).await, (Verdict::Valid, id.clone()), "{turn} {round}");
+            }
+            assert_eq!(found(&mut late, &text, "").await, (Verdict::Valid, ids[1].clone()), "{turn} {round}");
+        }
+        assert_eq!(found(&mut admin, &text, "default").await.0, Verdict::Malformed);
+
+        // By the secret all are revoked that the caller may revoke.
+        let mut revoker = service.caller_with(&["keys:revoke@victim", "keys:revoke@third"]).await;
+        let target = Some(Target::Secret(text.clone()));
+        revoker.keys.revoke_api_key(RevokeApiKeyRequest { target, ..Default::default() }).await.expect("revoked");
+        for (keyspace, verdict) in [("victim", Verdict::Revoked), ("evil", Verdict::Valid), ("third", Verdict::Revoked)]
+        {
+            assert_eq!(found(&mut admin, &text, keyspace).await.0, verdict, "{turn} {keyspace}");
+        }
+        assert_eq!(found(&mut admin, &text, "").await, (Verdict::Revoked, ids[0].clone()), "the first one counts");
+    }
+    service.stop().await;
+}
+
+async fn neighbours_salted_secrets_are_not_hashed_for_a_named_keyspace(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    for id in ["victim", "evil"] {
+        admin.create_keyspace(id).await;
+    }
+    // As many as there is room for, under the prefix of the other's.
+    let salted = (0..4).map(|n| phc(&ARGON2.replace("N83g", &format!("N8{n:02}")), "sk_live_"));
+    let made = import_into(&mut admin, "evil", salted.collect()).await.unwrap();
+    assert!(made.iter().all(Result::is_ok));
+    let text = |n: usize| format!("sk_live_{n:024}");
+    let made = import_into(&mut admin, "victim", vec![digest_of(&text(0))]).await.unwrap();
+    let key = made[0].as_ref().expect("made").id.clone();
+    let wrong = async |caller: &mut Caller, keyspace: &str| {
+        for n in 100..120 {
+            let request = VerifyRequest { key: text(n), keyspace: keyspace.into(), ..Default::default() };
+            match caller.verification.verify(request).await {
+                Ok(answer) => assert_eq!(answer.into_inner().verdict(), Verdict::NotFound),
+                Err(status) => return Err(status),
+            }
+        }
+        Ok(())
+    };
+    // More than may be guessed at the neighbour's: none of them is.
+    wrong(&mut admin, "victim").await.expect("no guess at anything");
+    assert_eq!(found(&mut admin, &text(0), "victim").await, (Verdict::Valid, key.clone()));
+    // Where no keyspace is named they are guesses at those, which are limited; what is right is found all the same.
+    check_error(wrong(&mut admin, "").await, Code::ResourceExhausted, ErrorReason::GuessingThrottled);
+    assert_eq!(found(&mut admin, &text(0), "").await, (Verdict::Valid, key.clone()));
+    let target = Some(Target::Secret(text(0)));
+    let revoked = admin.keys.revoke_api_key(RevokeApiKeyRequest { target, ..Default::default() }).await;
+    check_error(revoked, Code::ResourceExhausted, ErrorReason::GuessingThrottled);
+    assert_eq!(found(&mut admin, &text(0), "victim").await, (Verdict::Revoked, key), "what is known is revoked");
+    service.stop().await;
+}
+
+async fn the_digest_of_a_root_key_opens_nothing(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let root_key = service.root_key.clone();
+    import_one(&mut admin, digest_of(&root_key)).await.expect("it is a digest as any other");
+    import_one(&mut admin, phc(ARGON2, &root_key[..16])).await.expect("and this a prefix");
+    for keyspace in ["", "default"] {
+        for _ in 0..2 {
+            assert_eq!(found(&mut admin, &root_key, keyspace).await, (Verdict::NotFound, String::new()));
+        }
+    }
+    assert_eq!(found(&mut admin, &root_key, "system").await.0, Verdict::Valid);
+    let asked = pb::VerifyApiKeyRequest { key: root_key.clone(), ..Default::default() };
+    assert!(admin.keys.verify_api_key(asked).await.unwrap().into_inner().api_key.is_none());
     service.stop().await;
 }

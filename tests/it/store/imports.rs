@@ -7,7 +7,7 @@ use portcullis::key::phc::Phc;
 use portcullis::key::record::{ApiKey, SecretInfo};
 use portcullis::key::token::PublicPrefix;
 use portcullis::key::verifier::{Verifier, sha256, sha384, sha512};
-use portcullis::store::{Holder, NewImport, Outcome, Refusal};
+use portcullis::store::{Found, Holder, NewImport, Outcome, Refusal};
 
 use super::rig::{Rig, at, by, done, new_key, new_secret, refused};
 
@@ -114,9 +114,9 @@ pub async fn a_secret_is_imported_once(rig: Rig) {
     // Again, and twice in one batch.
     let other = digest("two");
     let answers = done(import_all(&rig, &[digest("one"), other.clone(), digest("two")]).await);
-    assert_eq!(answers[0], Err(Refusal::SecretExists(Some(first.key.id.clone()))));
+    assert_eq!(answers[0], Err(Refusal::SecretExists(first.key.id.clone())));
     assert!(answers[1].is_ok());
-    assert_eq!(answers[2], Err(Refusal::SecretExists(Some(other.key.id.clone()))));
+    assert_eq!(answers[2], Err(Refusal::SecretExists(other.key.id.clone())));
     assert_eq!(rig.events(|_| ()).await.len(), events.len() + 1);
     assert_eq!(rig.page(|_| ()).await.total, 2);
 
@@ -124,16 +124,64 @@ pub async fn a_secret_is_imported_once(rig: Rig) {
     let salted_one = salted("sk_live_", PHC, &[]);
     import_one(&rig, &salted_one).await.expect("new");
     let again = import_one(&rig, &salted("sk_live_", PHC, &[])).await;
-    assert_eq!(again, Err(Refusal::SecretExists(Some(salted_one.key.id.clone()))));
+    assert_eq!(again, Err(Refusal::SecretExists(salted_one.key.id.clone())));
 }
 
-pub async fn a_secret_of_another_keyspace_is_not_named(rig: Rig) {
-    import_one(&rig, &digest("one")).await.expect("new");
-    rig.create_keyspace(|_| ()).await;
-    let mut elsewhere = digest("one");
-    elsewhere.key.keyspace = "acme".into();
-    let answers = done(rig.store.import_keys("acme", None, &[elsewhere], &by(at(0))).await);
-    assert_eq!(answers, [Err(Refusal::SecretExists(None))]);
+/// The same import, into another keyspace.
+fn elsewhere(keyspace: &str, mut new: NewImport) -> NewImport {
+    new.key.keyspace = keyspace.into();
+    new
+}
+
+pub async fn a_keyspace_imports_as_if_it_were_alone(rig: Rig) {
+    for id in ["acme", "beta"] {
+        rig.create_keyspace(|keyspace| keyspace.id = id.into()).await;
+    }
+    // All that another keyspace has, and as full as it can be.
+    let mut made: Vec<NewImport> = vec![digest("one")];
+    import_one(&rig, &made[0]).await.expect("new");
+    for n in 0..BUCKET_LEN_MAX {
+        let new = salted("sk_live_", &format!("hash {n}"), &made.iter().collect::<Vec<_>>());
+        import_one(&rig, &new).await.expect("new");
+        made.push(new);
+    }
+    for id in ["acme", "beta"] {
+        let batch = [elsewhere(id, digest("one")), elsewhere(id, salted("sk_live_", "hash 0", &[]))];
+        let answers = done(rig.store.import_keys(id, None, &batch, &by(at(1))).await);
+        assert_eq!(answers[1], Ok(under(&batch[1], &slots("sk_live_")[0])), "{id}");
+        assert!(answers[0].is_ok());
+        let again = [elsewhere(id, digest("one"))];
+        let answers = done(rig.store.import_keys(id, None, &again, &by(at(1))).await);
+        assert_eq!(answers, [Err(Refusal::SecretExists(batch[0].key.id.clone()))], "its own is named");
+        assert_eq!(rig.store.holders(id, &slots("sk_live_")).await.expect("an answer").len(), 1);
+    }
+    // Each lookup finds those of all, the oldest first, and what is done to one leaves the others.
+    let lookup = &made[0].lookups[0];
+    let found = async || rig.store.find_secret(lookup.as_str()).await.expect("an answer");
+    let keyspaces = |found: &[Found]| found.iter().map(|found| found.key.keyspace.clone()).collect::<Vec<_>>();
+    assert_eq!(keyspaces(&found().await), ["default", "acme", "beta"]);
+    let second = found().await[1].key.id.clone();
+    done(rig.store.rotate_key(&second, &new_secret(), Duration::from_mins(1), &by(at(2))).await);
+    let expiries: Vec<_> = found().await.iter().map(|found| found.secret_expire_time).collect();
+    assert_eq!(expiries, [None, Some(at(62)), None]);
+    done(rig.store.rotate_key(&second, &new_secret(), Duration::ZERO, &by(at(3))).await);
+    assert_eq!(keyspaces(&found().await), ["default", "beta"]);
+    done(rig.store.delete_key(&made[0].key.id, &by(at(4))).await);
+    assert_eq!(keyspaces(&found().await), ["beta"]);
+}
+
+pub async fn a_lookup_is_of_so_many_keyspaces_and_no_more(rig: Rig) {
+    for n in 0..65 {
+        let id = format!("k{n}");
+        rig.create_keyspace(|keyspace| keyspace.id = id.clone()).await;
+        let batch = [elsewhere(&id, digest("one"))];
+        let answer = done(rig.store.import_keys(&id, None, &batch, &by(at(1))).await).swap_remove(0);
+        if n < 64 {
+            answer.expect("a place");
+        } else {
+            assert_eq!(answer, Err(Refusal::LookupFull));
+        }
+    }
 }
 
 pub async fn a_bucket_takes_four_that_are_told_apart(rig: Rig) {
@@ -151,13 +199,12 @@ pub async fn a_bucket_takes_four_that_are_told_apart(rig: Rig) {
     let all: Vec<&NewImport> = made.iter().collect();
     assert_eq!(import_one(&rig, &salted("sk_live_", "one more", &all)).await, Err(Refusal::LookupFull));
     import_one(&rig, &salted("sk_live_1", "one more", &[])).await.expect("a bucket of its own");
-    let holders = rig.store.holders(&slots("sk_live_")).await.expect("an answer");
+    let holders = rig.store.holders("default", &slots("sk_live_")).await.expect("an answer");
     assert_eq!(holders.len(), BUCKET_LEN_MAX);
     let first = Holder {
         public_prefix: slots("sk_live_")[0].clone(),
         verifier: made[0].verifier.clone(),
         key_id: made[0].key.id.clone(),
-        keyspace: "default".into(),
     };
     assert!(holders.contains(&first));
 
@@ -244,6 +291,6 @@ pub async fn a_batch_of_a_thousand_is_made(rig: Rig) {
     let again: Vec<_> = (0..1_000).map(|n| digest(&format!("secret {n}"))).collect();
     let answers = done(import_all(&rig, &again).await);
     for (answer, first) in answers.into_iter().zip(batch) {
-        assert_eq!(answer, Err(Refusal::SecretExists(Some(first.key.id))));
+        assert_eq!(answer, Err(Refusal::SecretExists(first.key.id)));
     }
 }

@@ -69,7 +69,7 @@ for_both! {
         an_id_of_no_key_finds_nothing
         a_key_needs_a_keyspace
         an_id_is_taken_once
-        a_public_prefix_is_taken_once
+        a_public_prefix_can_be_of_several_keys
         a_deleted_key_is_gone_with_its_secrets
         nothing_can_be_done_to_a_key_that_is_not_there
         nothing_can_be_done_to_a_key_beyond_the_callers_reach;
@@ -212,7 +212,8 @@ for_both! {
         every_material_comes_back_as_given
         a_store_without_imports_has_no_forms
         a_secret_is_imported_once
-        a_secret_of_another_keyspace_is_not_named
+        a_keyspace_imports_as_if_it_were_alone
+        a_lookup_is_of_so_many_keyspaces_and_no_more
         a_bucket_takes_four_that_are_told_apart
         a_keyspace_has_eight_lengths_of_prefixes
         an_import_needs_a_keyspace

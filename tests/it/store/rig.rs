@@ -70,7 +70,7 @@ impl Rig {
     }
 
     pub async fn find(&self, public_prefix: &PublicPrefix) -> Option<Found> {
-        self.store.find_secret(public_prefix.as_str()).await.expect("an answer")
+        self.store.find_secret(public_prefix.as_str()).await.expect("an answer").pop()
     }
 
     /// What is found of a secret in a keyspace without rules, before anything is spent.

@@ -115,13 +115,12 @@ pub async fn an_expired_key_cannot_be_rotated(rig: Rig) {
 }
 
 pub async fn a_taken_prefix_leaves_the_key_as_it_was(rig: Rig) {
-    let other = new_key(|_| ());
-    rig.create_new(&other).await;
-    let key = rig.create(|_| ()).await;
-    rotate(&rig, &key, &other.secret, HOUR, 1).await.expect_err("a lookup is made once");
+    let new = new_key(|_| ());
+    let key = rig.create_new(&new).await;
+    rotate(&rig, &key, &new.secret, HOUR, 1).await.expect_err("a key has a lookup once");
     assert_eq!(rig.get(&key.id).await, key);
     assert_eq!(rig.events_of(&key.id).await.len(), 1);
-    assert_eq!(rig.find(&other.secret.public_prefix).await.expect("the secret").key, other.key);
+    assert_eq!(rig.find(&new.secret.public_prefix).await.expect("the secret").key, key);
 }
 
 pub async fn rotations_at_once_leave_two_secrets(rig: Rig) {

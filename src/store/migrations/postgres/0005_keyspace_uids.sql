@@ -23,6 +23,19 @@ END $$;
 CREATE TRIGGER set_event_keyspace BEFORE INSERT ON audit_event
     FOR EACH ROW WHEN (new.keyspace_uid IS NULL) EXECUTE FUNCTION set_event_keyspace();
 
+-- Each keyspace imports as if it were alone: what others have imported takes no place of its own, and is not told.
+ALTER TABLE api_key_secret DROP CONSTRAINT api_key_secret_pkey;
+ALTER TABLE api_key_secret ADD CONSTRAINT api_key_secret_pkey PRIMARY KEY (public_prefix, key_id);
+
+-- Locked by whoever imports into the keyspace, one at a time: what is in a bucket when an import has looked is then what
+-- is in it when the import writes.
+DROP TABLE import_lock;
+CREATE TABLE import_lock (
+    keyspace    text COLLATE "C" NOT NULL CONSTRAINT import_lock_pkey PRIMARY KEY,
+    CONSTRAINT import_lock_keyspace_fkey FOREIGN KEY (keyspace) REFERENCES keyspace (id) ON DELETE CASCADE
+);
+INSERT INTO import_lock (keyspace) SELECT id FROM keyspace;
+
 -- Permissions for keyspaces that do not exist would be rights in whatever gets their ids. Last: what is logged of these
 -- changes is put off until the commit, and until then the table cannot be altered.
 WITH clock AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us),

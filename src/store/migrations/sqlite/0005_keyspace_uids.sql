@@ -13,6 +13,27 @@ FROM keyspace k WHERE k.id = audit_event.keyspace AND audit_event.create_time_us
 CREATE INDEX audit_event_keyspace_uid ON audit_event (keyspace_uid, create_time_us DESC, id DESC)
     WHERE keyspace_uid IS NOT NULL;
 
+-- Each keyspace imports as if it were alone: what others have imported takes no place of its own, and is not told.
+CREATE TABLE api_key_secret_by_key (
+    public_prefix   TEXT    NOT NULL,
+    key_id          TEXT    NOT NULL CONSTRAINT api_key_secret_key_fkey REFERENCES api_key (id) ON DELETE CASCADE,
+    -- Counts up; a key's newest secret has the highest.
+    generation      INTEGER NOT NULL,
+    -- 1: SHA-256 of the secret part, 2: Argon2id in PHC form; higher numbers are for imported digests.
+    verifier_kind   INTEGER NOT NULL,
+    verifier        BLOB    NOT NULL,
+    create_time_us  INTEGER NOT NULL,
+    expire_time_us  INTEGER,
+    CONSTRAINT api_key_secret_pkey PRIMARY KEY (public_prefix, key_id),
+    CONSTRAINT api_key_secret_verifier_kind CHECK (verifier_kind BETWEEN 1 AND 99),
+    CONSTRAINT api_key_secret_sha256 CHECK (verifier_kind <> 1 OR length(verifier) = 32),
+    CONSTRAINT api_key_secret_generation UNIQUE (key_id, generation)
+) STRICT, WITHOUT ROWID;
+INSERT INTO api_key_secret_by_key
+SELECT public_prefix, key_id, generation, verifier_kind, verifier, create_time_us, expire_time_us FROM api_key_secret;
+DROP TABLE api_key_secret;
+ALTER TABLE api_key_secret_by_key RENAME TO api_key_secret;
+
 -- Permissions for keyspaces that do not exist would be rights in whatever gets their ids.
 CREATE TEMP TABLE ended AS
 SELECT k.id, CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS now_us, (

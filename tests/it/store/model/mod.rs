@@ -213,7 +213,7 @@ impl<'a> Case<'a> {
 
     async fn compare_secret(&self, public_prefix: &str) {
         let found = self.store.find_secret(public_prefix).await.expect("an answer");
-        assert_eq!(found, self.reference.find_secret(public_prefix), "{public_prefix}");
+        assert_eq!(found, self.reference.find_secret(public_prefix).as_slice(), "{public_prefix}");
     }
 
     async fn compare_events(&self, query: &EventQuery) {
