@@ -36,7 +36,8 @@ const serviceConfig = `{
 // Client calls one Portcullis, of one replica or several. It may be used by many goroutines at once; a program needs
 // one.
 type Client struct {
-	conn *grpc.ClientConn
+	conn      *grpc.ClientConn
+	readiness *readinessMonitor
 }
 
 // New makes a client, as [Option]s and the environment say. It connects with the first call. The error says which
@@ -80,12 +81,17 @@ func New(options ...Option) (*Client, error) {
 			},
 			MinConnectTimeout: 5 * time.Second,
 		}),
-		grpc.WithUserAgent("portcullis-go/"+Version),
+		grpc.WithUserAgent(userAgent),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("portcullis: %w", err)
 	}
-	return &Client{conn}, nil
+	readiness := newReadinessMonitor(replicas, proxy(isTLS),
+		grpc.WithTransportCredentials(transport),
+		grpc.WithConnectParams(checkBackoff),
+		grpc.WithUserAgent(userAgent),
+	)
+	return &Client{conn, readiness}, nil
 }
 
 // proxy says whether the proxies of the environment are used. One could read what is not encrypted, the root key too.
@@ -99,8 +105,13 @@ func proxy(isTLS bool) grpc.DialOption {
 // Version is that of this module.
 const Version = "0.1.0"
 
+const userAgent = "portcullis-go/" + Version
+
 // Close ends the connections, and calls that are under way with CANCELLED.
-func (c *Client) Close() error { return c.conn.Close() }
+func (c *Client) Close() error {
+	c.readiness.close()
+	return c.conn.Close()
+}
 
 // Verification verifies keys: the hot path.
 func (c *Client) Verification() portcullisv1.VerificationServiceClient {

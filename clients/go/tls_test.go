@@ -67,6 +67,18 @@ func TestTLS(t *testing.T) {
 			t.Errorf("%v: %v", addresses, err)
 		}
 	}
+	// One that is not trusted is not reached: by then, the other was asked for its health.
+	asked, untrusting := newClient(t, portcullis.WithAddresses(byName), trusted), newClient(t, portcullis.WithAddresses(byName))
+	for range 2 {
+		asked.ReportFailure()
+		time.Sleep(time.Second)
+		for !untrusting.ReportFailure() {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if asked.ReportFailure() {
+			t.Error("health is not asked by the names of the addresses")
+		}
+	}
 	for name, options := range map[string][]portcullis.Option{
 		"the system's authorities": {portcullis.WithAddresses(byName)},
 		"another authority":        {portcullis.WithAddresses(byName), portcullis.WithCACertificates(stranger)},

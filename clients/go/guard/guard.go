@@ -33,8 +33,9 @@ type Options struct {
 	// Cost is how many credits a request takes: 0 to 1,000,000,000. Nil: 1.
 	Cost *int64
 
-	// DangerouslyAllowWhenUnavailable lets requests that carry a key through, unverified, while Portcullis is unavailable
-	// or does not answer in time. Their [Identity] is not authenticated, and each of them is logged.
+	// DangerouslyAllowWhenUnavailable lets requests that carry a key through, unverified, in an outage: while Portcullis
+	// cannot be reached, and where it does not answer in time, or answers UNAVAILABLE, while no replica of it is ready.
+	// Their [Identity] is not authenticated, and each of them is logged.
 	DangerouslyAllowWhenUnavailable bool
 
 	// Realm is what a challenge over HTTP says is guarded: printable ASCII. Empty: "api".
@@ -49,6 +50,7 @@ type Options struct {
 
 // Guard decides which requests pass. It may be used by many goroutines at once.
 type Guard struct {
+	client     *portcullis.Client
 	portcullis portcullisv1.VerificationServiceClient
 	options    Options
 }
@@ -73,7 +75,7 @@ func New(client *portcullis.Client, options Options) *Guard {
 	if options.Logger == nil {
 		options.Logger = slog.Default()
 	}
-	return &Guard{client.Verification(), options}
+	return &Guard{client, client.Verification(), options}
 }
 
 // check decides about a request with these values of its two headers: an identity or a refusal.
@@ -107,13 +109,26 @@ func (g *Guard) check(ctx context.Context, authorization, apiKey []string, ip ne
 func (g *Guard) unverified(ctx context.Context, err error) (*Identity, *refusal) {
 	failure := status.Convert(err)
 	why := []slog.Attr{slog.String("code", failure.Code().String()), slog.String("message", failure.Message())}
-	isOutage := failure.Code() == codes.Unavailable || failure.Code() == codes.DeadlineExceeded
-	if isOutage && g.options.DangerouslyAllowWhenUnavailable {
+	if g.options.DangerouslyAllowWhenUnavailable && g.isOutage(failure) {
 		g.options.Logger.LogAttrs(ctx, slog.LevelWarn, "portcullis: request let through with its key unchecked", why...)
 		return &Identity{}, nil
 	}
 	g.options.Logger.LogAttrs(ctx, slog.LevelError, "portcullis: key could not be checked", why...)
 	return nil, unavailable(failure)
+}
+
+// isOutage tells whether a call failed because Portcullis is away. A caller can make single calls slow, such as by keys that
+// take long to check: those fail while Portcullis is well.
+func (g *Guard) isOutage(failure *status.Status) bool {
+	switch failure.Code() {
+	case codes.Unavailable:
+		// Of a connection; or else Portcullis itself answered.
+		return !isOfPortcullis(failure) || g.client.ReportFailure()
+	case codes.DeadlineExceeded:
+		return g.client.ReportFailure()
+	default:
+		return false
+	}
 }
 
 // hostOf is the IP address of an address with a port; none if it has none, as a Unix socket.

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -101,6 +102,14 @@ func unavailable(failure *status.Status) *refusal {
 		message:    "API keys cannot be checked just now.",
 		retryAfter: min(wholeSeconds(wait), 60),
 	}
+}
+
+// isOfPortcullis tells whether Portcullis itself made an error, and not the way to it.
+func isOfPortcullis(failure *status.Status) bool {
+	return slices.ContainsFunc(failure.Details(), func(detail any) bool {
+		info, is := detail.(*errdetails.ErrorInfo)
+		return is && info.GetDomain() == "portcullis.v1"
+	})
 }
 
 // wholeSeconds rounds a time to wait up to seconds, of which it is at least one.
