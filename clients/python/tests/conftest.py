@@ -21,6 +21,11 @@ ROOT_KEY = "root_0123456789abcdef0123456789abcdef"
 # Longer than any test takes on a busy machine.
 PATIENCE = 60.0
 
+# Answers of grpc.health.v1.
+SERVING = b"\x08\x01"
+NOT_SERVING = b"\x08\x02"
+SILENCE = b"none"
+
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch):
@@ -80,20 +85,30 @@ class Fake(v1.VerificationServiceServicer):
         self.callers: list[str] = []
         self.seconds_left: list[float | None] = []
         self.is_silent = False
-        self.ended = Event()
+        # What grpc.health.v1 answers about "readiness"; without it, there is no such service.
+        self.readiness: bytes | None = None
+        self.health_calls: list[dict[str, Any]] = []
         self.address = ""
 
     def Verify(self, request, context):
         self.requests.append(request)
         self._remember(context)
         if self.is_silent:
-            self.ended.wait()
+            be_silent(context)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, v1.VerifyResponse):
             return answer
         if self.details is not None:
             context.set_trailing_metadata([("grpc-status-details-bin", self.details)])
         context.abort(answer, "made up")
+
+    def Check(self, request: bytes, context) -> bytes:
+        self.health_calls.append(dict(context.invocation_metadata()))
+        if self.readiness is None or request != b"\n\treadiness":
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "made up")
+        if self.readiness == SILENCE:
+            be_silent(context)
+        return self.readiness
 
     def VerifyStream(self, request_iterator, context):
         self._remember(context)
@@ -105,6 +120,13 @@ class Fake(v1.VerificationServiceServicer):
         self.seconds_left.append(context.time_remaining())
 
 
+def be_silent(context) -> None:
+    """Returns when the client has given up: another call may need the thread."""
+    ended = Event()
+    if context.add_callback(ended.set):
+        ended.wait()
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Fake]]:
     """Starts made-up servers."""
@@ -112,19 +134,20 @@ def serve() -> Iterator[Callable[..., Fake]]:
 
     def serve(credentials: grpc.ServerCredentials | None = None) -> Fake:
         fake = Fake()
-        server = grpc.server(futures.ThreadPoolExecutor(4))
+        server = grpc.server(futures.ThreadPoolExecutor(16))
         v1.add_VerificationServiceServicer_to_server(fake, server)
+        health = {"Check": grpc.unary_unary_rpc_method_handler(fake.Check)}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("grpc.health.v1.Health", health),))
         if credentials is None:
             fake.address = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         else:
             fake.address = f"https://localhost:{server.add_secure_port('127.0.0.1:0', credentials)}"
         server.start()
-        running.append((fake, server))
+        running.append(server)
         return fake
 
     yield serve
-    for fake, server in running:
-        fake.ended.set()
+    for server in running:
         server.stop(None).wait()
 
 

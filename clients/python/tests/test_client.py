@@ -1,5 +1,6 @@
 import re
 import subprocess
+import time
 import traceback
 
 import grpc
@@ -242,6 +243,12 @@ def test_tls_with_an_authority_of_ones_own(kind, serve, connect, certificate):
     for address in (replicas[0].address, [replica.address for replica in replicas]):
         client = connect(address, ca_certificates=pem)
         assert kind.run(lambda client=client: client.verification.Verify(ASKED)).valid
+        asked = [len(replica.health_calls) for replica in replicas]
+        client._readiness.report_failure()
+        end = time.monotonic() + PATIENCE
+        while len(replicas[0].health_calls) == asked[0]:
+            assert time.monotonic() < end, "health is asked over TLS too"
+            time.sleep(0.01)
 
 
 def test_tls_trusts_no_stranger_and_no_other_name(kind, serve, connect, certificate):

@@ -1,13 +1,14 @@
 import json
 import logging
 import re
+import time
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
 
 import grpc
 import pytest
-from conftest import PATIENCE, ROOT_KEY
+from conftest import NOT_SERVING, PATIENCE, ROOT_KEY, SERVING, SILENCE
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
@@ -242,7 +243,8 @@ def test_only_an_outage_opens_and_only_by_demand(kind, fake, connect, caplog, st
     caplog.clear()
 
     guard = kind.Guard(client, dangerously_allow_when_unavailable=True)
-    if status in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+    # A deadline is one only while Portcullis is not ready.
+    if status is grpc.StatusCode.UNAVAILABLE:
         identity = kind.run(lambda: guard.check([], [KEY], None))
         assert not identity.authenticated
         assert identity.key_id is identity.subject is identity.user_id is identity.org_id is identity.keyspace is None
@@ -266,7 +268,97 @@ def test_no_answer_in_time(kind, fake, connect):
     client = connect(fake.address, timeout=0.1)
     assert refused(kind, kind.Guard(client)).code == "unavailable"
     guard = kind.Guard(client, dangerously_allow_when_unavailable=True)
-    assert not kind.run(lambda: guard.check([], [KEY], None)).authenticated
+    fake.readiness = SERVING
+    assert stays_closed(kind, guard, fake)
+    fake.readiness = NOT_SERVING
+    assert opens_in_time(kind, guard)
+    fake.readiness = SERVING
+    while is_open(kind, guard):
+        pass
+
+
+def is_open(kind, guard) -> bool:
+    try:
+        return not kind.run(lambda: guard.check([], [KEY], None)).authenticated
+    except Refusal:
+        return False
+
+
+def opens_in_time(kind, guard) -> bool:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if is_open(kind, guard):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def stays_closed(kind, guard, *asked) -> bool:
+    """Asks until each of some fakes was asked about its health twice."""
+    end = time.monotonic() + PATIENCE
+    while any(len(fake.health_calls) < 2 for fake in asked):
+        if is_open(kind, guard) or time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return not is_open(kind, guard)
+
+
+@pytest.fixture
+def failing(serve):
+    """Makes servers whose calls end with a status, and an ErrorInfo of a domain."""
+
+    def failing(status, domain="portcullis.v1", readiness=None):
+        fake = serve()
+        fake.answers, fake.details = [status], details(ErrorInfo(reason="R", domain=domain))
+        fake.readiness = readiness
+        return fake
+
+    return failing
+
+
+OF_PORTCULLIS = pytest.mark.parametrize("status", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED])
+
+
+def test_unavailable_of_a_connection_opens_at_once(kind, connect, failing):
+    fake = failing(grpc.StatusCode.UNAVAILABLE, "proxy.example", SERVING)
+    assert is_open(kind, kind.Guard(connect(fake.address), dangerously_allow_when_unavailable=True))
+    assert not fake.health_calls
+
+
+@OF_PORTCULLIS
+@pytest.mark.parametrize("readiness", [NOT_SERVING, SILENCE])
+def test_a_failure_of_portcullis_opens_while_no_replica_is_ready(kind, connect, failing, status, readiness):
+    fake = failing(status, readiness=readiness)
+    guard = kind.Guard(connect(fake.address), dangerously_allow_when_unavailable=True)
+    assert not is_open(kind, guard), "before health has answered"
+    assert opens_in_time(kind, guard)
+    assert not any("authorization" in call for call in fake.health_calls)
+
+
+@OF_PORTCULLIS
+def test_a_failure_of_portcullis_opens_nothing_while_a_replica_is_ready(kind, connect, failing, status):
+    unready, ready = failing(status, readiness=NOT_SERVING), failing(status, readiness=SERVING)
+    guard = kind.Guard(connect([unready.address, ready.address]), dangerously_allow_when_unavailable=True)
+    assert stays_closed(kind, guard, unready, ready)
+    # What answers is there, whatever it answers.
+    without = failing(status)
+    guard = kind.Guard(connect(without.address), dangerously_allow_when_unavailable=True)
+    assert stays_closed(kind, guard, without)
+
+
+@pytest.mark.parametrize("status", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL])
+def test_other_errors_ask_for_no_health(kind, connect, failing, status):
+    fake = failing(status, readiness=NOT_SERVING)
+    guard = kind.Guard(connect(fake.address), dangerously_allow_when_unavailable=True)
+    assert not is_open(kind, guard)
+    assert not is_open(kind, guard)
+    assert not fake.health_calls
+
+
+def test_a_guard_that_never_opens_asks_for_no_health(kind, connect, failing):
+    fake = failing(grpc.StatusCode.DEADLINE_EXCEEDED)
+    refused(kind, kind.Guard(connect(fake.address)))
+    assert not fake.health_calls
 
 
 def test_a_closed_client_opens_nothing(kind, fake):

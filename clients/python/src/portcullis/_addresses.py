@@ -22,8 +22,8 @@ class Target:
     """The target, in gRPC's spelling."""
     authority: str | None
     """The host whose name a certificate must have; None: gRPC takes it from the target."""
-    is_list: bool
-    """Whether it is of several addresses."""
+    hosts: tuple[tuple[str, int], ...]
+    """Of each address, the host and the port."""
     is_tls: bool
     is_local: bool
     """Whether it is all on this machine."""
@@ -52,7 +52,7 @@ def target(address: str | Sequence[str] | None) -> Target:
         name=f"dns:///{first}" if len(hosts) == 1 else _list(hosts),
         # Of a list gRPC would make one name, commas and all.
         authority=None if len(hosts) == 1 else first,
-        is_list=len(hosts) > 1,
+        hosts=tuple(hosts),
         is_tls=schemes == {"https"},
         is_local=all(_is_local(host) for host, _ in hosts),
     )

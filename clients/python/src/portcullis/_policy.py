@@ -9,11 +9,12 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from . import v1
 from ._credential import Unusable, read_key
+from ._readiness import ReadinessMonitor
 from .identity import Identity
 from .refusal import Refusal
 
@@ -30,10 +31,11 @@ _CODES = {
     v1.VERDICT_RATE_LIMITED: "rate_limited",
     v1.VERDICT_CREDITS_EXHAUSTED: "credits_exhausted",
 }
-_OUTAGES = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_DOMAIN = "portcullis.v1"
 _RETRY_SECONDS_MAX = 60
 
 Client = TypeVar("Client")
+Detail = TypeVar("Detail", ErrorInfo, RetryInfo)
 
 
 class Policy(Generic[Client]):
@@ -59,8 +61,9 @@ class Policy(Generic[Client]):
             keyspace: the one that the key must belong to; empty: any that the root key may verify in.
             cost: how many credits a request takes, 0 to 1,000,000,000; None: 1.
             realm: what the challenges of refusals name.
-            dangerously_allow_when_unavailable: let requests with any key pass, unverified, while Portcullis is down
-                or does not answer in time.
+            dangerously_allow_when_unavailable: let requests with any key pass, unverified, in an outage: while
+                Portcullis cannot be reached, and where it does not answer in time, or answers UNAVAILABLE, while no
+                replica of it is ready.
 
         Raises:
             TypeError: a str is given where several are meant, or where True or False is.
@@ -106,11 +109,11 @@ class Policy(Generic[Client]):
             retry_after=_until_next_use(response) if verdict == v1.VERDICT_RATE_LIMITED else None,
         )
 
-    def unanswered(self, error: Exception) -> Identity:
+    def unanswered(self, error: Exception, readiness: ReadinessMonitor) -> Identity:
         """Who it is taken for, if the guard is to be open in an outage. Raises Refusal if not."""
         call = error if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else None
         reason = f"{call.code().name}: {call.details()}" if call else type(error).__name__
-        if self._is_open_when_unavailable and call and call.code() in _OUTAGES:
+        if self._is_open_when_unavailable and call and _is_outage(call, readiness):
             _log.warning("let a request pass unverified: %s", reason)
             return Identity()
         _log.error("a key could not be verified: %s", reason)
@@ -134,22 +137,36 @@ def _until_next_use(response: v1.VerifyResponse) -> int:
     return max(1, math.ceil(at.seconds + at.nanos / 1e9 - time.time()))
 
 
+def _is_outage(call: Any, readiness: ReadinessMonitor) -> bool:
+    """Whether a call failed because Portcullis is away.
+
+    A caller can make single calls slow, such as by keys that take long to check: those fail while Portcullis is well.
+    """
+    if call.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return readiness.report_failure()
+    if call.code() is grpc.StatusCode.UNAVAILABLE:
+        # Of a connection; or else Portcullis itself answered.
+        info = _detail(call.trailing_metadata(), ErrorInfo())
+        return info.domain != _DOMAIN or readiness.report_failure()
+    return False
+
+
 def _delay(trailers: Any) -> int:
     """What the first RetryInfo of a failed call says, in whole seconds."""
-    info = _retry_info(trailers)
+    info = _detail(trailers, RetryInfo())
     delay: float = info.retry_delay.seconds + info.retry_delay.nanos / 1e9
     return min(max(1, math.ceil(delay)), _RETRY_SECONDS_MAX)
 
 
-def _retry_info(trailers: Any) -> RetryInfo:
-    info = RetryInfo()
+def _detail(trailers: Any, detail: Detail) -> Detail:
+    """The first detail of that type that a failed call carries; empty if there is none."""
     try:
         for name, value in trailers or ():
             if name == "grpc-status-details-bin":
-                for detail in Status.FromString(value).details:
-                    if detail.Unpack(info):
-                        return info
+                for packed in Status.FromString(value).details:
+                    if packed.Unpack(detail):
+                        return detail
     except DecodeError:
         # Whatever sits between may have garbled it; then it is as without.
-        info.Clear()
-    return info
+        detail.Clear()
+    return detail

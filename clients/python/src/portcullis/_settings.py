@@ -43,6 +43,15 @@ _OPTIONS = (
     # In spite of its name, how long a connection may take to be made.
     ("grpc.min_reconnect_backoff_ms", 5_000),
 )
+_HEALTH_OPTIONS = (
+    # The connections of the client may be full of calls that wait: health has its own.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_retries", 0),
+    # A replica that is away is looked for again by the next check.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.min_reconnect_backoff_ms", 5_000),
+)
 
 
 class Settings:
@@ -80,12 +89,16 @@ class Settings:
             raise ValueError("ca_certificates has no certificate in PEM form")
 
         self.target = dialled.name
+        self.hosts = dialled.hosts
+        self.authority = dialled.authority
         self.options: list[tuple[str, Any]] = list(_OPTIONS)
+        self.health_options: list[tuple[str, Any]] = list(_HEALTH_OPTIONS)
         if dialled.authority is not None:
             self.options.append(("grpc.default_authority", dialled.authority))
-        if dialled.is_list or not dialled.is_tls:
+        if len(dialled.hosts) > 1 or not dialled.is_tls:
             # A proxy could read the root key; and it would be asked for a list as if that were one name.
             self.options.append(("grpc.enable_http_proxy", 0))
+            self.health_options.append(("grpc.enable_http_proxy", 0))
         self.credentials: grpc.ChannelCredentials | None = None
         if dialled.is_tls:
             self.credentials = grpc.ssl_channel_credentials(ca_certificates or system_certificates())

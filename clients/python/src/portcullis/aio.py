@@ -11,6 +11,7 @@ import grpc.aio
 from . import v1
 from ._channel import RootKeyChannel
 from ._policy import Policy
+from ._readiness import ReadinessMonitor
 from ._settings import Settings
 from .identity import Identity
 
@@ -45,6 +46,7 @@ class Client:
             allow_plaintext=allow_plaintext,
             timeout=timeout,
         )
+        self._readiness = ReadinessMonitor(self._settings)
 
     @cached_property
     def api_keys(self) -> "ApiKeyServiceAsyncStub":
@@ -78,6 +80,7 @@ class Client:
 
     async def close(self) -> None:
         """Ends all calls and connections."""
+        self._readiness.close()
         await self._channel.close()
 
     async def __aenter__(self) -> "Client":
@@ -111,5 +114,5 @@ class Guard(Policy[Client]):
         try:
             response = await self.client.verification.Verify(request)
         except Exception as error:
-            return self.unanswered(error)
+            return self.unanswered(error, self.client._readiness)
         return self.answered(response)

@@ -8,6 +8,7 @@ import grpc
 
 from . import v1
 from ._channel import RootKeyChannel
+from ._readiness import ReadinessMonitor
 from ._settings import Settings
 
 
@@ -55,6 +56,7 @@ class Client:
             self._channel = grpc.insecure_channel(settings.target, settings.options)
         else:
             self._channel = grpc.secure_channel(settings.target, settings.credentials, settings.options)
+        self._readiness = ReadinessMonitor(settings)
         channel = cast(grpc.Channel, RootKeyChannel(self._channel, settings.metadata, settings.timeout))
         self.api_keys = v1.ApiKeyServiceStub(channel)
         self.audit = v1.AuditServiceStub(channel)
@@ -65,6 +67,7 @@ class Client:
 
     def close(self) -> None:
         """Ends all calls and connections."""
+        self._readiness.close()
         self._channel.close()
 
     def __enter__(self) -> "Client":

@@ -26,5 +26,5 @@ class Guard(Policy[Client]):
         try:
             response = self.client.verification.Verify(request)
         except Exception as error:
-            return self.unanswered(error)
+            return self.unanswered(error, self.client._readiness)
         return self.answered(response)
