@@ -7,8 +7,16 @@ export interface Destination {
     target: string;
     /** Whether over TLS. */
     secure: boolean;
-    /** The host of each address. */
-    hosts: string[];
+    /** What each address says. */
+    places: Place[];
+}
+
+/** What one address says. */
+export interface Place {
+    secure: boolean;
+    /** In brackets if it is an IPv6 address. */
+    host: string;
+    port: number;
 }
 
 /**
@@ -35,14 +43,8 @@ export function destinationOf(addresses: readonly string[], allowPlaintext: bool
     return {
         target: `${places.length === 1 ? 'dns' : REPLICAS_SCHEME}:///${list}`,
         secure,
-        hosts: places.map(({ host }) => host.replace(/^\[|\]$/g, '')),
+        places,
     };
-}
-
-interface Place {
-    secure: boolean;
-    host: string;
-    port: number;
 }
 
 // Not read by URL alone, which leaves out a port that is its scheme's, and takes 2130706433 for 127.0.0.1.

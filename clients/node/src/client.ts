@@ -2,6 +2,7 @@ import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { type ChannelCredentials, Client, credentials, Metadata } from '@grpc/grpc-js';
 import { type Destination, destinationOf } from './address.js';
 import { type Calls, callsOf } from './calls.js';
+import { ReadinessMonitor } from './readiness.js';
 import { checkOptions, isBoolean, isString, isStrings, optional, type Rules } from './options.js';
 import {
     ApiKeyServiceDefinition,
@@ -54,6 +55,7 @@ export class Portcullis {
     readonly replicas: Calls<ReplicaServiceDefinition>;
 
     readonly #client: Client;
+    readonly #readiness: ReadinessMonitor;
 
     /** Connects with the first call. Throws a TypeError if the options make no client; no error holds the root key. */
     constructor(options: PortcullisOptions = {}) {
@@ -71,7 +73,11 @@ export class Portcullis {
         metadata.set('authorization', `Bearer ${rootKey}`);
 
         const destination = destinationOf(addressesOf(options), options.allowPlaintext ?? false);
-        const client = new Client(destination.target, channelCredentials(destination, options.ca), {
+        const transportCredentials = channelCredentials(destination, options.ca);
+        // A proxy is another machine, too.
+        const proxy = { 'grpc.enable_http_proxy': destination.secure ? 1 : 0 };
+        const client = new Client(destination.target, transportCredentials, {
+            ...proxy,
             'grpc.service_config': SERVICE_CONFIG,
             'grpc.service_config_disable_resolution': 1,
             'grpc.keepalive_time_ms': 30_000,
@@ -82,9 +88,8 @@ export class Portcullis {
             'grpc.max_reconnect_backoff_ms': 5_000,
             // And for the addresses of a name, once in half a minute.
             'grpc.dns_min_time_between_resolutions_ms': 5_000,
-            // A proxy is another machine, too.
-            'grpc.enable_http_proxy': destination.secure ? 1 : 0,
         });
+        this.#readiness = new ReadinessMonitor(destination.places, transportCredentials, proxy);
         this.#client = client;
         this.verification = callsOf(VerificationServiceDefinition, client, metadata, timeoutMs);
         this.apiKeys = callsOf(ApiKeyServiceDefinition, client, metadata, timeoutMs);
@@ -94,8 +99,19 @@ export class Portcullis {
         this.replicas = callsOf(ReplicaServiceDefinition, client, metadata, timeoutMs);
     }
 
+    /**
+     * Tells the client that a call failed in a way that an outage may be the cause of, as guards do. Whether every
+     * replica is known to be unready: unreachable, or not SERVING by its health check `readiness`. Does not wait: a first
+     * failure has health asked in the background, once a second at most, until there was none for 30 s; up to the first
+     * answer it is false.
+     */
+    reportFailure(): boolean {
+        return this.#readiness.reportFailure();
+    }
+
     /** Ends the connections once the calls in flight have ended. Later calls fail. */
     close(): void {
+        this.#readiness.close();
         this.#client.close();
     }
 }
@@ -143,7 +159,7 @@ function addressesOf({ address }: PortcullisOptions): readonly string[] {
     return [process.env['PORTCULLIS_SERVER'] || 'http://127.0.0.1:50051'];
 }
 
-function channelCredentials({ secure, hosts }: Destination, ca: string | Buffer | undefined): ChannelCredentials {
+function channelCredentials({ secure, places }: Destination, ca: string | Buffer | undefined): ChannelCredentials {
     if (!secure) {
         return credentials.createInsecure();
     }
@@ -152,6 +168,7 @@ function channelCredentials({ secure, hosts }: Destination, ca: string | Buffer 
     if (roots?.includes('-----BEGIN CERTIFICATE-----') === false) {
         throw new TypeError('ca holds no certificate in PEM.');
     }
+    const hosts = places.map(({ host }) => host.replace(/^\[|\]$/g, ''));
     if (hosts.length === 1) {
         return credentials.createSsl(roots);
     }

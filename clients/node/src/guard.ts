@@ -6,7 +6,7 @@ import { errorDetail } from './error.js';
 import { type Identity, unverified, verified } from './identity.js';
 import { checkOptions, isBoolean, isObject, isString, isStrings, optional, type Rules } from './options.js';
 import { Refusal, type RefusalCode, type RefusalDetails } from './refusal.js';
-import { RetryInfo, Verdict, type VerifyResponse } from './stubs.js';
+import { ErrorInfo, RetryInfo, Verdict, type VerifyResponse } from './stubs.js';
 
 /**
  * What a guard asks of a key, and whom. Of `scopes`, `anyOfScopes`, `keyspace` and `cost`, undefined is an error: what is
@@ -26,13 +26,17 @@ export interface GuardOptions {
     /** The realm of the challenge in a refusal, printable ASCII, and not empty. Default: `api`. */
     realm?: string;
     /**
-     * Lets requests that bring a key through, unverified, while Portcullis is UNAVAILABLE or does not answer in time.
-     * Whoever has no valid key then needs only to make one up.
+     * Lets requests that bring a key through, unverified, in an outage: while Portcullis cannot be reached, and where it
+     * does not answer in time, or answers UNAVAILABLE, while no replica of it is ready. Whoever has no valid key then needs
+     * only to make one up.
      */
     dangerouslyAllowWhenUnavailable?: boolean;
     /** Where to tell of an unavailable Portcullis, a line a request. Default: the console. */
     logger?: Logger;
 }
+
+/** The domain of the ErrorInfo in every error that Portcullis makes. */
+const DOMAIN = 'portcullis.v1';
 
 /** What a guard logs to; the console is one, and so are pino and winston. */
 export interface Logger {
@@ -117,13 +121,28 @@ export class Guard {
     #unanswered(error: Partial<ServiceError>): Identity | Refusal {
         const { code, message, details } = error;
         const reason = typeof code === 'number' ? `${status[code] ?? code}: ${details}` : message;
-        const outage = code === status.UNAVAILABLE || code === status.DEADLINE_EXCEEDED;
-        if (outage && this.#allowWhenUnavailable) {
+        if (this.#allowWhenUnavailable && this.#isOutage(error)) {
             this.#logger.warn(`portcullis: a request was let through unverified: ${reason}`);
             return unverified();
         }
         this.#logger.error(`portcullis: a key could not be verified: ${reason}`);
         return this.#refuse('unavailable', { retryAfter: retryDelaySeconds(error) });
+    }
+
+    /**
+     * Whether a call failed because Portcullis is away. A caller can make single calls slow, such as by keys that take long
+     * to check: those fail while Portcullis is well.
+     */
+    #isOutage(error: Partial<ServiceError>): boolean {
+        switch (error.code) {
+            case status.UNAVAILABLE:
+                // Of a connection; or else Portcullis itself answered.
+                return errorDetail(error, ErrorInfo)?.domain !== DOMAIN || this.#client.reportFailure();
+            case status.DEADLINE_EXCEEDED:
+                return this.#client.reportFailure();
+            default:
+                return false;
+        }
     }
 
     #refuse(code: RefusalCode, details?: RefusalDetails): Refusal {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { Guard, type GuardOptions, type Identity, Portcullis, Refusal, status, Verdict } from '../src/index.js';
-import { failure, Fake, silence, verdict } from './support/fake.js';
+import { failure, failureOf, Fake, NOT_SERVING, SERVING, silence, verdict } from './support/fake.js';
 import { Log } from './support/log.js';
 import { PATIENT_MS } from './support/portcullis.js';
 
@@ -202,7 +203,8 @@ for (const [delay, expected] of delays) {
 }
 
 for (const [name, code] of Object.entries(status).filter(([, code]) => typeof code === 'number' && code !== 0)) {
-    const opens = code === status.UNAVAILABLE || code === status.DEADLINE_EXCEEDED;
+    // A deadline does so only while Portcullis is not ready.
+    const opens = code === status.UNAVAILABLE;
     test(`${name} ${opens ? 'opens' : 'stays closed'} where that is allowed, and closes elsewhere`, async () => {
         fake.answer = failure(code as status);
         assert.equal((await refusal()).code, 'unavailable');
@@ -224,9 +226,92 @@ test('no answer in time is unavailable', async () => {
     const hasty = new Portcullis({ address: fake.address, rootKey: 'root_of_the_tests', timeoutMs: 50 });
     assert.equal((await refusal({ client: hasty })).code, 'unavailable');
     assert.match(log.errors[0] ?? '', /DEADLINE_EXCEEDED/);
-    const outcome = await check({ client: hasty, dangerouslyAllowWhenUnavailable: true });
-    assert.ok(!(outcome instanceof Refusal));
+    fake.readiness = SERVING;
+    assert.ok(await staysClosed(hasty, fake));
+    fake.readiness = NOT_SERVING;
+    assert.ok(await opensInTime(hasty));
+    fake.readiness = SERVING;
+    while (await isOpen(hasty)) {
+        // It closes again.
+    }
     hasty.close();
+});
+
+async function isOpen(client: Portcullis): Promise<boolean> {
+    const outcome = await check({ client, dangerouslyAllowWhenUnavailable: true });
+    assert.ok(outcome instanceof Refusal ? outcome.code === 'unavailable' : !outcome.authenticated);
+    return !(outcome instanceof Refusal);
+}
+
+async function opensInTime(client: Portcullis): Promise<boolean> {
+    for (const end = Date.now() + PATIENT_MS; Date.now() < end; await setTimeout(10)) {
+        if (await isOpen(client)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** Asks until each of some fakes was asked about its health twice. */
+async function staysClosed(client: Portcullis, ...asked: Fake[]): Promise<boolean> {
+    const end = Date.now() + PATIENT_MS;
+    while (asked.some(({ healthCalls }) => healthCalls.length < 2)) {
+        if ((await isOpen(client)) || Date.now() > end) {
+            return false;
+        }
+        await setTimeout(10);
+    }
+    return !(await isOpen(client));
+}
+
+test('UNAVAILABLE by something between opens at once', async () => {
+    fake.answer = failureOf('proxy.example', status.UNAVAILABLE);
+    fake.readiness = SERVING;
+    assert.ok(await isOpen(client));
+    assert.equal(fake.healthCalls.length, 0);
+});
+
+for (const code of [status.UNAVAILABLE, status.DEADLINE_EXCEEDED]) {
+    for (const readiness of [NOT_SERVING, 'silent'] as const) {
+        test(`${status[code]} by Portcullis opens while readiness is ${inspect(readiness)}`, async () => {
+            fake.answer = failureOf('portcullis.v1', code);
+            fake.readiness = readiness;
+            assert.ok(!(await isOpen(client)), 'before health has answered');
+            assert.ok(await opensInTime(client));
+            assert.ok(fake.healthCalls.every((metadata) => metadata.get('authorization').length === 0));
+        });
+    }
+
+    test(`${status[code]} by Portcullis opens nothing while one replica of two is ready`, async () => {
+        const other = await Fake.start();
+        const both = new Portcullis({
+            address: [other.address, fake.address],
+            rootKey: 'root_of_the_tests',
+            timeoutMs: PATIENT_MS,
+        });
+        fake.answer = other.answer = failureOf('portcullis.v1', code);
+        fake.readiness = SERVING;
+        other.readiness = NOT_SERVING;
+        assert.ok(await staysClosed(both, fake, other));
+        both.close();
+        other.stop();
+    });
+
+    test(`${status[code]} by Portcullis opens nothing without a health service`, async () => {
+        fake.answer = failureOf('portcullis.v1', code);
+        assert.ok(await staysClosed(client, fake));
+    });
+}
+
+test('other errors ask for no health, nor does a guard that never opens', async () => {
+    fake.readiness = NOT_SERVING;
+    for (const code of [status.RESOURCE_EXHAUSTED, status.INTERNAL]) {
+        fake.answer = failureOf('portcullis.v1', code);
+        assert.ok(!(await isOpen(client)) && !(await isOpen(client)));
+    }
+    fake.answer = failureOf('portcullis.v1', status.DEADLINE_EXCEEDED);
+    await refusal();
+    assert.equal(fake.healthCalls.length, 0);
 });
 
 test('a closed client closes', async () => {

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { Portcullis, status } from '../src/index.js';
 import { PATIENT_MS, Server } from './support/portcullis.js';
 
@@ -31,14 +32,18 @@ after(async () => {
     rmSync(folder, { recursive: true });
 });
 
-async function verify(hosts: string[], ca?: Buffer): Promise<unknown> {
+function clientOf(hosts: string[], ca?: Buffer): Portcullis {
     const port = server.address.split(':')[1];
-    const client = new Portcullis({
+    return new Portcullis({
         address: hosts.map((host) => `https://${host}:${port}`),
         rootKey: server.rootKey,
         timeoutMs: PATIENT_MS,
         ...(ca && { ca }),
     });
+}
+
+async function verify(hosts: string[], ca?: Buffer): Promise<unknown> {
+    const client = clientOf(hosts, ca);
     try {
         return await client.verification.verify({ key: 'hello' });
     } finally {
@@ -61,6 +66,25 @@ test('a server of another name is not trusted', async () => {
 
 test('each of several replicas may have any of their names', async () => {
     await verify(['127.0.0.1', 'localhost'], readFileSync(certificate));
+});
+
+test('health is asked over TLS by the same names', { timeout: PATIENT_MS }, async () => {
+    // One that is not trusted is not reached: by then, the others were asked.
+    const stranger = clientOf(['localhost']);
+    const trusted = [
+        clientOf(['localhost'], readFileSync(certificate)),
+        clientOf(['127.0.0.1', 'localhost'], readFileSync(certificate)),
+    ];
+    const anyUnready = () => trusted.map((client) => client.reportFailure()).includes(true);
+    for (let times = 0; times < 2; times += 1) {
+        anyUnready();
+        await setTimeout(1000);
+        while (!stranger.reportFailure()) {
+            await setTimeout(10);
+        }
+        assert.ok(!anyUnready());
+    }
+    [stranger, ...trusted].forEach((client) => client.close());
 });
 
 test('certificates that are none are refused at once', () => {

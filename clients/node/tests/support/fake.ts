@@ -7,7 +7,14 @@ import {
     status,
 } from '@grpc/grpc-js';
 import { Status } from '../../src/generated/google/rpc/status.js';
-import { RetryInfo, VerificationServiceService, type VerifyRequest, VerifyResponse, Verdict } from '../../src/index.js';
+import {
+    ErrorInfo,
+    RetryInfo,
+    VerificationServiceService,
+    type VerifyRequest,
+    VerifyResponse,
+    Verdict,
+} from '../../src/index.js';
 
 type Answer = (call: ServerUnaryCall<VerifyRequest, VerifyResponse>, callback: sendUnaryData<VerifyResponse>) => void;
 
@@ -16,6 +23,9 @@ export class Fake {
     address = '';
     calls: ServerUnaryCall<VerifyRequest, VerifyResponse>[] = [];
     answer: Answer = valid;
+    /** What grpc.health.v1 answers about `readiness`: bytes, or nothing at all. Without it, there is no such service. */
+    readiness: Buffer | 'silent' | undefined;
+    healthCalls: Metadata[] = [];
     readonly #server = new GrpcServer();
 
     /** At a port of its own, or at the address of another that has stopped. */
@@ -32,6 +42,29 @@ export class Fake {
             batchVerify: unimplemented,
             verifyStream: unimplemented,
         });
+        fake.#server.addService(
+            {
+                check: {
+                    path: '/grpc.health.v1.Health/Check',
+                    requestStream: false,
+                    responseStream: false,
+                    requestSerialize: same,
+                    requestDeserialize: same,
+                    responseSerialize: same,
+                    responseDeserialize: same,
+                },
+            },
+            {
+                check: (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => {
+                    fake.healthCalls.push(call.metadata);
+                    if (fake.readiness === undefined || call.request.toString() !== '\n\treadiness') {
+                        callback({ code: status.UNIMPLEMENTED });
+                    } else if (fake.readiness !== 'silent') {
+                        callback(null, fake.readiness);
+                    }
+                },
+            },
+        );
         const port = await new Promise<number>((resolve, reject) => {
             fake.#server.bindAsync(new URL(address).host, ServerCredentials.createInsecure(), (error, bound) =>
                 error ? reject(error) : resolve(bound),
@@ -45,6 +78,12 @@ export class Fake {
         this.#server.forceShutdown();
     }
 }
+
+const same = (bytes: Buffer) => bytes;
+
+/** Answers of grpc.health.v1. */
+export const SERVING = Buffer.from([8, 1]);
+export const NOT_SERVING = Buffer.from([8, 2]);
 
 /** Accepts every key. */
 export const valid: Answer = (call, callback) =>
@@ -64,6 +103,15 @@ export function failure(code: status, retryDelay?: { seconds?: bigint; nanos?: n
         const bytes = Status.encode(Status.create({ code, details })).finish();
         metadata.set('grpc-status-details-bin', Buffer.from(bytes));
     }
+    return (call, callback) => callback({ code, details: 'as the test likes', metadata });
+}
+
+/** Ends calls with a status that has an ErrorInfo of a domain. */
+export function failureOf(domain: string, code: status): Answer {
+    const value = Buffer.from(ErrorInfo.encode(ErrorInfo.create({ reason: 'R', domain })).finish());
+    const details = [{ typeUrl: 'type.googleapis.com/google.rpc.ErrorInfo', value }];
+    const metadata = new Metadata();
+    metadata.set('grpc-status-details-bin', Buffer.from(Status.encode(Status.create({ code, details })).finish()));
     return (call, callback) => callback({ code, details: 'as the test likes', metadata });
 }
 
