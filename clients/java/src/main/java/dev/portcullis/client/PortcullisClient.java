@@ -56,12 +56,14 @@ public final class PortcullisClient implements AutoCloseable {
     private final ManagedChannel connections;
     private final Channel channel;
     private final Reconnection reconnection;
+    private final ReadinessMonitor readiness;
 
-    private PortcullisClient(ManagedChannel connections, CallerInterceptor caller) {
+    private PortcullisClient(ManagedChannel connections, CallerInterceptor caller, ReadinessMonitor readiness) {
         this.connections = connections;
         connections.getState(true);
         this.channel = ClientInterceptors.intercept(connections, caller);
         this.reconnection = new Reconnection(connections);
+        this.readiness = readiness;
     }
 
     /** A client to be set up; without more, the environment says which server and which root key. */
@@ -105,6 +107,17 @@ public final class PortcullisClient implements AutoCloseable {
     }
 
     /**
+     * Tells the client that a call failed in a way that an outage may be the cause of, as guards do. Does not wait: a
+     * first failure has health asked in the background, once a second at most, until there was none for 30 s.
+     *
+     * @return whether every replica is known to be unready: unreachable, or not SERVING by its health check {@code
+     *     readiness}; false up to the first answer
+     */
+    public boolean reportFailure() {
+        return readiness.reportFailure();
+    }
+
+    /**
      * Gives the connections up once the calls under way have ended: a unary call at its deadline at the latest, a stream
      * when one side ends it. Does not wait for that. Calls that begin later fail, but for those so soon after the client
      * was built that it was not connected yet.
@@ -112,6 +125,7 @@ public final class PortcullisClient implements AutoCloseable {
     @Override
     public void close() {
         reconnection.close();
+        readiness.close();
         connections.shutdown();
     }
 
@@ -192,7 +206,12 @@ public final class PortcullisClient implements AutoCloseable {
             if (timeout.isNegative() || timeout.isZero() || timeout.compareTo(LONGEST_TIMEOUT) > 0) {
                 throw new IllegalArgumentException("A timeout is longer than nothing, and a day at most");
             }
-            return new PortcullisClient(connect(replicas()), new CallerInterceptor(key, timeout));
+            List<Address> replicas = replicas();
+            ChannelCredentials credentials = credentials(replicas);
+            return new PortcullisClient(
+                    connect(replicas, credentials),
+                    new CallerInterceptor(key, timeout),
+                    new ReadinessMonitor(replicas, credentials));
         }
 
         // A wrong address is not repeated: somebody may have put a secret into it.
@@ -207,8 +226,7 @@ public final class PortcullisClient implements AutoCloseable {
             return replicas;
         }
 
-        private ManagedChannel connect(List<Address> replicas) {
-            ChannelCredentials credentials = credentials(replicas);
+        private static ManagedChannel connect(List<Address> replicas, ChannelCredentials credentials) {
             ManagedChannelBuilder<?> channel;
             if (replicas.size() == 1) {
                 channel = Grpc.newChannelBuilder("dns:///" + replicas.get(0).authority(), credentials);

@@ -3,6 +3,7 @@ package dev.portcullis.guard;
 import com.google.common.net.InetAddresses;
 import com.google.common.util.concurrent.FutureCallback;
 import com.google.common.util.concurrent.Futures;
+import com.google.rpc.ErrorInfo;
 import dev.portcullis.client.PortcullisClient;
 import dev.portcullis.v1.VerificationServiceGrpc;
 import dev.portcullis.v1.VerificationServiceGrpc.VerificationServiceBlockingStub;
@@ -31,6 +32,10 @@ public final class Guard {
     private static final Pattern ADDRESS = Pattern.compile("[0-9A-Fa-f:.]+");
     private static final long HIGHEST_COST = 1_000_000_000;
 
+    // Of the ErrorInfo in every error that Portcullis makes.
+    private static final String DOMAIN = "portcullis.v1";
+
+    private final PortcullisClient client;
     private final VerificationServiceBlockingStub blocking;
     private final VerificationServiceFutureStub future;
     private final VerifyRequest demand;
@@ -38,11 +43,13 @@ public final class Guard {
     private final boolean openWhenUnavailable;
 
     private Guard(
+            PortcullisClient client,
             VerificationServiceBlockingStub blocking,
             VerificationServiceFutureStub future,
             VerifyRequest demand,
             String realm,
             boolean openWhenUnavailable) {
+        this.client = client;
         this.blocking = blocking;
         this.future = future;
         this.demand = demand;
@@ -53,6 +60,7 @@ public final class Guard {
     /** A guard that lets any valid key through. */
     public static Guard of(PortcullisClient client) {
         return new Guard(
+                client,
                 VerificationServiceGrpc.newBlockingStub(client.channel()),
                 VerificationServiceGrpc.newFutureStub(client.channel()),
                 VerifyRequest.getDefaultInstance(),
@@ -96,16 +104,16 @@ public final class Guard {
         if (!realm.matches("[ -~]+")) {
             throw new IllegalArgumentException("A realm is printable ASCII, and not empty");
         }
-        return new Guard(blocking, future, demand, realm, openWhenUnavailable);
+        return new Guard(client, blocking, future, demand, realm, openWhenUnavailable);
     }
 
     /**
-     * Lets requests with a key through, unverified, while Portcullis is UNAVAILABLE or does not answer before the
-     * deadline. Their identity is not authenticated, and each is logged as a warning. Any key will do then: revoked,
-     * expired and invented ones too.
+     * Lets requests with a key through, unverified, in an outage: while Portcullis cannot be reached, and where it does not
+     * answer before the deadline, or answers UNAVAILABLE, while no replica of it is ready. Their identity is not
+     * authenticated, and each is logged as a warning. Any key will do then: revoked, expired and invented ones too.
      */
     public Guard dangerouslyAllowWhenUnavailable() {
-        return new Guard(blocking, future, demand, realm, true);
+        return new Guard(client, blocking, future, demand, realm, true);
     }
 
     String realm() {
@@ -168,7 +176,7 @@ public final class Guard {
     }
 
     private Guard demanding(VerifyRequest.Builder demand) {
-        return new Guard(blocking, future, demand.build(), realm, openWhenUnavailable);
+        return new Guard(client, blocking, future, demand.build(), realm, openWhenUnavailable);
     }
 
     private VerifyRequest request(String key, String clientIp) {
@@ -205,13 +213,28 @@ public final class Guard {
     private Decision judge(Throwable error) {
         Status status = Status.fromThrowable(error);
         String told = status.getCode() + (status.getDescription() == null ? "" : ": " + status.getDescription());
-        boolean outage =
-                status.getCode() == Status.Code.UNAVAILABLE || status.getCode() == Status.Code.DEADLINE_EXCEEDED;
-        if (openWhenUnavailable && outage) {
+        if (openWhenUnavailable && isOutage(status.getCode(), error)) {
             LOG.log(System.Logger.Level.WARNING, "A request was let through unverified: {0}", told);
             return Identity.UNVERIFIED;
         }
         LOG.log(System.Logger.Level.ERROR, "An API key could not be checked: {0}", told);
         return Refusal.until(Refusal.Reason.UNAVAILABLE, RetryDelay.after(error));
+    }
+
+    /**
+     * Whether a call failed because Portcullis is away. A caller can make single calls slow, such as by keys that take long
+     * to check: those fail while Portcullis is well.
+     */
+    private boolean isOutage(Status.Code code, Throwable error) {
+        return switch (code) {
+            // Of a connection; or else Portcullis itself answered.
+            case UNAVAILABLE ->
+                ErrorDetail.first(error, ErrorInfo.class)
+                                .filter(info -> info.getDomain().equals(DOMAIN))
+                                .isEmpty()
+                        || client.reportFailure();
+            case DEADLINE_EXCEEDED -> client.reportFailure();
+            default -> false;
+        };
     }
 }

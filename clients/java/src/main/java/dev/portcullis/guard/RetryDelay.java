@@ -1,10 +1,7 @@
 package dev.portcullis.guard;
 
-import com.google.protobuf.Any;
-import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.Timestamp;
 import com.google.rpc.RetryInfo;
-import io.grpc.protobuf.StatusProto;
 import java.time.Duration;
 import java.time.Instant;
 
@@ -21,22 +18,11 @@ final class RetryDelay {
 
     /** As the RetryInfo of a failed call says, up to a minute; 1 without one. */
     static long after(Throwable error) {
-        try {
-            com.google.rpc.Status status = StatusProto.fromThrowable(error);
-            if (status != null) {
-                for (Any detail : status.getDetailsList()) {
-                    if (detail.is(RetryInfo.class)) {
-                        com.google.protobuf.Duration delay =
-                                detail.unpack(RetryInfo.class).getRetryDelay();
-                        return Math.min(
-                                seconds(Duration.ofSeconds(delay.getSeconds(), delay.getNanos())), LONGEST_AFTER_ERROR);
-                    }
-                }
-            }
-        } catch (InvalidProtocolBufferException | IllegalArgumentException noDetails) {
-            // Something between here and Portcullis spoilt them.
-        }
-        return 1;
+        return ErrorDetail.first(error, RetryInfo.class)
+                .map(RetryInfo::getRetryDelay)
+                .map(delay -> seconds(Duration.ofSeconds(delay.getSeconds(), delay.getNanos())))
+                .map(seconds -> Math.min(seconds, LONGEST_AFTER_ERROR))
+                .orElse(1L);
     }
 
     private static long seconds(Duration delay) {

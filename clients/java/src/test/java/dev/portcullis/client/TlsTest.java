@@ -71,6 +71,27 @@ class TlsTest {
     }
 
     @Test
+    void asksForHealthByTheSameNames() throws Exception {
+        Certificate certificate = Certificate.make(folder);
+        try (RealPortcullis server = server(certificate);
+                PortcullisClient trusted = client("https://localhost:1", "https://" + server.address())
+                        .caCertificates(certificate.certificate())
+                        .build();
+                PortcullisClient stranger =
+                        client("https://" + server.address()).build()) {
+            // One that is not trusted is not reached: by then, the other has been.
+            for (int times = 0; times < 2; times++) {
+                trusted.reportFailure();
+                Thread.sleep(1000);
+                while (!stranger.reportFailure()) {
+                    Thread.sleep(10);
+                }
+                assertFalse(trusted.reportFailure());
+            }
+        }
+    }
+
+    @Test
     void saysThatTheCertificatesCannotBeRead() {
         assertThrows(UncheckedIOException.class, () -> client("https://127.0.0.1:1")
                 .caCertificates(folder.resolve("none.pem"))

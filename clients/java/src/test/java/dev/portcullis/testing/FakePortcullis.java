@@ -12,7 +12,13 @@ import io.grpc.Server;
 import io.grpc.ServerCall;
 import io.grpc.ServerCallHandler;
 import io.grpc.ServerInterceptor;
+import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import io.grpc.health.v1.HealthCheckRequest;
+import io.grpc.health.v1.HealthCheckResponse;
+import io.grpc.health.v1.HealthCheckResponse.ServingStatus;
+import io.grpc.health.v1.HealthGrpc;
+import io.grpc.health.v1.HealthGrpc.HealthImplBase;
 import io.grpc.stub.StreamObserver;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -29,6 +35,11 @@ public final class FakePortcullis extends VerificationServiceImplBase implements
     public final List<String> callers = new CopyOnWriteArrayList<>();
     public final List<Long> secondsLeft = new CopyOnWriteArrayList<>();
 
+    /** Of each call of grpc.health.v1, what it says of the caller. */
+    public final List<String> healthCallers = new CopyOnWriteArrayList<>();
+
+    private volatile Readiness readiness = Readiness.NO_SERVICE;
+
     private final Function<VerifyRequest, VerifyResponse> answers;
     private final Server server;
 
@@ -38,12 +49,26 @@ public final class FakePortcullis extends VerificationServiceImplBase implements
         try {
             this.server = Grpc.newServerBuilderForPort(0, InsecureServerCredentials.create())
                     .addService(this)
+                    .addService(new Health())
                     .intercept(new Callers())
                     .build()
                     .start();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /** What grpc.health.v1 answers about {@code readiness}. */
+    public enum Readiness {
+        SERVING,
+        NOT_SERVING,
+        SILENT,
+        NO_SERVICE
+    }
+
+    public FakePortcullis readiness(Readiness readiness) {
+        this.readiness = readiness;
+        return this;
     }
 
     public String address() {
@@ -83,8 +108,24 @@ public final class FakePortcullis extends VerificationServiceImplBase implements
         @Override
         public <Q, A> ServerCall.Listener<Q> interceptCall(
                 ServerCall<Q, A> call, Metadata headers, ServerCallHandler<Q, A> next) {
-            callers.add(headers.get(Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER)));
+            boolean isHealth = call.getMethodDescriptor().getServiceName().equals(HealthGrpc.SERVICE_NAME);
+            String caller = headers.get(Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER));
+            (isHealth ? healthCallers : callers).add(String.valueOf(caller));
             return next.startCall(call, headers);
+        }
+    }
+
+    private final class Health extends HealthImplBase {
+        @Override
+        public void check(HealthCheckRequest request, StreamObserver<HealthCheckResponse> caller) {
+            if (readiness == Readiness.NO_SERVICE || !request.getService().equals("readiness")) {
+                caller.onError(Status.UNIMPLEMENTED.asRuntimeException());
+            } else if (readiness != Readiness.SILENT) {
+                caller.onNext(HealthCheckResponse.newBuilder()
+                        .setStatus(ServingStatus.valueOf(readiness.name()))
+                        .build());
+                caller.onCompleted();
+            }
         }
     }
 }
