@@ -5,6 +5,7 @@ mod connection;
 mod deadline;
 mod fleet;
 mod greeting;
+mod readiness;
 mod replica;
 mod resolution;
 mod retry;
@@ -32,6 +33,7 @@ use tower::Service;
 
 use self::deadline::Deadline;
 use self::fleet::Fleet;
+use self::readiness::ReadinessMonitor;
 
 const NAME: &str = concat!("portcullis-client-rust/", env!("CARGO_PKG_VERSION"));
 
@@ -49,18 +51,26 @@ struct Inner {
     fleet: Arc<Fleet>,
     bearer: HeaderValue,
     timeout: Duration,
+    readiness: ReadinessMonitor,
     /// Keep the fleet as it is said to be, for as long as the channel lives.
     _resolutions: JoinSet<()>,
 }
 
 impl Channel {
     pub(crate) fn open(origins: Vec<Origin>, bearer: HeaderValue, timeout: Duration, runtime: &Handle) -> Self {
+        let origins: Arc<[Arc<Origin>]> = origins.into_iter().map(Arc::new).collect();
         let fleet = Arc::new(Fleet::new(origins.len()));
         let mut resolutions = JoinSet::new();
-        for (index, origin) in origins.into_iter().enumerate() {
-            resolutions.spawn_on(resolution::follow(Arc::clone(&fleet), index, origin), runtime);
+        for (index, origin) in origins.iter().enumerate() {
+            resolutions.spawn_on(resolution::follow(Arc::clone(&fleet), index, Arc::clone(origin)), runtime);
         }
-        Self(Arc::new(Inner { fleet, bearer, timeout, _resolutions: resolutions }))
+        let readiness = ReadinessMonitor::new(origins, runtime.clone());
+        Self(Arc::new(Inner { fleet, bearer, timeout, readiness, _resolutions: resolutions }))
+    }
+
+    /// See [`ReadinessMonitor::report_failure`].
+    pub(crate) fn report_failure(&self) -> bool {
+        self.0.readiness.report_failure()
     }
 }
 

@@ -24,15 +24,20 @@ pub use rule::Rule;
 use std::net::IpAddr;
 
 use ::http::HeaderMap;
-use tonic::Code;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 use crate::channel::Channel;
 use crate::client::Client;
 use crate::pb::verification_service_client::VerificationServiceClient;
 
+/// The domain of the ErrorInfo in every error that Portcullis makes.
+const DOMAIN: &str = "portcullis.v1";
+
 /// Asks Portcullis about the key in the headers of a request.
 #[derive(Clone, Debug)]
 pub struct Guard {
+    channel: Channel,
     verification: VerificationServiceClient<Channel>,
     allow_when_unavailable: bool,
 }
@@ -40,11 +45,12 @@ pub struct Guard {
 impl Guard {
     /// A guard that asks by `client`.
     pub fn new(client: &Client) -> Self {
-        Self { verification: client.verification(), allow_when_unavailable: false }
+        Self { channel: client.channel(), verification: client.verification(), allow_when_unavailable: false }
     }
 
-    /// Whether to let requests with any key through, unverified, while Portcullis is UNAVAILABLE or does not answer
-    /// before the deadline. By default not. Each is logged as a warning, and its [`Identity`] is not authenticated.
+    /// Whether to let requests with any key through, unverified, in an outage: while Portcullis cannot be reached, and
+    /// where it does not answer before the deadline, or answers UNAVAILABLE, while no replica of it is ready. By default
+    /// not. Each is logged as a warning, and its [`Identity`] is not authenticated.
     pub fn dangerously_allow_when_unavailable(mut self, allow: bool) -> Self {
         self.allow_when_unavailable = allow;
         self
@@ -64,15 +70,28 @@ impl Guard {
             Ok(verdict) if verdict.valid => Ok(Identity::of(verdict)),
             Ok(verdict) => Err(Refusal::of(verdict)),
             Err(status) => {
-                let is_outage = matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded);
                 let (code, error) = (status.code(), status.message());
-                if is_outage && self.allow_when_unavailable {
+                if self.allow_when_unavailable && self.is_outage(&status) {
                     tracing::warn!(?code, error, "a request was let through unverified: Portcullis is unavailable");
                     return Ok(Identity::unverified());
                 }
                 tracing::error!(?code, error, "a key could not be verified");
                 Err(Refusal::unavailable(&status))
             }
+        }
+    }
+
+    /// Whether a call failed because Portcullis is away. A caller can make single calls slow, such as by keys that take
+    /// long to check: those fail while Portcullis is well.
+    fn is_outage(&self, status: &Status) -> bool {
+        match status.code() {
+            // Of a connection; or else Portcullis itself answered.
+            Code::Unavailable => {
+                let info = status.get_details_error_info();
+                info.is_none_or(|info| info.domain != DOMAIN) || self.channel.report_failure()
+            }
+            Code::DeadlineExceeded => self.channel.report_failure(),
+            _ => false,
         }
     }
 }

@@ -35,8 +35,7 @@ pub struct Origin {
 
 /// Keeps a connection to every address of an origin, and looks now and then which those are, for as long as it is
 /// polled.
-pub async fn follow(fleet: Arc<Fleet>, index: usize, origin: Origin) {
-    let origin = Arc::new(origin);
+pub async fn follow(fleet: Arc<Fleet>, index: usize, origin: Arc<Origin>) {
     let unknown = Id { origin: index, address: None };
     let lost = Arc::new(Notify::new());
     let mut keepers = JoinSet::new();
@@ -76,7 +75,8 @@ pub async fn follow(fleet: Arc<Fleet>, index: usize, origin: Origin) {
     }
 }
 
-async fn resolve(origin: &Origin) -> io::Result<Vec<SocketAddr>> {
+/// All addresses that an origin has now: one at least.
+pub async fn resolve(origin: &Origin) -> io::Result<Vec<SocketAddr>> {
     let addresses: Vec<_> = net::lookup_host((origin.host.as_str(), origin.port)).await?.collect();
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));

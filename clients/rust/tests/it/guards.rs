@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::played::{self, Act, Played};
+use crate::played::{Act, Played};
 
 const KEY: &str = "ak_s3cret";
 
@@ -28,20 +28,12 @@ async fn only_an_outage_opens_and_only_by_demand() {
         assert_eq!(refusal.reason(), Reason::Unavailable, "{code}");
 
         let open = guard.dangerously_allow_when_unavailable(true).check(&Rule::new(), &headers(), None).await;
-        let is_outage = matches!(code, Code::Unavailable | Code::DeadlineExceeded);
-        assert_eq!(open.is_ok(), is_outage, "{code}");
+        // A deadline is one only while Portcullis is not ready.
+        assert_eq!(open.is_ok(), code == Code::Unavailable, "{code}");
         if let Ok(identity) = open {
             assert!(!identity.authenticated && identity.subject.is_none());
         }
     }
-}
-
-#[tokio::test]
-async fn no_answer_in_time_opens_by_demand() {
-    let server = Played::start(|_| Act::Hang).await;
-    let client = played::client(&[&server], std::time::Duration::from_millis(20));
-    let guard = Guard::new(&client).dangerously_allow_when_unavailable(true);
-    assert!(!guard.check(&Rule::new(), &headers(), None).await.unwrap().authenticated);
 }
 
 #[tokio::test]

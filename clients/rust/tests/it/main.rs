@@ -4,6 +4,7 @@ mod building;
 mod calls;
 mod fleet;
 mod guards;
+mod outage;
 mod played;
 mod real;
 mod tls;

@@ -1,5 +1,6 @@
 //! Servers that answer as a test says.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -14,13 +15,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use portcullis_client::Client;
 use portcullis_client::pb::VerifyResponse;
-use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
 use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckResponse;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// Longer than any test takes, however busy the machine.
 pub const NEVER: Duration = Duration::from_secs(10 * 60);
@@ -30,7 +33,10 @@ pub const NEVER: Duration = Duration::from_secs(10 * 60);
 #[expect(clippy::large_enum_variant, reason = "there are few")]
 pub enum Act {
     Verdict(VerifyResponse),
+    Health(HealthCheckResponse),
     Error(Code),
+    /// With an ErrorInfo of this domain.
+    ErrorOf(Code, &'static str),
     /// Answers with an HTTP status and no gRPC, as proxies do.
     Http(u16),
     Hang,
@@ -45,14 +51,32 @@ impl Act {
     }
 }
 
+/// What a server says of its readiness.
+#[derive(Clone, Copy, Debug)]
+pub enum Readiness {
+    /// A status of grpc.health.v1.
+    Is(ServingStatus),
+    Silent,
+    NoService,
+}
+
+/// The health of a server, and the headers of the calls that ask for it.
+#[derive(Debug)]
+struct Health {
+    readiness: Readiness,
+    calls: Vec<HeaderMap>,
+}
+
 /// A server on a port of 127.0.0.1, until it is dropped or stopped.
 pub struct Played {
     pub address: SocketAddr,
     calls: Arc<Mutex<Vec<HeaderMap>>>,
+    health: Arc<Mutex<Health>>,
     accepting: AbortHandle,
     _tasks: JoinSet<()>,
 }
 
+type Parts = Arc<(Arc<Mutex<Vec<HeaderMap>>>, Arc<Mutex<Health>>, Acts)>;
 type Acts = Arc<dyn Fn(usize) -> Act + Send + Sync>;
 
 impl Played {
@@ -69,9 +93,21 @@ impl Played {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let calls = Arc::new(Mutex::new(Vec::new()));
+        let health = Arc::new(Mutex::new(Health { readiness: Readiness::NoService, calls: Vec::new() }));
         let mut tasks = JoinSet::new();
-        let accepting = tasks.spawn(accept(listener, tls, Arc::clone(&calls), Arc::new(acts)));
-        Self { address, calls, accepting, _tasks: tasks }
+        let played = Arc::new((Arc::clone(&calls), Arc::clone(&health), Arc::new(acts) as Acts));
+        let accepting = tasks.spawn(accept(listener, tls, played));
+        Self { address, calls, health, accepting, _tasks: tasks }
+    }
+
+    /// What it says of its readiness from now on.
+    pub fn set_readiness(&self, readiness: Readiness) {
+        self.health.lock().unwrap().readiness = readiness;
+    }
+
+    /// The headers of the calls about its health so far.
+    pub fn health_calls(&self) -> Vec<HeaderMap> {
+        self.health.lock().unwrap().calls.clone()
     }
 
     /// The headers of the calls so far.
@@ -95,37 +131,41 @@ pub fn client(servers: &[&Played], timeout: Duration) -> Client {
     Client::builder().addresses(addresses).root_key("root_for_tests").timeout(timeout).build().unwrap()
 }
 
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, calls: Arc<Mutex<Vec<HeaderMap>>>, acts: Acts) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, parts: Parts) {
     // Dropped with the task, and the connections with it.
     let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let (tls, calls, acts) = (tls.clone(), Arc::clone(&calls), Arc::clone(&acts));
+        let (tls, parts) = (tls.clone(), Arc::clone(&parts));
         connections.spawn(async move {
             match tls {
                 Some(tls) => {
                     if let Ok(stream) = tls.accept(stream).await {
-                        serve(stream, calls, acts).await;
+                        serve(stream, parts).await;
                     }
                 }
-                None => serve(stream, calls, acts).await,
+                None => serve(stream, parts).await,
             }
         });
     }
 }
 
-async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    calls: Arc<Mutex<Vec<HeaderMap>>>,
-    acts: Acts,
-) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, parts: Parts) {
     let service = service_fn(|request: Request<Incoming>| {
-        let number = {
-            let mut calls = calls.lock().unwrap();
-            calls.push(request.headers().clone());
-            calls.len() - 1
+        let (calls, health, acts) = &*parts;
+        let headers = request.headers().clone();
+        let act = if request.uri().path() == "/grpc.health.v1.Health/Check" {
+            let mut health = health.lock().unwrap();
+            health.calls.push(headers);
+            health.readiness.act()
+        } else {
+            let number = {
+                let mut calls = calls.lock().unwrap();
+                calls.push(headers);
+                calls.len() - 1
+            };
+            acts(number)
         };
-        let act = acts(number);
         async move {
             drop(request.into_body().collect().await);
             Ok::<_, Infallible>(answer(act).await)
@@ -134,10 +174,25 @@ async fn serve(
     drop(http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await);
 }
 
+impl Readiness {
+    fn act(self) -> Act {
+        match self {
+            Self::Is(status) => Act::Health(HealthCheckResponse { status: status.into() }),
+            Self::Silent => Act::Hang,
+            Self::NoService => Act::Error(Code::Unimplemented),
+        }
+    }
+}
+
 async fn answer(act: Act) -> Response<Body> {
     match act {
         Act::Verdict(verdict) => message(&verdict),
+        Act::Health(answer) => message(&answer),
         Act::Error(code) => Status::new(code, "played").into_http(),
+        Act::ErrorOf(code, domain) => {
+            let details = ErrorDetails::with_error_info("R", domain, HashMap::new());
+            Status::with_error_details(code, "played", details).into_http()
+        }
         Act::Http(status) => Response::builder().status(status).body(Body::empty()).unwrap(),
         Act::Hang => std::future::pending().await,
         Act::HangWithin => {
@@ -146,8 +201,8 @@ async fn answer(act: Act) -> Response<Body> {
     }
 }
 
-fn message(verdict: &VerifyResponse) -> Response<Body> {
-    let message = verdict.encode_to_vec();
+fn message(message: &impl prost::Message) -> Response<Body> {
+    let message = message.encode_to_vec();
     let mut bytes = vec![0];
     bytes.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
     bytes.extend(message);

@@ -1,8 +1,11 @@
 //! Certificates.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use http::HeaderMap;
 use portcullis_client::Client;
+use portcullis_client::guard::{Guard, Rule};
 use portcullis_client::pb::VerifyRequest;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio_rustls::TlsAcceptor;
@@ -15,6 +18,10 @@ use crate::played::{Act, NEVER, Played};
 
 /// A server for `localhost`, and its certificate as PEM.
 async fn start() -> (Played, String) {
+    start_playing(|_| Act::valid()).await
+}
+
+async fn start_playing(acts: impl Fn(usize) -> Act + Send + Sync + 'static) -> (Played, String) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -25,7 +32,7 @@ async fn start() -> (Played, String) {
         .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec()];
     let tls = TlsAcceptor::from(Arc::new(config));
-    (Played::listen("127.0.0.1:0", Some(tls), |_| Act::valid()).await, cert.pem())
+    (Played::listen("127.0.0.1:0", Some(tls), acts).await, cert.pem())
 }
 
 async fn verify(server: &Played, host: &str, pem: &str) -> Result<(), Status> {
@@ -38,6 +45,21 @@ async fn verify(server: &Played, host: &str, pem: &str) -> Result<(), Status> {
 async fn a_server_of_a_trusted_authority_is_believed() {
     let (server, pem) = start().await;
     verify(&server, "localhost", &pem).await.unwrap();
+}
+
+#[tokio::test]
+async fn health_is_asked_over_tls_too() {
+    let hang = |_| Act::Hang;
+    let (server, pem) = start_playing(hang).await;
+    let address = format!("https://localhost:{}", server.address.port());
+    let timeout = Duration::from_millis(50);
+    let client =
+        Client::builder().address(address).root_key("k").ca_certificates(pem).timeout(timeout).build().unwrap();
+    let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, "Bearer ak_1".parse().unwrap())]);
+    let guard = Guard::new(&client).dangerously_allow_when_unavailable(true);
+    while server.health_calls().is_empty() {
+        drop(guard.check(&Rule::new(), &headers, None).await);
+    }
 }
 
 #[tokio::test]
