@@ -101,13 +101,18 @@ class Management:
 
     def _import(self, name: str, wanted: dict, wallet: Wallet) -> None:
         # A key that begins as others did would be taken for another guess at theirs.
-        wanted["plaintext"] = wanted["plaintext"].replace("${random}", secrets.token_hex(8))
+        unique = secrets.token_hex(8)
+        wanted = {
+            field: value.replace("${random}", unique) if isinstance(value, str) else value
+            for field, value in wanted.items()
+        }
         entry = _parse(name, wanted, api_key_service_pb2.ApiKeyImport())
         request = api_key_service_pb2.ImportApiKeysRequest(entries=[entry])
         [result] = self._keys.ImportApiKeys(request, **self._as).results
         if not result.HasField("api_key"):
             raise Failure(f"keys.json: {name}: not imported: {result.status.message}")
-        wallet.add(name, wanted["plaintext"], result.api_key.id)
+        # Of a hash nobody knows the secret: what is known is how it begins.
+        wallet.add(name, wanted.get("plaintext") or wanted["lookup_prefix"], result.api_key.id)
 
     def _revoke(self, key_id: str) -> None:
         self._keys.RevokeApiKey(api_key_service_pb2.RevokeApiKeyRequest(id=key_id), **self._as)

@@ -3,16 +3,20 @@
 import contextlib
 import sys
 import time
+from collections.abc import Callable
 
-from . import apps, fleet, lost, tables, trial
+from . import apps, fleet, guesses, health, lost, tables, trial
 from .apps import App, RunningApp
 from .failure import Failure
 from .matrix import Matrix
-from .servers import Servers
+from .servers import ScriptedServers, Servers
 from .wallet import Wallet
 
 RUNS = "the app builds, starts, and ends with its standard input"
 FLEET = "replicas are restarted and killed under load"
+GUESSES = "secrets guessed for a slow key open nothing"
+HEALTH = "health is asked after a failure only, and at most once a second"
+HEALTH_ENDS = "health is no longer asked when calls have not failed for a while"
 LOST = "a connection is lost without a word, and found out"
 SECRETS = "no secret in what the app printed"
 # Of what an app printed, this much is shown with a complaint.
@@ -37,20 +41,28 @@ class Play:
         unbuilt = self._build()
         with contextlib.ExitStack() as stack:
             running: dict[App, RunningApp] = {}
-            for app in self._apps:
+            scripted: dict[App, ScriptedServers] = {}
+            for number, app in enumerate(self._apps):
                 began = time.monotonic()
                 try:
                     if why := unbuilt.get(app.language):
                         raise Failure(why)
-                    running[app] = stack.enter_context(RunningApp(app, self._servers.stage_file))
+                    scripted[app], stage_file = stack.enter_context(self._servers.stage(number))
+                    running[app] = stack.enter_context(RunningApp(app, stage_file))
                 except Failure as failure:
                     self._note(RUNS, app, [str(failure)])
                     continue
                 self._cases(app, running[app])
-                told = self._fleet(app, running[app]) if self._with_scenarios else ""
+                told = ""
+                if self._with_scenarios:
+                    self._scenario(GUESSES, guesses.complaints, app, running[app])
+                    self._scenario(HEALTH, health.complaints, app, running[app], scripted[app].counted)
+                    told = self._fleet(app, running[app])
                 _tell(f"{app.language} {app.name}: {time.monotonic() - began:.0f} s{told}")
             if self._with_scenarios:
                 self._lose_connections(running)
+                for app, complaints in health.still_asked({app: scripted[app] for app in running}).items():
+                    self._note(HEALTH_ENDS, app, complaints)
             for app, process in running.items():
                 self._end(app, process)
 
@@ -68,7 +80,6 @@ class Play:
     def _cases(self, app: App, running: RunningApp) -> None:
         wallet = self._wallets[app]
         self._servers.main.make_keys(tables.keys(), wallet)
-        self._servers.scripted.forget()
         for case in tables.cases():
             if trial.applies(case, app):
                 said = running.logged()
@@ -76,6 +87,14 @@ class Play:
                 self._note(case.name, app, complaints + self._meanwhile(app, running, said, complaints))
             else:
                 self.matrix.skipped(case.name, app.column)
+
+    def _scenario(self, row: str, complaints: Callable[..., list[str]], app: App, running: RunningApp, *rest) -> None:
+        said = running.logged()
+        try:
+            found = complaints(app, running, self._wallets[app], *rest)
+        except Failure as failure:
+            found = [str(failure)]
+        self._note(row, app, found + self._meanwhile(app, running, said, found))
 
     def _fleet(self, app: App, running: RunningApp) -> str:
         said = running.logged()

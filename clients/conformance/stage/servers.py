@@ -10,7 +10,7 @@ from . import ports, tables
 from .management import Management
 from .postgres import Postgres
 from .proxy import Proxy
-from .scripted import Scripted
+from .scripted import NOT_SERVING, SERVING, Scripted
 from .server import Server
 from .wallet import Wallet
 
@@ -19,6 +19,8 @@ PATIENT_MS = 10_000
 FROZEN_MS = 3_000
 DOWN_MS = 2_000
 DEAF_MS = 500
+# The default of every client.
+USUAL_MS = 1_000
 SLOW_SECONDS = 3.0
 
 PARTNERS = ("partners", "pk_live")
@@ -37,9 +39,51 @@ class Servers:
     replicas: list[Server]
     # In front of main.
     frozen: Proxy
-    scripted: Scripted
-    # For PORTCULLIS_STAGE.
-    stage_file: Path
+    # The same for every app.
+    told: dict[str, dict]
+    folder: Path
+
+    @contextlib.contextmanager
+    def stage(self, number: int):
+        """Starts the scripted servers of one app, which count what it alone asks, and writes its PORTCULLIS_STAGE."""
+        with contextlib.ExitStack() as stack:
+            scripted = ScriptedServers(
+                *(stack.enter_context(Scripted(readiness)) for readiness in (SERVING, NOT_SERVING, None, NOT_SERVING))
+            )
+            stage_file = self.folder / f"stage-{number}.json"
+            stage_file.touch(mode=0o600)
+            servers = self.told | scripted.told(self.told["main"]["root_key"])
+            stage_file.write_text(json.dumps({"servers": servers, "profiles": tables.profiles()}, indent=2))
+            yield scripted, stage_file
+
+
+@dataclass
+class ScriptedServers:
+    """The scripted servers of one app."""
+
+    # Its readiness is SERVING.
+    ready: Scripted
+    # Its readiness is NOT_SERVING.
+    unready: Scripted
+    # Its health does not answer.
+    mute: Scripted
+    # As unready; no case asks it.
+    counted: Scripted
+
+    def told(self, root_key: str) -> dict[str, dict]:
+        """What the app is told of them."""
+        return {
+            "scripted": _told([self.ready.address], root_key, PATIENT_MS),
+            "ready": _told([self.ready.address], root_key, DEAF_MS),
+            "unready": _told([self.unready.address], root_key, DEAF_MS),
+            "half-ready": _told([self.unready.address, self.ready.address], root_key, DEAF_MS),
+            "mute": _told([self.mute.address], root_key, DEAF_MS),
+            "counted": _told([self.counted.address], root_key, DEAF_MS),
+        }
+
+    def health_calls(self) -> int:
+        """How often the app asked any of them for its health."""
+        return sum(len(one.health_calls) for one in (self.ready, self.unready, self.mute, self.counted))
 
 
 @contextlib.contextmanager
@@ -66,7 +110,6 @@ def running(program: Path, folder: Path):
         half_open = enter(Proxy(main.address))
         half_open.freeze()
         closed = enter(ports.Closed())
-        scripted = enter(Scripted())
         told = {
             "main": _told([main.address], root_key, PATIENT_MS),
             "down": _told([closed.address], root_key, DOWN_MS),
@@ -75,13 +118,10 @@ def running(program: Path, folder: Path):
             "frozen": _told([frozen.address], root_key, FROZEN_MS),
             "wrong-root-key": _told([main.address], unknown, PATIENT_MS),
             "not-permitted": _told([main.address], unpermitted, PATIENT_MS),
-            "scripted": _told([scripted.address], root_key, PATIENT_MS),
+            "hashing": _told([main.address], root_key, USUAL_MS),
             "fleet": _told([replica.address for replica in replicas], fleet_root_key, PATIENT_MS),
         }
-        stage_file = folder / "stage.json"
-        stage_file.touch(mode=0o600)
-        stage_file.write_text(json.dumps({"servers": told, "profiles": tables.profiles()}, indent=2))
-        yield Servers(wallet, operator, main.address, fleet_operator, replicas, frozen, scripted, stage_file)
+        yield Servers(wallet, operator, main.address, fleet_operator, replicas, frozen, told, folder)
 
 
 def _sqlite(program: Path, folder: Path, root_key: str) -> Server:

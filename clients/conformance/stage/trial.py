@@ -1,5 +1,6 @@
 """One app and the table of cases."""
 
+import time
 from dataclasses import replace
 
 from . import over_grpc, over_http
@@ -9,6 +10,8 @@ from .tables import Case
 from .wallet import Wallet
 
 COMPLAINTS = {"http": over_http.complaints, "grpc": over_grpc.complaints}
+# What is answered until the answer expected `within` some seconds comes.
+UNTIL_THEN = {"refusal": "unavailable"}
 
 
 def applies(case: Case, app: App) -> bool:
@@ -26,15 +29,32 @@ def ask(case: Case, app: App, running: RunningApp, wallet: Wallet) -> list[str]:
         return [str(failure)]
     try:
         for at, expected in enumerate(case.expect, 1):
-            try:
-                answer = caller.ask(filled)
-            except (Failure, OSError) as failure:
-                complaints = [str(failure)]
-            else:
-                complaints = COMPLAINTS[app.kind](wallet.fill(expected), answer)
-                complaints += [f"the answer holds {name}" for name in wallet.leaks(answer.raw)]
+            complaints = _ask_once_or_within(filled, wallet.fill(expected), app, caller, wallet)
             which = f"answer {at} of {len(case.expect)}: " if len(case.expect) > 1 else ""
             found += [which + complaint for complaint in complaints]
     finally:
         caller.close()
     return found
+
+
+def _ask_once_or_within(case: Case, expected: dict, app: App, caller, wallet: Wallet) -> list[str]:
+    """Sends one request, or several until the answer comes that is expected `within` some seconds."""
+    seconds = expected.get("within", 0)
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            answer = caller.ask(case)
+        except (Failure, OSError) as failure:
+            return [str(failure)]
+        leaks = [f"the answer holds {name}" for name in wallet.leaks(answer.raw)]
+        complaints = _complaints(expected, app, answer) + leaks
+        if not complaints or time.monotonic() > deadline:
+            return complaints + ([f"for {seconds} s"] if complaints and seconds else [])
+        if early := COMPLAINTS[app.kind](UNTIL_THEN, answer) + leaks:
+            return [f"before the answer expected: {complaint}" for complaint in early]
+
+
+def _complaints(expected: dict, app: App, answer) -> list[str]:
+    """What of an answer is not as expected: of several that would do, by the one that is nearest."""
+    allowed = expected.get("any_of", [expected])
+    return min((COMPLAINTS[app.kind](one, answer) for one in allowed), key=len)
