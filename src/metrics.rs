@@ -17,6 +17,7 @@ use crate::admission::Admission;
 use crate::fleet::{Fleet, Lease};
 use crate::grpc::health::Health;
 use crate::security_events::SecurityEvents;
+use crate::store::Store;
 use crate::transport::OpenConnections;
 use crate::verify::{Queue, Verifier};
 use security::Security;
@@ -29,6 +30,7 @@ struct Now {
     lease: Arc<Lease>,
     verifier: Arc<Verifier>,
     connections: Arc<OpenConnections>,
+    store: Arc<dyn Store>,
 }
 
 impl Metrics {
@@ -37,6 +39,7 @@ impl Metrics {
         fleet: &Fleet,
         verifier: Arc<Verifier>,
         admission: &Admission,
+        store: Arc<dyn Store>,
         events: Arc<SecurityEvents>,
         health: Health,
         connections: Arc<OpenConnections>,
@@ -46,7 +49,8 @@ impl Metrics {
         admission.register(&mut registry);
         connections.metrics().register(&mut registry);
         registry.register_collector(Box::new(Security { events, verifier: verifier.clone(), health }));
-        registry.register_collector(Box::new(Now { lease: fleet.lease().clone(), verifier, connections }));
+        let lease = fleet.lease().clone();
+        registry.register_collector(Box::new(Now { lease, verifier, store, connections }));
         Self(registry)
     }
 
@@ -75,7 +79,8 @@ impl Collector for Now {
         let help = "Secrets that are remembered";
         known.encode(encoder.encode_descriptor("secrets_remembered", help, None, known.metric_type())?)?;
         self.encode_lookups(&mut encoder)?;
-        self.encode_connections(&mut encoder)
+        self.encode_connections(&mut encoder)?;
+        self.encode_lists(&mut encoder)
     }
 }
 
@@ -91,6 +96,25 @@ impl Now {
         let places = ConstGauge::new(i64::try_from(self.connections.places()).unwrap_or(i64::MAX));
         let help = "Connections that may be open";
         places.encode(encoder.encode_descriptor("connections_max", help, None, places.metric_type())?)
+    }
+
+    fn encode_lists(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let lists = self.store.list_stats();
+        for (name, help, count) in [
+            ("lists_running", "Lists that are being made", lists.running),
+            ("lists_waiting", "Lists that wait for a place", lists.waiting),
+        ] {
+            let gauge = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        for (name, help, count) in [
+            ("lists_refused", "Lists that were refused because there was no place for them in time", lists.refused),
+            ("lists_timed_out", "Lists that took longer than they may", lists.timed_out),
+        ] {
+            let counter = ConstCounter::new(count);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
     }
 
     fn encode_lookups(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

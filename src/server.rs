@@ -138,6 +138,7 @@ impl Server {
                 "the shares of memory do not fit below its limit: raise memory-limit-mib, or lower cache-mib"
             );
         }
+        store.limit_lists(config.memory.pages / manage::PAGE_MEMORY_MAX);
         let memory = Arc::new(Memory::new(config.memory.cache));
         let name = config.replica_name.unwrap_or_else(|| replica_name(addr));
         let fleet = Fleet::join(store.clone(), memory.clone(), clock.clone(), config.lease, name);
@@ -271,9 +272,15 @@ impl Server {
         let events = Arc::new(events);
         let _denials = AbortOnDropHandle::new(tokio::spawn(write_denials(self.management.clone(), denials)));
         let callers = Callers::new(self.verifier.clone(), self.admission.clone(), events.clone());
-        let connections = self.connections.clone();
-        let metrics =
-            Metrics::of(&self.fleet, self.verifier.clone(), &self.admission, events, health.clone(), connections);
+        let metrics = Metrics::of(
+            &self.fleet,
+            self.verifier.clone(),
+            &self.admission,
+            self.store.clone(),
+            events,
+            health.clone(),
+            self.connections.clone(),
+        );
         let _metrics = self.metrics.take().map(|listener| {
             let text = Arc::new(move || metrics.text());
             AbortOnDropHandle::new(tokio::spawn(transport::serve_text(listener, "/metrics", text)))

@@ -21,7 +21,7 @@ use portcullis::store::log::{Listener, News};
 use portcullis::store::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent};
 use portcullis::store::usage::{Retention, UsageBatch, UsagePage, UsageQuery};
 use portcullis::store::{
-    Actor, Event, EventQuery, Found, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey, Outcome, Refusal,
+    Actor, EventPage, EventQuery, Found, HeldPage, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey, Outcome, Refusal,
     Store, StoreError,
 };
 use portcullis::verify::verdict::Verdict;
@@ -172,7 +172,7 @@ impl Store for Numbered {
         unreachable!()
     }
 
-    async fn list_keyspaces(&self, _: &Reach, _: &str, _: usize) -> Result<Vec<Keyspace>, StoreError> {
+    async fn list_keyspaces(&self, _: &Reach, _: &str, _: usize) -> Result<HeldPage<Vec<Keyspace>>, StoreError> {
         unreachable!()
     }
 
@@ -192,7 +192,7 @@ impl Store for Numbered {
         unreachable!()
     }
 
-    async fn list_keys(&self, _: &KeyQuery) -> Result<KeyPage, StoreError> {
+    async fn list_keys(&self, _: &KeyQuery) -> Result<HeldPage<KeyPage>, StoreError> {
         unreachable!()
     }
 
@@ -216,7 +216,7 @@ impl Store for Numbered {
         unreachable!()
     }
 
-    async fn query_usage(&self, _: &UsageQuery) -> Result<UsagePage, StoreError> {
+    async fn query_usage(&self, _: &UsageQuery) -> Result<HeldPage<UsagePage>, StoreError> {
         unreachable!()
     }
 
@@ -240,7 +240,7 @@ impl Store for Numbered {
         unreachable!()
     }
 
-    async fn list_events(&self, _: &EventQuery) -> Result<Vec<Event>, StoreError> {
+    async fn list_events(&self, _: &EventQuery) -> Result<HeldPage<EventPage>, StoreError> {
         unreachable!()
     }
 }

@@ -17,8 +17,8 @@ use portcullis::store::log::{ChangeLog, Incarnation, Listener, News, Poll, Posit
 use portcullis::store::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent};
 use portcullis::store::usage::{Retention, UsageBatch, UsagePage, UsageQuery};
 use portcullis::store::{
-    Actor, Event, EventQuery, Found, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey, Outcome, Refusal,
-    RootKeysWithoutMac, Store, StoreError,
+    Actor, EventPage, EventQuery, Found, HeldPage, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey, Outcome,
+    Refusal, RootKeysWithoutMac, Store, StoreError,
 };
 
 use crate::database::{Database, KeyChange};
@@ -144,7 +144,7 @@ impl Store for SimulatedStore {
         unreachable!("nobody asks")
     }
 
-    async fn list_keyspaces(&self, _: &Reach, _: &str, _: usize) -> Result<Vec<Keyspace>, StoreError> {
+    async fn list_keyspaces(&self, _: &Reach, _: &str, _: usize) -> Result<HeldPage<Vec<Keyspace>>, StoreError> {
         unreachable!("nobody asks")
     }
 
@@ -164,7 +164,7 @@ impl Store for SimulatedStore {
         unreachable!("nobody asks")
     }
 
-    async fn list_keys(&self, _: &KeyQuery) -> Result<KeyPage, StoreError> {
+    async fn list_keys(&self, _: &KeyQuery) -> Result<HeldPage<KeyPage>, StoreError> {
         unreachable!("nobody asks")
     }
 
@@ -173,7 +173,7 @@ impl Store for SimulatedStore {
         self.call(Kind::Durable, "usage", 0, |_| ()).await
     }
 
-    async fn query_usage(&self, _: &UsageQuery) -> Result<UsagePage, StoreError> {
+    async fn query_usage(&self, _: &UsageQuery) -> Result<HeldPage<UsagePage>, StoreError> {
         unreachable!("nobody asks")
     }
 
@@ -201,7 +201,7 @@ impl Store for SimulatedStore {
         unreachable!("nobody is denied")
     }
 
-    async fn list_events(&self, _: &EventQuery) -> Result<Vec<Event>, StoreError> {
+    async fn list_events(&self, _: &EventQuery) -> Result<HeldPage<EventPage>, StoreError> {
         unreachable!("nobody asks")
     }
 }

@@ -102,6 +102,7 @@ impl ApiKeyService for ApiKeys {
             page_size: asked.page_size,
             page_token: asked.page_token,
             skip: asked.skip,
+            exact_total: asked.exact_total,
         };
         let page = self.management.list(asked).await.map_err(status::from_manage)?;
         let now = self.clock.now();
@@ -109,6 +110,7 @@ impl ApiKeyService for ApiKeys {
             api_keys: page.items.into_iter().map(|key| convert::api_key(key, now)).collect(),
             next_page_token: page.next_page_token,
             total_size: i64::try_from(page.total).unwrap_or(i64::MAX),
+            total_size_is_lower_bound: page.total_is_lower_bound,
         }))
     }
 

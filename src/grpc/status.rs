@@ -341,6 +341,16 @@ fn store(error: &StoreError) -> Status {
             }
             retry(Code::Unavailable, ErrorReason::StoreUnavailable, "the store is unavailable", RETRY_AFTER)
         }
+        StoreError::TimedOut(cause) => {
+            tracing::warn!(error = chain(cause.as_ref()), "a list took too long");
+            let message = "the list takes too long: narrow it, e.g. to a subject, a label or a shorter time; ask for no \
+                           exact_total; go on by page_token instead of skip";
+            plain(Code::ResourceExhausted, ErrorReason::ListTooSlow, message)
+        }
+        StoreError::ListsBusy => {
+            let message = "too many lists are being made";
+            retry(Code::ResourceExhausted, ErrorReason::ListsBusy, message, RETRY_AFTER)
+        }
         StoreError::Fault(_) => internal(error),
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::list::{clamped, given};
-use super::page::{Cursor, check_size, cut, json_weight};
+use super::page::{Cursor, PAGE_WEIGHT_MAX, check_size};
 use super::{Error, Management, Nanos, Page, Principal, Violations};
 use crate::clock::Timestamp;
 use crate::key::id::{KeyId, KeyspaceUid};
@@ -11,7 +11,7 @@ use crate::key::keyspace::is_keyspace_id;
 use crate::key::permission::Reach;
 use crate::key::record::object;
 use crate::security_events::Denial;
-use crate::store::{Event, EventQuery};
+use crate::store::{Event, EventQuery, HeldPage};
 
 /// Which events to show, as the caller asked.
 #[derive(Debug)]
@@ -72,24 +72,20 @@ impl Management {
             from: asked.from.map(clamped),
             until: asked.until.map(clamped),
             after: after.map(|cursor| (cursor.at, cursor.id)),
-            limit: size + 1,
+            limit: size,
+            weight_max: PAGE_WEIGHT_MAX,
         };
-        let mut events = self.store.list_events(&query).await?;
-        let mut next_page_token = String::new();
-        if cut(&mut events, size, |event| json_weight(&event.changes))
-            && let Some(last) = events.last()
-        {
-            let cursor = Cursor { at: last.at, id: last.id.clone() };
-            next_page_token = self.page_tokens.write(&identity, &cursor);
-        }
-        Ok(Page { items: events, next_page_token, total: 0 })
+        let HeldPage { page, place } = self.store.list_events(&query).await?;
+        let next_page_token =
+            page.next.map_or_else(String::new, |(at, id)| self.page_tokens.write(&identity, &Cursor { at, id }));
+        Ok(Page { items: page.events, next_page_token, total: 0, total_is_lower_bound: false, place })
     }
 
     /// Which keyspaces these are, where they are named one by one.
     async fn uids(&self, within: &Reach) -> Result<Vec<KeyspaceUid>, Error> {
         let Reach::Only(these) = within else { return Ok(Vec::new()) };
         let keyspaces = self.store.list_keyspaces(within, "", these.len()).await?;
-        Ok(keyspaces.into_iter().map(|keyspace| keyspace.uid).collect())
+        Ok(keyspaces.page.into_iter().map(|keyspace| keyspace.uid).collect())
     }
 }
 

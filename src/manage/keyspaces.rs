@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::allowance::{self, RateLimitFields};
-use super::page::{Cursor, check_size, cut};
+use super::page::{Cursor, PAGE_WEIGHT_MAX, check_size};
 use super::update::{check_mask, expected_revision};
 use super::{Error, Management, Nanos, Page, Principal, Violations};
 use crate::clock::Timestamp;
@@ -15,10 +15,12 @@ use crate::key::keyspace::{
 use crate::key::permission::Reach;
 use crate::key::token::{Prefix, PrefixError};
 use crate::key::verifier::HashPolicy;
-use crate::store::Refusal;
+use crate::store::{HeldPage, Refusal};
 
 /// The prefix of a keyspace that asks for none.
 const PREFIX_DEFAULT: &str = "ak";
+/// About how many bytes the largest keyspace holds in memory, mostly subject types.
+const KEYSPACE_WEIGHT_MAX: usize = 4 * 1024;
 /// What can be changed about a keyspace.
 const PATHS: [&str; 8] = [
     "display_name",
@@ -123,16 +125,17 @@ impl Management {
         let after = self.page_tokens.read(&"keyspaces", page_token, &mut bad);
         bad.check()?;
         let after = after.map(|cursor| cursor.id).unwrap_or_default();
-        let mut keyspaces = self.store.list_keyspaces(reach, &after, size + 1).await?;
+        let size = size.min(PAGE_WEIGHT_MAX / KEYSPACE_WEIGHT_MAX);
+        // One more than fits tells whether there is a next page.
+        let HeldPage { page: mut keyspaces, place } = self.store.list_keyspaces(reach, &after, size + 1).await?;
+        let is_more = keyspaces.len() > size;
+        keyspaces.truncate(size);
         let mut next_page_token = String::new();
-        // The largest keyspace is some 4 KiB, mostly subject types.
-        if cut(&mut keyspaces, size, |_| 4 * 1024)
-            && let Some(last) = keyspaces.last()
-        {
+        if is_more && let Some(last) = keyspaces.last() {
             let cursor = Cursor { at: Timestamp::from_micros(0), id: last.id.clone() };
             next_page_token = self.page_tokens.write(&"keyspaces", &cursor);
         }
-        Ok(Page { items: keyspaces, next_page_token, total: 0 })
+        Ok(Page { items: keyspaces, next_page_token, total: 0, total_is_lower_bound: false, place })
     }
 
     /// Changes a keyspace. Changing nothing succeeds. `system` cannot be changed.

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::create::check_metadata;
-use super::page::{Cursor, check_size, cut, json_weight};
+use super::page::{Cursor, PAGE_WEIGHT_MAX, check_size};
 use super::{Error, Management, Nanos, Violations};
 use crate::clock::Timestamp;
 use crate::key::field;
 use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::keyspace::{DEFAULT, is_keyspace_id};
 use crate::key::record::ApiKey;
-use crate::store::{KeyQuery, Refusal};
+use crate::store::{HeldPage, KeyQuery, ListPlace, Refusal};
 
 /// Which keys to show, as the caller asked.
 #[derive(Debug)]
@@ -35,7 +35,12 @@ pub struct ListKeys {
     pub page_token: String,
     /// How many to pass over first.
     pub skip: i32,
+    /// Whether to count all matches, however many there are.
+    pub exact_total: bool,
 }
+
+/// Most keys that a page passes over.
+const SKIP_MAX: usize = 10_000;
 
 /// A page.
 #[derive(Debug)]
@@ -46,6 +51,10 @@ pub struct Page<T> {
     pub next_page_token: String,
     /// How many match on all pages; 0 where that is not counted.
     pub total: u64,
+    /// Whether there may be more of them.
+    pub total_is_lower_bound: bool,
+    /// The place among lists that the page takes.
+    pub place: ListPlace,
 }
 
 impl Management {
@@ -67,23 +76,21 @@ impl Management {
             bad.add("skip", format!("must not be negative; is {}", asked.skip));
             0
         });
+        if skip > SKIP_MAX {
+            bad.add("skip", format!("must be at most {SKIP_MAX}; is {skip}: go on by page_token instead"));
+        }
         let uid = self.store.keyspace(&asked.keyspace).await?.map(|keyspace| keyspace.uid);
         let after = self.page_tokens.read(&asked.identity(uid), &asked.page_token, &mut bad);
         bad.check()?;
         if uid.is_none() {
             return Err(Error::Refused(Refusal::KeyspaceNotFound));
         }
-        // One more than asked for tells whether there is a next page.
-        let page = self.store.list_keys(&self.query(&asked, after, skip, size + 1)).await?;
-        let mut keys = page.keys;
-        let mut next_page_token = String::new();
-        if cut(&mut keys, size, weight)
-            && let Some(last) = keys.last()
-        {
-            let cursor = Cursor { at: last.create_time, id: last.id.as_str().to_owned() };
-            next_page_token = self.page_tokens.write(&asked.identity(uid), &cursor);
-        }
-        Ok(Page { items: keys, next_page_token, total: page.total })
+        let HeldPage { page, place } = self.store.list_keys(&self.query(&asked, after, skip, size)).await?;
+        let next_page_token = page.next.map_or_else(String::new, |(at, id)| {
+            self.page_tokens.write(&asked.identity(uid), &Cursor { at, id: id.as_str().to_owned() })
+        });
+        let (total, total_is_lower_bound) = (page.total, page.total_is_lower_bound);
+        Ok(Page { items: page.keys, next_page_token, total, total_is_lower_bound, place })
     }
 
     fn query(&self, asked: &ListKeys, after: Option<Cursor>, skip: usize, limit: usize) -> KeyQuery {
@@ -98,6 +105,8 @@ impl Management {
             after: after.map(|cursor| (cursor.at, KeyId::from_text(cursor.id))),
             skip,
             limit,
+            weight_max: PAGE_WEIGHT_MAX,
+            exact_total: asked.exact_total,
         }
     }
 }
@@ -112,16 +121,6 @@ impl ListKeys {
             (&self.metadata, &self.created_by, self.unused_since.map(clamped).map(Timestamp::as_micros)),
         )
     }
-}
-
-/// About how many bytes a key is on the wire.
-fn weight(key: &ApiKey) -> usize {
-    /// Ids, times and tags.
-    const REST: usize = 300;
-    let labels: usize = key.metadata.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
-    let scopes: usize = key.scopes.iter().map(|scope| scope.len() + 2).sum();
-    let comment = key.revocation.as_ref().map_or(0, |revocation| revocation.comment.len());
-    REST + key.name.len() + key.description.len() + comment + labels + scopes + json_weight(&key.claims)
 }
 
 /// The text, if there is any.

@@ -49,6 +49,7 @@ pub use update::{KeyFields, UpdateKey, etag};
 pub use usage::{Group as UsageGroup, QueryUsage};
 pub use violation::{Violation, Violations};
 
+pub use page::PAGE_MEMORY_MAX;
 use page::PageTokens;
 
 /// A time or a length of time as a caller gave it: nanoseconds, unchecked.

@@ -10,16 +10,16 @@ use sha2::Sha256;
 
 use super::Violations;
 use crate::clock::Timestamp;
-use crate::key::record::Json;
 
 /// Keys or events of a page if the caller does not say.
 pub const PAGE_SIZE_DEFAULT: usize = 50;
-/// Most keys or events of a page. The largest keys are some 150 KiB each, mostly labels: 150 MB while a page is made.
+/// Most keys or events of a page.
 pub const PAGE_SIZE_MAX: usize = 1_000;
-/// About how many bytes a page has at the most, one item apart: it must fit the 4 MiB that gRPC clients take unasked.
-const PAGE_WEIGHT_MAX: usize = 2 * 1024 * 1024;
-/// How much larger than as JSON an object can be as a google.protobuf.Struct: `1,` is 2 bytes there and 11 here.
-const STRUCT_FACTOR: usize = 6;
+/// About how many bytes a page holds in memory at the most, one item apart. It is fewer on the wire, and must fit the
+/// 4 MiB that gRPC clients take unasked.
+pub const PAGE_WEIGHT_MAX: usize = 2 * 1024 * 1024;
+/// About how many bytes a page takes at the most while it is made: as the store gives it, and as the wire has it.
+pub const PAGE_MEMORY_MAX: usize = 2 * PAGE_WEIGHT_MAX;
 /// Bytes of the signature that are kept: 128 bits.
 const SIGNATURE_LEN: usize = 16;
 
@@ -84,25 +84,6 @@ impl PageTokens {
     }
 }
 
-/// Cuts `items`, of which one more was asked for than fits, to a page of `size` and of a bearable weight. Whether there
-/// is a next page.
-pub fn cut<T>(items: &mut Vec<T>, size: usize, weight: impl Fn(&T) -> usize) -> bool {
-    let asked = items.len();
-    let mut total = 0;
-    let fitting = items.iter().take_while(|item| {
-        total += weight(item);
-        total <= PAGE_WEIGHT_MAX
-    });
-    let fitting = fitting.count();
-    items.truncate(fitting.max(1).min(size));
-    items.len() < asked
-}
-
-/// About how many bytes a JSON object is on the wire.
-pub fn json_weight(json: &Json) -> usize {
-    serde_json::to_vec(json).map_or(0, |text| text.len() * STRUCT_FACTOR)
-}
-
 /// How many items to answer: the default for 0, the maximum for more than that; negative is bad.
 pub fn check_size(asked: i32, bad: &mut Violations) -> usize {
     match usize::try_from(asked) {
@@ -118,20 +99,6 @@ pub fn check_size(asked: i32, bad: &mut Violations) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_page_ends_at_its_size_or_its_weight() {
-        let page = |count: usize, size: usize, weight: usize| {
-            let mut items = vec![weight; count];
-            let more = cut(&mut items, size, |weight| *weight);
-            (items.len(), more)
-        };
-        assert_eq!(page(0, 5, 1), (0, false));
-        assert_eq!(page(5, 5, 1), (5, false));
-        assert_eq!(page(6, 5, 1), (5, true));
-        assert_eq!(page(6, 5, PAGE_WEIGHT_MAX / 2), (2, true));
-        assert_eq!(page(1, 5, PAGE_WEIGHT_MAX * 2), (1, false), "a page that stands still would never end");
-    }
 
     #[test]
     fn a_token_is_good_for_its_own_query_only() {

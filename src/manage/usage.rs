@@ -11,8 +11,8 @@ use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::keyspace::{DEFAULT, is_keyspace_id};
 use crate::key::permission::Reach;
 use crate::key::usage::Hour;
-use crate::store::Refusal;
 use crate::store::usage::{Span, UsageOf, UsagePlace, UsageQuery, UsageRow};
+use crate::store::{HeldPage, Refusal};
 
 /// How far back is told if the caller does not say.
 const PAST_DEFAULT: Duration = Duration::from_hours(30 * 24);
@@ -96,7 +96,7 @@ impl Management {
             after: after.map(|cursor| UsagePlace { group: cursor.id, hour: Hour(cursor.at.as_micros()) }),
             limit: size,
         };
-        let mut page = self.store.query_usage(&query).await?;
+        let HeldPage { mut page, place } = self.store.query_usage(&query).await?;
         let next_page_token = page.next.map_or_else(String::new, |next| {
             let cursor = Cursor { at: Timestamp::from_micros(next.hour.0), id: next.group };
             self.page_tokens.write(&asked.identity(uid), &cursor)
@@ -104,7 +104,7 @@ impl Management {
         if let Some(called) = called {
             page.rows.iter_mut().for_each(|row| row.place.group.clone_from(&called));
         }
-        Ok(Page { items: page.rows, next_page_token, total: 0 })
+        Ok(Page { items: page.rows, next_page_token, total: 0, total_is_lower_bound: false, place })
     }
 
     async fn scope(&self, asked: &QueryUsage, group: Group, reach: &Reach) -> Result<Scope, Error> {

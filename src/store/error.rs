@@ -52,6 +52,12 @@ pub enum StoreError {
     /// It cannot be reached, is too busy, or cannot write. A change that was under way may or may not have been made.
     #[error("the store is unavailable")]
     Unavailable(#[source] BoxError),
+    /// A list took longer than it may. The store is well.
+    #[error("the list took too long")]
+    TimedOut(#[source] BoxError),
+    /// Too many lists are being made.
+    #[error("too many lists are being made")]
+    ListsBusy,
     /// It answered what it should not: a fault in the program or in the data.
     #[error("the store is at fault")]
     Fault(#[source] BoxError),
@@ -64,14 +70,15 @@ impl StoreError {
     /// What is behind it.
     pub fn cause(&self) -> String {
         match self {
-            Self::Unavailable(cause) | Self::Fault(cause) => cause.to_string(),
+            Self::Unavailable(cause) | Self::TimedOut(cause) | Self::Fault(cause) => cause.to_string(),
+            Self::ListsBusy => self.to_string(),
         }
     }
 
     /// Another of its kind, for another who has to be told.
     pub(super) fn alike(&self, why: &str) -> Self {
         match self {
-            Self::Unavailable(_) => Self::unavailable(why),
+            Self::Unavailable(_) | Self::TimedOut(_) | Self::ListsBusy => Self::unavailable(why),
             Self::Fault(_) => Self::fault(why),
         }
     }
@@ -114,8 +121,27 @@ impl From<sqlx::Error> for StoreError {
             .map(|code| format!("{code}: "))
             .unwrap_or_default();
         let why = format!("{code}{}", reason(&error));
-        if passes { Self::unavailable(why) } else { Self::fault(why) }
+        if is_timeout(&error) {
+            Self::TimedOut(why.into())
+        } else if passes {
+            Self::unavailable(why)
+        } else {
+            Self::fault(why)
+        }
     }
+}
+
+/// Whether a statement was ended because it took too long, or nobody waits for it.
+fn is_timeout(error: &sqlx::Error) -> bool {
+    /// `query_canceled`.
+    const SQLSTATE: &str = "57014";
+    /// `SQLITE_INTERRUPT`.
+    const SQLITE_CODE: &str = "9";
+    error.as_database_error().is_some_and(|e| {
+        let code = e.code().unwrap_or_default();
+        e.try_downcast_ref::<PgDatabaseError>().is_some() && code == SQLSTATE
+            || e.try_downcast_ref::<SqliteError>().is_some() && code == SQLITE_CODE
+    })
 }
 
 /// Whether the same statement may succeed later, or on another server.

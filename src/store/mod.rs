@@ -5,7 +5,9 @@
 //! [`crate::key`].
 
 mod error;
+mod gate;
 mod import;
+mod listing;
 pub mod log;
 mod migration;
 mod pages;
@@ -14,6 +16,7 @@ mod row;
 pub mod spending;
 mod sqlite;
 pub mod usage;
+mod weight;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,6 +36,7 @@ use crate::key::token::PublicPrefix;
 use crate::key::verifier::Verifier;
 
 pub use error::{BoxError, ConnectError, StoreError};
+pub use gate::{HeldPage, ListPlace, ListStats};
 use log::{Listener, News};
 use spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent};
 use usage::{Retention, UsageBatch, UsagePage, UsageQuery};
@@ -119,7 +123,12 @@ pub trait Store: Send + Sync + 'static {
     async fn keyspace(&self, id: &str) -> Result<Option<Keyspace>, StoreError>;
 
     /// The keyspaces that are `within`, by id, from behind `after`, at most `limit`.
-    async fn list_keyspaces(&self, within: &Reach, after: &str, limit: usize) -> Result<Vec<Keyspace>, StoreError>;
+    async fn list_keyspaces(
+        &self,
+        within: &Reach,
+        after: &str,
+        limit: usize,
+    ) -> Result<HeldPage<Vec<Keyspace>>, StoreError>;
 
     /// Changes a keyspace, if its revision is `revision` or none is given. A patch that changes nothing writes
     /// nothing. Refused: [`Refusal::KeyspaceNotFound`], [`Refusal::EtagMismatch`], [`Refusal::DefaultTtlTooLong`].
@@ -161,7 +170,7 @@ pub trait Store: Send + Sync + 'static {
     async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError>;
 
     /// A page of keys, newest first; keys of one microsecond by id, descending.
-    async fn list_keys(&self, query: &KeyQuery) -> Result<KeyPage, StoreError>;
+    async fn list_keys(&self, query: &KeyQuery) -> Result<HeldPage<KeyPage>, StoreError>;
 
     /// Changes a key by [`ApiKey::update`], if its revision is `revision` or none is given. The key as it is then.
     /// Refused: [`Refusal::KeyNotFound`], [`Refusal::EtagMismatch`], [`Refusal::GrantsNowhere`].
@@ -187,7 +196,7 @@ pub trait Store: Send + Sync + 'static {
     async fn record_usage(&self, batch: &UsageBatch) -> Result<(), StoreError>;
 
     /// A page of usage, by group, then by time.
-    async fn query_usage(&self, query: &UsageQuery) -> Result<UsagePage, StoreError>;
+    async fn query_usage(&self, query: &UsageQuery) -> Result<HeldPage<UsagePage>, StoreError>;
 
     /// Folds and forgets usage that is older at `now` than it is kept: of some keys from behind `after`, by id. The last of
     /// them; `None`: there were no more, and that of keyspaces was seen to.
@@ -212,8 +221,16 @@ pub trait Store: Send + Sync + 'static {
     /// Writes an event of a call that was denied to the root key `id`: which, in `changes`.
     async fn record_denial(&self, id: &KeyId, changes: &Json, by: &Actor) -> Result<(), StoreError>;
 
+    /// Makes no more lists at once than this, but one at least: each holds a page in memory.
+    fn limit_lists(&self, _at_once: usize) {}
+
+    /// What lists are being made: those of keys, keyspaces and audit events, and reports of usage.
+    fn list_stats(&self) -> ListStats {
+        ListStats::default()
+    }
+
     /// A page of audit events, newest first; events of one microsecond by id, descending.
-    async fn list_events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError>;
+    async fn list_events(&self, query: &EventQuery) -> Result<HeldPage<EventPage>, StoreError>;
 }
 
 /// What a change came to: done, refused for a reason the caller can act on, or failed.
@@ -387,15 +404,23 @@ pub struct KeyQuery {
     pub skip: usize,
     /// At most as many.
     pub limit: usize,
+    /// As many as weigh no more than this together, but at least one: about how many bytes they hold in memory.
+    pub weight_max: usize,
+    /// Whether all matches are counted, however many there are.
+    pub exact_total: bool,
 }
 
 /// A page of keys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyPage {
-    /// The keys.
+    /// The keys. There may be fewer than were asked for, and none, though there are more to come.
     pub keys: Vec<ApiKey>,
+    /// Behind what to go on; `None`: this was all.
+    pub next: Option<(Timestamp, KeyId)>,
     /// How many match `KeyQuery`, its `after`, `skip` and `limit` apart.
     pub total: u64,
+    /// Whether there may be more of them than `total`.
+    pub total_is_lower_bound: bool,
 }
 
 /// An audit event.
@@ -438,4 +463,23 @@ pub struct EventQuery {
     pub after: Option<(Timestamp, String)>,
     /// At most as many.
     pub limit: usize,
+    /// As many as weigh no more than this together, but at least one: about how many bytes they hold in memory.
+    pub weight_max: usize,
+}
+
+/// A page of audit events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventPage {
+    /// The events. There may be fewer than were asked for, and none, though there are more to come.
+    pub events: Vec<Event>,
+    /// Behind what to go on; `None`: this was all.
+    pub next: Option<(Timestamp, String)>,
+}
+
+/// The keyspace of a list, if it is of one; else "".
+fn one_keyspace(within: &Reach) -> &str {
+    match within {
+        Reach::Only(these) if these.len() == 1 => &these[0],
+        _ => "",
+    }
 }

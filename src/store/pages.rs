@@ -20,12 +20,17 @@ const GROWTH: usize = 4;
 
 /// Where usage is read from.
 #[async_trait]
-pub trait Tally: Sync {
+pub trait Tally: Send {
     /// The groups from `start` on, by name, at most `limit`. Never asked about one key.
-    async fn groups(&self, of: &UsageOf, start: Bound<&str>, limit: usize) -> Result<Vec<String>, StoreError>;
+    async fn groups(&mut self, of: &UsageOf, start: Bound<&str>, limit: usize) -> Result<Vec<String>, StoreError>;
 
-    /// What was counted, by group, then by time, at most `limit` rows.
-    async fn sums(&self, wanted: &Wanted<'_>, limit: usize) -> Result<Vec<SumRow>, StoreError>;
+    /// What was counted, by group, then by time, at most `limit` rows: `add`ed one after the other. How many there were.
+    async fn sums(
+        &mut self,
+        wanted: &Wanted<'_>,
+        limit: usize,
+        add: &mut (dyn FnMut(SumRow) + Send),
+    ) -> Result<usize, StoreError>;
 }
 
 /// What to sum up.
@@ -53,7 +58,7 @@ pub struct SumRow {
 }
 
 /// See [`crate::store::Store::query_usage`].
-pub async fn page(tally: &impl Tally, query: &UsageQuery) -> Result<UsagePage, StoreError> {
+pub async fn page(tally: &mut impl Tally, query: &UsageQuery) -> Result<UsagePage, StoreError> {
     let mut page = Page { rows: Vec::new(), limit: query.limit.max(1) };
     if query.from >= query.until {
         return Ok(page.ended());
@@ -92,7 +97,12 @@ fn rest(query: &UsageQuery) -> Option<(&str, Hour)> {
     (from < query.until).then_some((&after.group, from))
 }
 
-async fn groups(tally: &impl Tally, of: &UsageOf, start: Bound<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
+async fn groups(
+    tally: &mut impl Tally,
+    of: &UsageOf,
+    start: Bound<&str>,
+    limit: usize,
+) -> Result<Vec<String>, StoreError> {
     let UsageOf::Key(id) = of else { return tally.groups(of, start, limit).await };
     let is_in = <(Bound<&str>, Bound<&str>) as RangeBounds<&str>>::contains(&(start, Bound::Unbounded), &id.as_str());
     Ok(is_in.then(|| id.as_str().to_owned()).into_iter().collect())
@@ -106,20 +116,19 @@ struct Page {
 
 impl Page {
     /// Adds what is wanted. Whether there is more than fits.
-    async fn fill(&mut self, tally: &impl Tally, wanted: &Wanted<'_>) -> Result<bool, StoreError> {
+    async fn fill(&mut self, tally: &mut impl Tally, wanted: &Wanted<'_>) -> Result<bool, StoreError> {
         let room = self.limit.saturating_sub(self.rows.len());
         let limit = room.saturating_add(1).saturating_mul(Counted::ALL.len());
-        let sums = tally.sums(wanted, limit).await?;
-        let is_cut = sums.len() == limit;
         let mut last = None;
-        for sum in sums {
+        let mut add = |sum: SumRow| {
             let place = UsagePlace { group: sum.name, hour: Hour(sum.hour) };
             // What only a newer program counts is not told.
             if let Some(counted) = Counted::from_number(sum.counted) {
                 self.add(&place, &Counts::of(counted, sum.count.unsigned_abs()));
             }
             last = Some(place);
-        }
+        };
+        let is_cut = tally.sums(wanted, limit, &mut add).await? == limit;
         // Of the last one there may be more.
         if is_cut {
             self.rows.pop_if(|row| last.as_ref() == Some(&row.place));

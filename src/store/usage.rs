@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::one_keyspace;
 use super::spending::signed;
 use crate::clock::Timestamp;
 use crate::key::id::{KeyId, KeyspaceUid};
@@ -86,6 +87,17 @@ pub enum UsageOf {
     },
     /// Of one key.
     Key(KeyId),
+}
+
+impl UsageOf {
+    /// The keyspace that is asked about, if it is one and known; else "".
+    pub(super) fn one_keyspace(&self) -> &str {
+        match self {
+            Self::Keyspaces(within) => one_keyspace(within),
+            Self::Keys { keyspace, .. } | Self::Subjects { keyspace, .. } => keyspace,
+            Self::Key(_) => "",
+        }
+    }
 }
 
 /// A span of time.

@@ -26,7 +26,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
         "grpc",
         &["admission", "clock", "fleet", "hashing", "key", "manage", "security_events", "store", "transport", "verify"],
     ),
-    ("metrics", &["admission", "fleet", "grpc", "security_events", "transport", "verify"]),
+    ("metrics", &["admission", "fleet", "grpc", "security_events", "store", "transport", "verify"]),
     ("upkeep", &["clock", "fleet", "key", "store", "usage", "verify"]),
     ("telemetry", &[]),
     ("lifecycle", &[]),

@@ -38,9 +38,12 @@ pub struct ListArgs {
     unused_for: Option<Duration>,
     #[command(flatten)]
     page: Page,
-    /// How many keys to pass over first
+    /// How many keys to pass over first, at most 10000
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(0..))]
     skip: Option<i32>,
+    /// Count all keys that match, even if there are more than 10000
+    #[arg(long)]
+    exact_total: bool,
 }
 
 impl ListArgs {
@@ -56,6 +59,7 @@ impl ListArgs {
             created_by: self.created_by.unwrap_or_default(),
             unused_since: self.unused_since.or_else(|| self.unused_for.map(|span| parse::before(now, span))),
             skip: self.skip.unwrap_or_default(),
+            exact_total: self.exact_total,
         })
     }
 }

@@ -75,7 +75,8 @@ impl Shown for pb::ListApiKeysResponse {
 
     fn table(&self) -> String {
         if self.api_keys.is_empty() {
-            return "no keys\n".to_owned();
+            let place = if self.next_page_token.is_empty() { "" } else { " on this page" };
+            return format!("no keys{place}\n");
         }
         let header = ["ID", "NAME", "SUBJECT", "STATE", "HINT", "EXPIRES", "LAST USED", "SCOPES"];
         let rows = self.api_keys.iter().map(|key| {
@@ -98,8 +99,17 @@ impl Shown for pb::ListApiKeysResponse {
     }
 
     fn note(&self) -> Option<String> {
-        more(&self.next_page_token).map(|more| format!("{} of {} keys; {more}", self.api_keys.len(), self.total_size))
+        let or_more = if self.total_size_is_lower_bound { " or more" } else { "" };
+        let total = thousands(self.total_size);
+        more(&self.next_page_token).map(|more| format!("{} of {total}{or_more} keys; {more}", self.api_keys.len()))
     }
+}
+
+/// A number with a comma between groups of three digits.
+fn thousands(number: i64) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
+    groups.collect::<Vec<_>>().join(",")
 }
 
 fn with_secret(key: Option<&pb::ApiKey>, secret: &str) -> String {
@@ -198,7 +208,12 @@ mod tests {
             scopes: ["a", "b", "c", "d"].map(str::to_owned).into(),
             ..pb::ApiKey::default()
         };
-        let list = pb::ListApiKeysResponse { api_keys: vec![key], next_page_token: "t".into(), total_size: 7 };
+        let list = pb::ListApiKeysResponse {
+            api_keys: vec![key],
+            next_page_token: "t".into(),
+            total_size: 7,
+            ..pb::ListApiKeysResponse::default()
+        };
         assert_eq!(
             list.table(),
             "ID     NAME        SUBJECT  STATE    HINT  EXPIRES  LAST USED  SCOPES\n\
@@ -206,6 +221,10 @@ mod tests {
         );
         assert_eq!(list.quiet(), "key_1\n");
         assert!(list.note().unwrap().starts_with("1 of 7 keys; "));
+        let many = pb::ListApiKeysResponse { total_size: 10_000, total_size_is_lower_bound: true, ..list };
+        assert!(many.note().unwrap().starts_with("1 of 10,000 or more keys; "));
+        let none = pb::ListApiKeysResponse { api_keys: vec![], ..many };
+        assert_eq!(none.table(), "no keys on this page\n");
     }
 
     #[test]

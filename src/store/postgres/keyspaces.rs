@@ -1,6 +1,6 @@
 //! SQL of keyspaces.
 
-use sqlx::{PgConnection, PgPool, QueryBuilder};
+use sqlx::{PgConnection, QueryBuilder};
 
 use super::events::{self, Deed};
 use super::keys::{self, Busy};
@@ -43,7 +43,12 @@ async fn lock(conn: &mut PgConnection, id: &str) -> Result<Keyspace, Stop> {
 }
 
 /// See [`crate::store::Store::list_keyspaces`].
-pub async fn list(pool: &PgPool, within: &Reach, after: &str, limit: usize) -> Result<Vec<Keyspace>, StoreError> {
+pub async fn list(
+    view: &mut PgConnection,
+    within: &Reach,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<Keyspace>, StoreError> {
     let mut sql = QueryBuilder::new(concat!("SELECT ", columns!(), " FROM keyspace WHERE id > "));
     sql.push_bind(after);
     match within {
@@ -52,7 +57,7 @@ pub async fn list(pool: &PgPool, within: &Reach, after: &str, limit: usize) -> R
         Reach::Only(these) => sql.push(" AND id = ANY (").push_bind(these).push(")"),
     };
     sql.push(" ORDER BY id LIMIT ").push_bind(count(limit));
-    all::<KeyspaceRow, _>(sql.build_query_as().fetch_all(pool).await?)
+    all::<KeyspaceRow, _>(sql.build_query_as().fetch_all(view).await?)
 }
 
 /// See [`crate::store::Store::create_keyspace`].

@@ -8,6 +8,7 @@ mod events;
 mod imports;
 mod keys;
 mod keyspaces;
+mod lists;
 mod log;
 mod open;
 mod root_tokens;
@@ -27,6 +28,7 @@ use sqlx::{PgConnection, PgPool};
 use self::commits::Commits;
 use self::events::Deed;
 use self::keys::Change;
+use self::lists::Lists;
 use self::log::PostgresLog;
 use self::transaction::{Doing, Tasks};
 use super::error::{Stop, one_row, unrefused};
@@ -35,8 +37,9 @@ use super::row::InstallationRow;
 use super::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent};
 use super::usage::{Retention, UsageBatch, UsagePage, UsageQuery};
 use super::{
-    Actor, ConnectError, Event, EventQuery, Found, Hints, Holder, Installation, KeyPage, KeyQuery, LOOKUPS_MAX,
-    NewImport, NewKey, Outcome, Refusal, RootKeysWithoutMac, Schema, Store, StoreError,
+    Actor, ConnectError, EventPage, EventQuery, Found, HeldPage, Hints, Holder, Installation, KeyPage, KeyQuery,
+    LOOKUPS_MAX, ListStats, NewImport, NewKey, Outcome, Refusal, RootKeysWithoutMac, Schema, Store, StoreError,
+    one_keyspace,
 };
 use crate::clock::Timestamp;
 use crate::key::id::{KeyId, KeyspaceUid};
@@ -71,6 +74,7 @@ pub struct Postgres {
     pool: PgPool,
     /// For look-ups of secrets alone: none waits for another kind of work.
     lookups: PgPool,
+    lists: Lists,
     commits: Commits,
     /// One connection for [`Store::ping`]: the store is not away because all others are busy.
     ping_pool: PgPool,
@@ -102,6 +106,7 @@ impl Postgres {
         let lookups = open::pool(options.clone(), u32::try_from(LOOKUPS_MAX).expect("a few"));
         let tasks = |places| Tasks::new(pool.clone(), places, open::ACQUIRE_WAIT_MAX);
         Ok(Self {
+            lists: Lists::new(options.clone()),
             commits: Commits::start(pool.clone()),
             probes: Tasks::new(ping_pool.clone(), 1, open::ACQUIRE_WAIT_MAX),
             lookups,
@@ -140,7 +145,15 @@ impl Postgres {
 
 async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>> + Send) -> Result<T, StoreError> {
     let done = tokio::time::timeout(CALL_WAIT_MAX, work).await;
-    done.unwrap_or_else(|_| Err(StoreError::unavailable("the server did not answer in time")))
+    done.unwrap_or_else(|_| Err(StoreError::unavailable("the server did not answer in time"))).map_err(unavailable)
+}
+
+/// What a statement that took too long means where each is a matter of moments: the server is at its end.
+fn unavailable(error: StoreError) -> StoreError {
+    match error {
+        StoreError::TimedOut(cause) => StoreError::Unavailable(cause),
+        other => other,
+    }
 }
 
 /// `text` as something to look for. No text of PostgreSQL's has a NUL character: what has one equals nothing, as NULL.
@@ -200,6 +213,7 @@ impl Store for Postgres {
         for tasks in [&self.creations, &self.imports, &self.upkeep, &self.reads, &self.probes] {
             tasks.close().await;
         }
+        self.lists.close().await;
         self.pool.close().await;
         self.ping_pool.close().await;
         self.lookups.close().await;
@@ -221,8 +235,16 @@ impl Store for Postgres {
         self.reads.read(move |conn| Box::pin(async move { keyspaces::find(conn, &id).await })).await
     }
 
-    async fn list_keyspaces(&self, within: &Reach, after: &str, limit: usize) -> Result<Vec<Keyspace>, StoreError> {
-        in_time(keyspaces::list(&self.pool, within, after, limit)).await
+    async fn list_keyspaces(
+        &self,
+        within: &Reach,
+        after: &str,
+        limit: usize,
+    ) -> Result<HeldPage<Vec<Keyspace>>, StoreError> {
+        let (within, after) = (within.clone(), after.to_owned());
+        self.lists
+            .read("", move |view| Box::pin(async move { keyspaces::list(view, &within, &after, limit).await }))
+            .await
     }
 
     async fn update_keyspace(
@@ -277,8 +299,9 @@ impl Store for Postgres {
         self.reads.read(move |conn| Box::pin(async move { keys::find(conn, &id).await })).await
     }
 
-    async fn list_keys(&self, query: &KeyQuery) -> Result<KeyPage, StoreError> {
-        in_time(search::list(&self.pool, query)).await
+    async fn list_keys(&self, query: &KeyQuery) -> Result<HeldPage<KeyPage>, StoreError> {
+        let (keyspace, query) = (query.keyspace.clone(), query.clone());
+        self.lists.read(&keyspace, move |view| Box::pin(async move { search::list(view, &query).await })).await
     }
 
     async fn update_key(&self, id: &KeyId, patch: &Patch, revision: Option<i64>, by: &Actor) -> Outcome<ApiKey> {
@@ -308,8 +331,10 @@ impl Store for Postgres {
         )
     }
 
-    async fn query_usage(&self, query: &UsageQuery) -> Result<UsagePage, StoreError> {
-        in_time(usage::query(&self.pool, query)).await
+    async fn query_usage(&self, query: &UsageQuery) -> Result<HeldPage<UsagePage>, StoreError> {
+        let query = query.clone();
+        let keyspace = query.of.one_keyspace().to_owned();
+        self.lists.read(&keyspace, move |view| Box::pin(async move { usage::query(view, &query).await })).await
     }
 
     async fn fold_usage(
@@ -366,7 +391,17 @@ impl Store for Postgres {
         unrefused(written.await)
     }
 
-    async fn list_events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
-        in_time(events::list(&self.pool, query)).await
+    fn limit_lists(&self, at_once: usize) {
+        self.lists.limit(at_once);
+    }
+
+    fn list_stats(&self) -> ListStats {
+        self.lists.stats()
+    }
+
+    async fn list_events(&self, query: &EventQuery) -> Result<HeldPage<EventPage>, StoreError> {
+        let query = query.clone();
+        let keyspace = query.keyspace.clone().unwrap_or_else(|| one_keyspace(&query.within).to_owned());
+        self.lists.read(&keyspace, move |view| Box::pin(async move { events::list(view, &query).await })).await
     }
 }

@@ -29,12 +29,14 @@ const MIGRATION_PAUSE: Duration = Duration::from_millis(300);
 const SERVER_VERSION_MIN: i32 = 150_000;
 /// How long the first connection may take.
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
-/// Most connections of one process for its work; those to keep up with others are four more. Each is a process of the server, of some 10 MiB; a default server takes 100.
+/// Most connections of one process for its work; lists have four more, and so has what keeps up with others. Each is a process of the server, of some 10 MiB; a default server takes 100.
 pub const CONNECTIONS_MAX: u32 = 16;
 /// How long a call waits for a connection.
 pub const ACQUIRE_WAIT_MAX: Duration = Duration::from_secs(3);
 /// How long the server works on one statement.
 const STATEMENT_TIMEOUT_MS: u32 = 5_000;
+/// How long the server works on one statement of a list, of which there are a few.
+const LIST_STATEMENT_TIMEOUT_MS: u32 = 2_500;
 /// How long it waits for the next one of a transaction: a process that was stopped in the middle must not lock rows for
 /// as long as others wait for them.
 const IDLE_TIMEOUT_MS: u32 = 2_000;
@@ -81,6 +83,18 @@ pub fn limited(options: PgConnectOptions) -> PgConnectOptions {
     options.options([("jit", "off")]).options([
         ("statement_timeout", STATEMENT_TIMEOUT_MS),
         ("idle_in_transaction_session_timeout", IDLE_TIMEOUT_MS),
+    ])
+}
+
+/// Limits for lists as well. Their statements are written for the indexes that they name: the planner cannot know how
+/// rare a name is, and must neither read a whole table nor sort a whole keyspace because it guesses wrong.
+pub fn limited_lists(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([
+        ("statement_timeout", LIST_STATEMENT_TIMEOUT_MS.to_string().as_str()),
+        ("plan_cache_mode", "force_custom_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_sort", "off"),
+        ("max_parallel_workers_per_gather", "0"),
     ])
 }
 

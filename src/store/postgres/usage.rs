@@ -4,7 +4,8 @@
 use std::ops::Bound;
 
 use async_trait::async_trait;
-use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
+use futures_util::TryStreamExt as _;
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use super::term;
 use crate::clock::Timestamp;
@@ -123,15 +124,15 @@ fn hour_column(hour: Hour) -> i32 {
 }
 
 /// See [`crate::store::Store::query_usage`].
-pub async fn query(pool: &PgPool, query: &UsageQuery) -> Result<UsagePage, StoreError> {
-    pages::page(&Reader(pool), query).await
+pub async fn query(view: &mut PgConnection, query: &UsageQuery) -> Result<UsagePage, StoreError> {
+    pages::page(&mut Reader(view), query).await
 }
 
-struct Reader<'p>(&'p PgPool);
+struct Reader<'v>(&'v mut PgConnection);
 
 #[async_trait]
 impl Tally for Reader<'_> {
-    async fn groups(&self, of: &UsageOf, start: Bound<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
+    async fn groups(&mut self, of: &UsageOf, start: Bound<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
         let (mut sql, name) = match of {
             UsageOf::Keyspaces(within) => (keyspaces(within), "id"),
             UsageOf::Keys { keyspace, subject } => (keys("SELECT id", keyspace, subject.as_deref()), "id"),
@@ -146,10 +147,15 @@ impl Tally for Reader<'_> {
             Bound::Unbounded => (),
         }
         sql.push(" ORDER BY ").push(name).push(" LIMIT ").push_bind(count(limit));
-        Ok(sql.build_query_scalar().fetch_all(self.0).await?)
+        Ok(sql.build_query_scalar().fetch_all(&mut *self.0).await?)
     }
 
-    async fn sums(&self, wanted: &Wanted<'_>, limit: usize) -> Result<Vec<SumRow>, StoreError> {
+    async fn sums(
+        &mut self,
+        wanted: &Wanted<'_>,
+        limit: usize,
+        add: &mut (dyn FnMut(SumRow) + Send),
+    ) -> Result<usize, StoreError> {
         let groups: Vec<_> = wanted.groups.iter().filter_map(|group| term(group)).collect();
         let mut sql = QueryBuilder::new(match wanted.of {
             UsageOf::Keyspaces(_) => "SELECT u.keyspace",
@@ -174,7 +180,13 @@ impl Tally for Reader<'_> {
         sql.push_bind(groups).push(") AND u.hour >= ").push_bind(hour_column(wanted.from));
         sql.push(" AND u.hour < ").push_bind(hour_column(wanted.until));
         sql.push(" GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT ").push_bind(count(limit));
-        Ok(sql.build_query_as().fetch_all(self.0).await?)
+        let mut rows = sql.build_query_as().fetch(&mut *self.0);
+        let mut count = 0;
+        while let Some(row) = rows.try_next().await? {
+            add(row);
+            count += 1;
+        }
+        Ok(count)
     }
 }
 

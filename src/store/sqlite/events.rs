@@ -1,13 +1,16 @@
 //! SQL of the audit trail.
 
-use sqlx::{QueryBuilder, SqliteConnection, SqlitePool};
+use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
+use sqlx::{QueryBuilder, SqliteConnection};
 
 use crate::key::id::KeyId;
 use crate::key::keyspace::SYSTEM;
 use crate::key::permission::Reach;
 use crate::key::record::Json;
-use crate::store::row::{EventRow, all, count, to_json};
-use crate::store::{Actor, Event, EventQuery, StoreError};
+use crate::store::listing::{self, EventSource, Filling, Place};
+use crate::store::row::{EventRow, count, to_json};
+use crate::store::{Actor, Event, EventPage, EventQuery, StoreError};
 
 /// What was done, and to what.
 pub struct Deed<'a> {
@@ -48,40 +51,67 @@ pub async fn record(conn: &mut SqliteConnection, by: &Actor, deed: Deed<'_>) -> 
 }
 
 /// See [`crate::store::Store::list_events`].
-pub async fn list(readers: &SqlitePool, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
-    let mut sql = QueryBuilder::new(
-        "SELECT id, create_time_us, actor, action, keyspace, key_id, peer, changes FROM audit_event WHERE ",
-    );
-    // Of one keyspace the index has the events in order; those of several must be sorted.
-    match &query.within {
-        Reach::Everywhere => sql.push("true"),
-        Reach::AllButSystem => sql.push("keyspace <> ").push_bind(SYSTEM),
-        Reach::Only(these) if these.len() == 1 => {
-            sql.push("keyspace_uid = (SELECT uid FROM keyspace WHERE id = ").push_bind(&these[0]).push(")")
+pub async fn list(view: &mut SqliteConnection, query: &EventQuery) -> Result<EventPage, StoreError> {
+    listing::event_page(&mut Source { view, query }, query).await
+}
+
+struct Source<'v> {
+    view: &'v mut SqliteConnection,
+    query: &'v EventQuery,
+}
+
+#[async_trait]
+impl EventSource for Source<'_> {
+    async fn scan(&mut self, limit: usize) -> Result<Vec<Place>, StoreError> {
+        let query = self.query;
+        let mut sql = QueryBuilder::new("SELECT create_time_us, id FROM audit_event WHERE ");
+        // Of one keyspace the index has the events in order; those of several must be sorted.
+        match &query.within {
+            Reach::Everywhere => sql.push("true"),
+            Reach::AllButSystem => sql.push("keyspace <> ").push_bind(SYSTEM),
+            Reach::Only(these) if these.len() == 1 => {
+                sql.push("keyspace_uid = (SELECT uid FROM keyspace WHERE id = ").push_bind(&these[0]).push(")")
+            }
+            Reach::Only(these) => sql
+                .push("keyspace_uid IN (SELECT k.uid FROM json_each(")
+                .push_bind(to_json(these)?)
+                .push(") wanted JOIN keyspace k ON k.id = wanted.value)"),
+        };
+        if let Some(keyspace) = &query.keyspace {
+            sql.push(" AND keyspace = ").push_bind(keyspace);
         }
-        Reach::Only(these) => sql
-            .push("keyspace_uid IN (SELECT k.uid FROM json_each(")
-            .push_bind(to_json(these)?)
-            .push(") wanted JOIN keyspace k ON k.id = wanted.value)"),
-    };
-    if let Some(keyspace) = &query.keyspace {
-        sql.push(" AND keyspace = ").push_bind(keyspace);
+        if let Some(key_id) = &query.key_id {
+            sql.push(" AND key_id = ").push_bind(key_id.as_str());
+        }
+        if let Some(actor) = &query.actor {
+            sql.push(" AND actor = ").push_bind(actor);
+        }
+        if let Some(from) = query.from {
+            sql.push(" AND create_time_us >= ").push_bind(from.as_micros());
+        }
+        if let Some(until) = query.until {
+            sql.push(" AND create_time_us < ").push_bind(until.as_micros());
+        }
+        if let Some((at, id)) = &query.after {
+            sql.push(" AND (create_time_us, id) < (").push_bind(at.as_micros()).push(", ").push_bind(id).push(")");
+        }
+        sql.push(" ORDER BY create_time_us DESC, id DESC LIMIT ").push_bind(count(limit));
+        Ok(sql.build_query_as().fetch_all(&mut *self.view).await?)
     }
-    if let Some(key_id) = &query.key_id {
-        sql.push(" AND key_id = ").push_bind(key_id.as_str());
+
+    async fn read(&mut self, ids: &[&str], page: &mut Filling<Event>) -> Result<(), StoreError> {
+        // The order of the tables is the order in which to go through them: rows come in the order of the ids.
+        let query = sqlx::query_as(
+            "SELECT e.id, e.create_time_us, e.actor, e.action, e.keyspace, e.key_id, e.peer, e.changes
+             FROM json_each($1) wanted CROSS JOIN audit_event e ON e.id = wanted.value",
+        );
+        let mut rows = query.bind(to_json(&ids)?).fetch(&mut *self.view);
+        while let Some(row) = rows.try_next().await? {
+            let row: EventRow = row;
+            if !page.add(row.try_into()?) {
+                break;
+            }
+        }
+        Ok(())
     }
-    if let Some(actor) = &query.actor {
-        sql.push(" AND actor = ").push_bind(actor);
-    }
-    if let Some(from) = query.from {
-        sql.push(" AND create_time_us >= ").push_bind(from.as_micros());
-    }
-    if let Some(until) = query.until {
-        sql.push(" AND create_time_us < ").push_bind(until.as_micros());
-    }
-    if let Some((at, id)) = &query.after {
-        sql.push(" AND (create_time_us, id) < (").push_bind(at.as_micros()).push(", ").push_bind(id).push(")");
-    }
-    sql.push(" ORDER BY create_time_us DESC, id DESC LIMIT ").push_bind(count(query.limit));
-    all::<EventRow, _>(sql.build_query_as().fetch_all(readers).await?)
 }

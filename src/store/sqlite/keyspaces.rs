@@ -1,6 +1,6 @@
 //! SQL of keyspaces.
 
-use sqlx::{QueryBuilder, SqliteConnection, SqlitePool};
+use sqlx::{QueryBuilder, SqliteConnection};
 
 use super::events::{self, Deed};
 use super::keys;
@@ -29,7 +29,7 @@ pub async fn find(conn: &mut SqliteConnection, id: &str) -> Result<Option<Keyspa
 
 /// See [`crate::store::Store::list_keyspaces`].
 pub async fn list(
-    readers: &SqlitePool,
+    view: &mut SqliteConnection,
     within: &Reach,
     after: &str,
     limit: usize,
@@ -44,7 +44,7 @@ pub async fn list(
         }
     };
     sql.push(" ORDER BY id LIMIT ").push_bind(count(limit));
-    all::<KeyspaceRow, _>(sql.build_query_as().fetch_all(readers).await?)
+    all::<KeyspaceRow, _>(sql.build_query_as().fetch_all(view).await?)
 }
 
 /// See [`crate::store::Store::create_keyspace`].

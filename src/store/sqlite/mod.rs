@@ -8,6 +8,7 @@ mod events;
 mod imports;
 mod keys;
 mod keyspaces;
+mod lists;
 mod lock;
 mod open;
 mod root_tokens;
@@ -24,6 +25,7 @@ use async_trait::async_trait;
 use sqlx::SqlitePool;
 
 use self::events::Deed;
+use self::lists::Lists;
 use self::writer::{Doing, Writer};
 use super::error::{Stop, one_row, unrefused};
 use super::log::{Listener, News};
@@ -31,8 +33,8 @@ use super::row::InstallationRow;
 use super::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent};
 use super::usage::{Retention, UsageBatch, UsagePage, UsageQuery};
 use super::{
-    Actor, ConnectError, Event, EventQuery, Found, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey, Outcome,
-    Refusal, RootKeysWithoutMac, Schema, Store, StoreError,
+    Actor, ConnectError, EventPage, EventQuery, Found, HeldPage, Holder, Installation, KeyPage, KeyQuery, ListStats,
+    NewImport, NewKey, Outcome, Refusal, RootKeysWithoutMac, Schema, Store, StoreError, one_keyspace,
 };
 use crate::clock::Timestamp;
 use crate::key::id::{KeyId, KeyspaceUid};
@@ -49,8 +51,7 @@ pub use self::open::migrate;
 pub struct Sqlite {
     writer: Writer,
     readers: SqlitePool,
-    /// Lists read much and take long: they have readers of their own, so that no verification waits for them.
-    listers: SqlitePool,
+    lists: Lists,
     /// Whether a write failed for a reason that may pass, and none was seen to succeed since.
     ailing: AtomicBool,
 }
@@ -59,9 +60,9 @@ impl Sqlite {
     /// Opens the file that `url` names; makes it if there is none.
     pub async fn open(url: &str, schema: Schema) -> Result<Self, ConnectError> {
         let opened = open::open(url, schema).await?;
-        let (readers, listers) = (open::readers(&opened.options), open::readers(&opened.options));
+        let (readers, lists) = (open::readers(&opened.options, open::READERS_MAX), Lists::new(&opened.options));
         let writer = Writer::start(opened.conn, opened.options, opened.lock);
-        Ok(Self { writer, readers, listers, ailing: AtomicBool::new(false) })
+        Ok(Self { writer, readers, lists, ailing: AtomicBool::new(false) })
     }
 
     async fn write<T, W>(&self, work: W) -> Outcome<T>
@@ -119,7 +120,7 @@ impl Store for Sqlite {
     async fn close(&self) {
         // The writer last: it holds the lock.
         self.readers.close().await;
-        self.listers.close().await;
+        self.lists.close().await;
         self.writer.close().await;
     }
 
@@ -138,8 +139,16 @@ impl Store for Sqlite {
         keyspaces::find(&mut *self.readers.acquire().await?, id).await
     }
 
-    async fn list_keyspaces(&self, within: &Reach, after: &str, limit: usize) -> Result<Vec<Keyspace>, StoreError> {
-        keyspaces::list(&self.listers, within, after, limit).await
+    async fn list_keyspaces(
+        &self,
+        within: &Reach,
+        after: &str,
+        limit: usize,
+    ) -> Result<HeldPage<Vec<Keyspace>>, StoreError> {
+        let (within, after) = (within.clone(), after.to_owned());
+        self.lists
+            .read("", move |view| Box::pin(async move { keyspaces::list(view, &within, &after, limit).await }))
+            .await
     }
 
     async fn update_keyspace(
@@ -175,7 +184,7 @@ impl Store for Sqlite {
     }
 
     async fn holders(&self, keyspace: &str, lookups: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {
-        imports::holders(&self.listers, keyspace, lookups).await
+        imports::holders(&self.readers, keyspace, lookups).await
     }
 
     async fn import_forms(&self) -> Result<Vec<(String, Form)>, StoreError> {
@@ -186,8 +195,9 @@ impl Store for Sqlite {
         keys::find(&mut *self.readers.acquire().await?, id).await
     }
 
-    async fn list_keys(&self, query: &KeyQuery) -> Result<KeyPage, StoreError> {
-        search::list(&self.listers, query).await
+    async fn list_keys(&self, query: &KeyQuery) -> Result<HeldPage<KeyPage>, StoreError> {
+        let (keyspace, query) = (query.keyspace.clone(), query.clone());
+        self.lists.read(&keyspace, move |view| Box::pin(async move { search::list(view, &query).await })).await
     }
 
     async fn update_key(&self, id: &KeyId, patch: &Patch, revision: Option<i64>, by: &Actor) -> Outcome<ApiKey> {
@@ -219,8 +229,10 @@ impl Store for Sqlite {
         unrefused(self.write(move |conn| Box::pin(async move { usage::record(conn, &batch).await })).await)
     }
 
-    async fn query_usage(&self, query: &UsageQuery) -> Result<UsagePage, StoreError> {
-        usage::query(&self.listers, query).await
+    async fn query_usage(&self, query: &UsageQuery) -> Result<HeldPage<UsagePage>, StoreError> {
+        let query = query.clone();
+        let keyspace = query.of.one_keyspace().to_owned();
+        self.lists.read(&keyspace, move |view| Box::pin(async move { usage::query(view, &query).await })).await
     }
 
     async fn fold_usage(
@@ -257,7 +269,17 @@ impl Store for Sqlite {
         unrefused(written.await)
     }
 
-    async fn list_events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
-        events::list(&self.listers, query).await
+    fn limit_lists(&self, at_once: usize) {
+        self.lists.limit(at_once);
+    }
+
+    fn list_stats(&self) -> ListStats {
+        self.lists.stats()
+    }
+
+    async fn list_events(&self, query: &EventQuery) -> Result<HeldPage<EventPage>, StoreError> {
+        let query = query.clone();
+        let keyspace = query.keyspace.clone().unwrap_or_else(|| one_keyspace(&query.within).to_owned());
+        self.lists.read(&keyspace, move |view| Box::pin(async move { events::list(view, &query).await })).await
     }
 }

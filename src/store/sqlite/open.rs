@@ -20,8 +20,10 @@ static MIGRATOR: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a read waits for a reader.
 const READER_WAIT_MAX: Duration = Duration::from_secs(3);
-/// Most reads at once, and as many lists. Each reader has a thread and up to 2 MiB of page cache.
-const READERS_MAX: u32 = 4;
+/// Most reads at once, lists apart. Each reader has a thread and up to 2 MiB of page cache.
+pub const READERS_MAX: u32 = 4;
+/// Rows that a reader may be ahead of who takes them. The largest have some 150 KiB each.
+const ROWS_AHEAD_MAX: usize = 8;
 
 /// A file that is ours: locked, and its schema as it should be.
 pub struct Opened {
@@ -56,9 +58,12 @@ pub async fn open(url: &str, schema: Schema) -> Result<Opened, ConnectError> {
 }
 
 /// Connections that can only read.
-pub fn readers(writer: &SqliteConnectOptions) -> SqlitePool {
-    let options = options(writer.get_filename()).pragma("query_only", "ON");
-    SqlitePoolOptions::new().max_connections(READERS_MAX).acquire_timeout(READER_WAIT_MAX).connect_lazy_with(options)
+pub fn readers(writer: &SqliteConnectOptions, connections_max: u32) -> SqlitePool {
+    let options = options(writer.get_filename()).pragma("query_only", "ON").row_buffer_size(ROWS_AHEAD_MAX);
+    SqlitePoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(READER_WAIT_MAX)
+        .connect_lazy_with(options)
 }
 
 /// Brings the schema up to date; the versions that were applied now.

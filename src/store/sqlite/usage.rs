@@ -3,7 +3,8 @@
 use std::ops::Bound;
 
 use async_trait::async_trait;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
+use futures_util::TryStreamExt as _;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::clock::Timestamp;
 use crate::key::id::KeyId;
@@ -71,15 +72,15 @@ async fn note(conn: &mut SqliteConnection, batch: &UsageBatch) -> Result<bool, S
 }
 
 /// See [`crate::store::Store::query_usage`].
-pub async fn query(readers: &SqlitePool, query: &UsageQuery) -> Result<UsagePage, StoreError> {
-    pages::page(&Reader(readers), query).await
+pub async fn query(view: &mut SqliteConnection, query: &UsageQuery) -> Result<UsagePage, StoreError> {
+    pages::page(&mut Reader(view), query).await
 }
 
-struct Reader<'p>(&'p SqlitePool);
+struct Reader<'v>(&'v mut SqliteConnection);
 
 #[async_trait]
 impl Tally for Reader<'_> {
-    async fn groups(&self, of: &UsageOf, start: Bound<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
+    async fn groups(&mut self, of: &UsageOf, start: Bound<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
         let (mut sql, name) = match of {
             UsageOf::Keyspaces(within) => (keyspaces(within)?, "id"),
             UsageOf::Keys { keyspace, subject } => {
@@ -98,10 +99,15 @@ impl Tally for Reader<'_> {
             Bound::Unbounded => (),
         }
         sql.push(" ORDER BY ").push(name).push(" LIMIT ").push_bind(count(limit));
-        Ok(sql.build_query_scalar().fetch_all(self.0).await?)
+        Ok(sql.build_query_scalar().fetch_all(&mut *self.0).await?)
     }
 
-    async fn sums(&self, wanted: &Wanted<'_>, limit: usize) -> Result<Vec<SumRow>, StoreError> {
+    async fn sums(
+        &mut self,
+        wanted: &Wanted<'_>,
+        limit: usize,
+        add: &mut (dyn FnMut(SumRow) + Send),
+    ) -> Result<usize, StoreError> {
         let mut sql = QueryBuilder::new(match wanted.of {
             UsageOf::Keyspaces(_) => "SELECT u.keyspace",
             UsageOf::Keys { .. } | UsageOf::Key(_) => "SELECT u.key_id",
@@ -125,7 +131,13 @@ impl Tally for Reader<'_> {
         };
         sql.push(" WHERE u.hour >= ").push_bind(wanted.from.0).push(" AND u.hour < ").push_bind(wanted.until.0);
         sql.push(" GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT ").push_bind(count(limit));
-        Ok(sql.build_query_as().fetch_all(self.0).await?)
+        let mut rows = sql.build_query_as().fetch(&mut *self.0);
+        let mut count = 0;
+        while let Some(row) = rows.try_next().await? {
+            add(row);
+            count += 1;
+        }
+        Ok(count)
     }
 }
 

@@ -79,7 +79,10 @@ fn create_takes_every_field() {
 fn list_filters_and_pages() {
     let server = Serving::start();
     assert_eq!(server.ok(&["keys", "list"]), "no keys\n");
-    assert_eq!(server.json(&["keys", "list"]), json!({"apiKeys": [], "nextPageToken": "", "totalSize": "0"}));
+    assert_eq!(
+        server.json(&["keys", "list"]),
+        json!({"apiKeys": [], "nextPageToken": "", "totalSize": "0", "totalSizeIsLowerBound": false})
+    );
     let mut ids: Vec<String> = (0..5)
         .map(|n| {
             let subject = if n == 0 { "org_1" } else { "user_1" };

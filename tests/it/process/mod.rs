@@ -2,6 +2,7 @@
 
 mod crash;
 mod disk;
+mod lists;
 mod load;
 mod metrics;
 mod migration;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use portcullis::clock::{Clock, ManualClock, SystemClock};
 use portcullis::grpc::pb::create_api_key_request::Expiration;
 use portcullis::grpc::pb::{self, CreateApiKeyRequest, ErrorReason, ListApiKeysRequest};
+use sqlx::{Connection as _, PgConnection};
 use tonic::Code;
 
 use super::{Backend, over_both_stores};
-use crate::support::service::{Caller, Service, bad_fields, check_error, eventually, new_key};
+use crate::support::service::{Caller, Service, bad_fields, check_error, details, eventually, new_key};
 
 over_both_stores![
     filters_must_all_hold,
@@ -180,6 +181,11 @@ async fn sizes_are_clamped_or_refused(backend: Backend) {
         ..Default::default()
     };
     assert_eq!(bad_fields(admin.keys.list_api_keys(bad).await), ["query", "page_size", "skip", "page_token"]);
+    let far = |skip: i32| ListApiKeysRequest { skip, ..Default::default() };
+    assert!(admin.keys.list_api_keys(far(10_000)).await.unwrap().into_inner().api_keys.is_empty());
+    let refused = admin.keys.list_api_keys(far(10_001)).await;
+    assert!(refused.as_ref().unwrap_err().message().contains("page_token"), "{refused:?}");
+    assert_eq!(bad_fields(refused), ["skip"]);
     service.stop().await;
 }
 
@@ -193,5 +199,55 @@ async fn unused_keys_are_found(backend: Backend) {
     eventually("the last use", async || service.admin().get(&used.id).await.unwrap().last_use_time).await;
     let request = ListApiKeysRequest { unused_since: since, ..Default::default() };
     assert_eq!(names(&mut admin, request).await, ["unused"]);
+    service.stop().await;
+}
+
+/// Lists wait for a lock until they take too long; nobody else waits with them.
+#[tokio::test]
+async fn lists_that_take_too_long_hold_up_lists_alone() {
+    let service = Service::start(Backend::Postgres).await;
+    let mut admin = service.admin();
+    let mut secrets = Vec::new();
+    for n in 0..5 {
+        secrets.push(admin.create(new_key(&format!("k{n}"))).await.1);
+    }
+    let mut locker = PgConnection::connect(service.database_url()).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE audit_event IN ACCESS EXCLUSIVE MODE").execute(&mut locker).await.unwrap();
+    let lists: Vec<_> = (0..40)
+        .map(|_| {
+            let mut admin = service.admin();
+            tokio::spawn(async move { admin.audit.list_audit_events(pb::ListAuditEventsRequest::default()).await })
+        })
+        .collect();
+    let other_lists: Vec<_> = (0..40)
+        .map(|_| {
+            let mut admin = service.admin();
+            let request = pb::ListAuditEventsRequest { keyspace: "default".into(), ..Default::default() };
+            tokio::spawn(async move { admin.audit.list_audit_events(request).await })
+        })
+        .collect();
+    eventually("lists that wait for the lock", async || {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'audit_event'::regclass AND NOT granted";
+        let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&mut locker).await.unwrap();
+        (waiting >= 4).then_some(())
+    })
+    .await;
+    // None of them is known yet: each is looked up.
+    for secret in &secrets {
+        assert!(admin.verify(secret).await.valid);
+    }
+    let mut reasons = Vec::new();
+    for list in lists.into_iter().chain(other_lists) {
+        let status = list.await.unwrap().unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+        let reason = details(&status).error_info().unwrap().reason.clone();
+        assert_eq!(details(&status).retry_info().is_some(), reason == "ERROR_REASON_LISTS_BUSY", "{status:?}");
+        reasons.push(reason);
+    }
+    reasons.sort();
+    reasons.dedup();
+    assert_eq!(reasons, ["ERROR_REASON_LISTS_BUSY", "ERROR_REASON_LIST_TOO_SLOW"]);
+    sqlx::raw_sql("ROLLBACK").execute(&mut locker).await.unwrap();
+    admin.audit.list_audit_events(pb::ListAuditEventsRequest::default()).await.unwrap();
     service.stop().await;
 }

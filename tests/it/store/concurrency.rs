@@ -191,7 +191,7 @@ pub async fn closing_lets_writes_finish(mut rig: Rig) {
     }
     let mut query = every_key();
     query.limit = 1;
-    while rig.store.list_keys(&query).await.expect("an answer").total < 50 {
+    while rig.store.list_keys(&query).await.expect("an answer").page.total < 50 {
         tokio::task::yield_now().await;
     }
     rig.reopen().await;

@@ -247,7 +247,7 @@ pub async fn pages_of_events_follow_each_other_while_more_are_written(rig: Rig) 
         query.after = Some((at(2), String::new()));
         let mut seen = Vec::new();
         loop {
-            let page = rig.store.list_events(&query).await.expect("an answer");
+            let page = rig.store.list_events(&query).await.expect("an answer").page.events;
             let Some(last) = page.last() else { break };
             assert!(page.len() <= limit);
             query.after = Some((last.at, last.id.clone()));
@@ -268,4 +268,28 @@ pub async fn events_outlive_their_key_and_keyspace(mut rig: Rig) {
         rig.events(|query| query.keyspace = Some("acme".into())).await.into_iter().map(|event| event.action).collect();
     assert_eq!(actions, ["DeleteKeyspace", "DeleteApiKey", "CreateApiKey", "CreateKeyspace"]);
     assert_eq!(rig.events_of(&key.id).await.len(), 2);
+}
+
+pub async fn a_page_of_events_ends_with_its_bytes(rig: Rig) {
+    for second in 0..7 {
+        rig.create(|key| {
+            key.metadata = (0..50).map(|n| (format!("label-{n}"), "x".repeat(512))).collect();
+            key.create_time = at(second);
+        })
+        .await;
+    }
+    let expect = rig.events(|_| ()).await;
+    assert_eq!(expect.len(), 7);
+    let (mut query, mut listed) = (every_event(), Vec::new());
+    query.weight_max = 100 * 1024;
+    loop {
+        let page = rig.store.list_events(&query).await.expect("an answer").page;
+        assert!(!page.events.is_empty() && page.events.len() <= 3, "{}", page.events.len());
+        listed.extend(page.events);
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, expect);
 }

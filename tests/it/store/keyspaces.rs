@@ -18,7 +18,7 @@ async fn ids(rig: &Rig, within: &Reach, limit: usize) -> Vec<String> {
     let mut ids = vec![String::new()];
     loop {
         let after = ids.last().expect("one at least").clone();
-        let page = rig.store.list_keyspaces(within, &after, limit).await.expect("an answer");
+        let page = rig.store.list_keyspaces(within, &after, limit).await.expect("an answer").page;
         if page.is_empty() {
             return ids.split_off(1);
         }
@@ -54,7 +54,7 @@ pub async fn a_new_keyspace_comes_back_as_given(rig: Rig) {
     let bare = rig.create_keyspace(|keyspace| keyspace.display_name = String::new()).await;
     assert_eq!(rig.keyspace(&full.id).await, Some(full.clone()));
     assert_eq!(rig.keyspace(&bare.id).await, Some(bare.clone()));
-    let listed = rig.store.list_keyspaces(&Reach::Everywhere, "", 10).await.expect("an answer");
+    let listed = rig.store.list_keyspaces(&Reach::Everywhere, "", 10).await.expect("an answer").page;
     assert_eq!(listed[..2], [full, bare]);
 }
 
@@ -147,7 +147,7 @@ pub async fn keyspaces_are_listed_by_id_in_pages(rig: Rig) {
     for limit in [1, 2, 11, 12] {
         assert_eq!(ids(&rig, &Reach::Everywhere, limit).await, expect, "pages of {limit}");
     }
-    let behind = rig.store.list_keyspaces(&Reach::Everywhere, "a-2", 2).await.expect("an answer");
+    let behind = rig.store.list_keyspaces(&Reach::Everywhere, "a-2", 2).await.expect("an answer").page;
     assert_eq!(behind.iter().map(|keyspace| keyspace.id.as_str()).collect::<Vec<_>>(), ["a-c", "a1"]);
 }
 

@@ -1,6 +1,6 @@
 //! The order of keys, and pages of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -26,7 +26,7 @@ async fn walk(store: &Arc<dyn Store>, limit: usize, mut meanwhile: impl AsyncFnM
     query.limit = limit;
     let mut ids = Vec::new();
     loop {
-        let page = store.list_keys(&query).await.expect("an answer");
+        let page = store.list_keys(&query).await.expect("an answer").page;
         let Some(last) = page.keys.last() else { return ids };
         assert!(page.keys.len() <= limit);
         ids.extend(page.keys.iter().map(|key| key.id.clone()));
@@ -169,4 +169,31 @@ pub async fn a_keyspace_shows_its_own_keys_only(rig: Rig) {
     let label = labels(&[("team", "core")]);
     assert_eq!(rig.names(|query| (query.keyspace, query.metadata) = ("acme".into(), label)).await, ["of acme"]);
     assert!(rig.names(|query| query.keyspace = "nowhere".into()).await.is_empty());
+}
+
+pub async fn a_page_of_keys_ends_with_its_bytes(rig: Rig) {
+    let large: BTreeMap<_, _> = (0..50).map(|n| (format!("label-{n}"), "x".repeat(512))).collect();
+    let mut made = Vec::new();
+    for second in 0..12 {
+        made.push(rig.create(|key| (key.metadata, key.create_time) = (large.clone(), at(second))).await);
+    }
+    made.reverse();
+    let mut query = every_key();
+    // Three labels of 512 bytes are more than 1 KiB.
+    for (weight_max, most) in [(100 * 1024, 3), (1024, 1), (0, 1), (usize::MAX, 12)] {
+        query.weight_max = weight_max;
+        (query.after, query.limit) = (None, 1_000);
+        let mut listed = Vec::new();
+        loop {
+            let page = rig.store.list_keys(&query).await.expect("an answer").page;
+            assert_eq!((page.total, page.total_is_lower_bound), (12, false));
+            assert!(!page.keys.is_empty() && page.keys.len() <= most, "{} of {weight_max}", page.keys.len());
+            listed.extend(page.keys);
+            query.after = page.next;
+            if query.after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(listed, made, "{weight_max}");
+    }
 }

@@ -11,6 +11,7 @@ mod filters;
 mod imports;
 mod keys;
 mod keyspaces;
+mod large;
 mod listing;
 mod model;
 mod request_ids;
@@ -152,7 +153,10 @@ for_both! {
         total_counts_all_that_match
         skip_passes_over_matches
         listed_keys_are_whole
+        a_page_of_keys_ends_with_its_bytes
         a_keyspace_shows_its_own_keys_only;
+    large:
+        lists_of_a_large_keyspace_read_few_rows;
     filters:
         subject_is_matched_exactly
         created_by_is_matched_exactly
@@ -199,6 +203,7 @@ for_both! {
         events_are_within_the_callers_reach
         events_are_filtered_by_key_actor_and_time
         pages_of_events_follow_each_other_while_more_are_written
+        a_page_of_events_ends_with_its_bytes
         events_outlive_their_key_and_keyspace;
     request_ids:
         a_request_id_makes_one_key

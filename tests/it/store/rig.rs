@@ -105,7 +105,7 @@ impl Rig {
     pub async fn page(&self, edit: impl FnOnce(&mut KeyQuery)) -> KeyPage {
         let mut query = every_key();
         edit(&mut query);
-        self.store.list_keys(&query).await.expect("an answer")
+        self.store.list_keys(&query).await.expect("an answer").page
     }
 
     /// The names of the keys of `default` that match the `edit`ed query. `total` must agree.
@@ -119,7 +119,7 @@ impl Rig {
     pub async fn events(&self, edit: impl FnOnce(&mut EventQuery)) -> Vec<Event> {
         let mut query = every_event();
         edit(&mut query);
-        self.store.list_events(&query).await.expect("an answer")
+        self.store.list_events(&query).await.expect("an answer").page.events
     }
 
     pub async fn events_of(&self, id: &KeyId) -> Vec<Event> {
@@ -299,6 +299,8 @@ pub fn every_key() -> KeyQuery {
         after: None,
         skip: 0,
         limit: 1_000,
+        weight_max: usize::MAX,
+        exact_total: false,
     }
 }
 
@@ -312,5 +314,6 @@ pub fn every_event() -> EventQuery {
         until: None,
         after: None,
         limit: 1_000,
+        weight_max: usize::MAX,
     }
 }

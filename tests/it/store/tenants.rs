@@ -132,7 +132,7 @@ pub async fn events_are_not_the_successors(rig: Rig) {
     let only = |ids: &[&str]| Reach::Only(ids.iter().map(ToString::to_string).collect());
     let actions = async |within: Reach, keyspace: Option<&str>| {
         let query = EventQuery { within, keyspace: keyspace.map(str::to_owned), ..every_event() };
-        let events = rig.store.list_events(&query).await.expect("an answer");
+        let events = rig.store.list_events(&query).await.expect("an answer").page.events;
         events.into_iter().map(|event| event.action).collect::<Vec<_>>()
     };
     assert_eq!(actions(only(&["acme"]), None).await, [""; 0], "nobody has the id");
@@ -223,7 +223,7 @@ pub async fn what_there_was_before_is_told_apart(rig: Rig) {
     let events = async |within: Reach| {
         let until = Some(Timestamp::from_micros(1_000));
         let query = EventQuery { within, until, ..every_event() };
-        let events = store.list_events(&query).await.expect("an answer");
+        let events = store.list_events(&query).await.expect("an answer").page.events;
         events.into_iter().map(|event| event.id).collect::<Vec<_>>()
     };
     assert_eq!(events(Reach::Only(vec!["acme".into()])).await, ["evt_2"]);
@@ -240,7 +240,7 @@ pub async fn what_there_was_before_is_told_apart(rig: Rig) {
             (scopes.to_vec(), revision)
         );
         let query = EventQuery { key_id: Some(id), within: Reach::Only(vec![SYSTEM.into()]), ..every_event() };
-        let events = store.list_events(&query).await.expect("an answer");
+        let events = store.list_events(&query).await.expect("an answer").page.events;
         let told: Vec<_> = events.iter().map(|event| (event.actor.as_str(), &event.changes["scopes"])).collect();
         let scopes = serde_json::json!(scopes);
         assert_eq!(told, if revision == 8 { vec![("migration", &scopes)] } else { vec![] });

@@ -53,7 +53,7 @@ fn subjects_of(keyspace: &str) -> UsageOf {
 }
 
 async fn page(store: &dyn Store, query: &UsageQuery) -> UsagePage {
-    let page = store.query_usage(query).await.expect("an answer");
+    let page = store.query_usage(query).await.expect("an answer").page;
     assert!(page.rows.len() <= query.limit, "{query:?}");
     page
 }

@@ -207,7 +207,7 @@ impl<'a> Case<'a> {
     }
 
     async fn compare_list(&self, query: &KeyQuery) {
-        let page = self.store.list_keys(query).await.expect("an answer");
+        let page = self.store.list_keys(query).await.expect("an answer").page;
         assert_eq!(page, self.reference.list_keys(query), "{query:?}");
     }
 
@@ -217,7 +217,7 @@ impl<'a> Case<'a> {
     }
 
     async fn compare_events(&self, query: &EventQuery) {
-        let events = self.store.list_events(query).await.expect("an answer");
+        let events = self.store.list_events(query).await.expect("an answer").page.events;
         let traces: Vec<_> = events.iter().map(Trace::of).collect();
         assert_eq!(traces, self.reference.list_events(query));
     }
@@ -235,7 +235,7 @@ impl<'a> Case<'a> {
             self.compare_secret(public_prefix).await;
         }
         let within = Reach::Only(self.keyspaces.to_vec());
-        let keyspaces = self.store.list_keyspaces(&within, "", 10).await.expect("an answer");
+        let keyspaces = self.store.list_keyspaces(&within, "", 10).await.expect("an answer").page;
         assert!(keyspaces.iter().eq(self.reference.keyspaces.values()));
         self.compare_events(&EventQuery { within, ..every_event() }).await;
         for keyspace in &self.keyspaces {

@@ -247,7 +247,10 @@ impl Reference {
         if let Some((time, id)) = &query.after {
             keys.retain(|key| (key.create_time, &key.id) < (*time, id));
         }
-        KeyPage { keys: keys.into_iter().skip(query.skip).take(query.limit).cloned().collect(), total }
+        let is_more = keys.len() > query.skip + query.limit;
+        let keys: Vec<ApiKey> = keys.into_iter().skip(query.skip).take(query.limit).cloned().collect();
+        let next = keys.last().filter(|_| is_more).map(|last| (last.create_time, last.id.clone()));
+        KeyPage { keys, next, total, total_is_lower_bound: false }
     }
 
     /// The events of these keyspaces and this key, or of whatever ever had the id that is asked for.
