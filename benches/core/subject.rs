@@ -132,7 +132,13 @@ impl Store for Numbered {
         News::Told
     }
 
-    async fn import_keys(&self, _: &str, _: Option<KeyspaceUid>, _: &[NewImport], _: &Actor) -> Outcome<Vec<Result<ApiKey, Refusal>>> {
+    async fn import_keys(
+        &self,
+        _: &str,
+        _: Option<KeyspaceUid>,
+        _: &[NewImport],
+        _: &Actor,
+    ) -> Outcome<Vec<Result<ApiKey, Refusal>>> {
         unreachable!()
     }
 

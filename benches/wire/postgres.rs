@@ -17,6 +17,7 @@ use crate::target::{Lane, Share, Target};
 use crate::usage::Usage;
 
 #[expect(dead_code, reason = "nothing crashes here")]
+#[allow(clippy::manual_assert, reason = "the tests have lints of their own")]
 #[path = "../../tests/it/support/postgres.rs"]
 pub mod cluster;
 

@@ -19,7 +19,7 @@ const RAMP: Duration = Duration::from_millis(400);
 /// In this time after an attack the server must serve a new caller.
 const BACK_WITHIN: Duration = Duration::from_secs(30);
 /// What the server logs when Postgres complains about transactions.
-const NOTICE: &str = "transaction in progress";
+pub const NOTICE: &str = "transaction in progress";
 /// So many cold keys are more than one measurement needs a second.
 const COLD_KEYS_A_SECOND: usize = 50;
 

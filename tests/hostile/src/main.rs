@@ -11,6 +11,7 @@
 //! - [`attack`]: the kinds
 //! - [`arena`], [`report`]: one after the other, and what came of it
 //! - [`bad_clients`]: bytes that no client should send
+//! - [`ledger`]: changes of callers who give up, and what is left of them
 //! - [`overload`]: more calls than can be answered
 
 mod arena;
@@ -22,6 +23,7 @@ mod client;
 mod cores;
 mod fixture;
 mod frames;
+mod ledger;
 mod made;
 mod methods;
 mod options;
@@ -88,6 +90,9 @@ fn run(options: &Options) -> Result<bool, Error> {
     if options.includes(options::BAD_CLIENTS) {
         passed &= bad_clients::run(&program)?;
     }
+    if options.includes(options::LEDGER) && options.has_store("postgres") {
+        passed &= ledger::run(options, &program)?;
+    }
     passed &= overload::run(options, &program)?;
     Ok(passed)
 }
@@ -97,7 +102,9 @@ fn attack_over(options: &Options, program: &Program, over: Over) -> Result<bool,
     let store = if over == Over::Postgres { "postgres" } else { "sqlite" };
     let is_for = |kind: &&Kind| kind.over == over || (kind.over == Over::BothStores && over != Over::Tls);
     let kinds: Vec<_> = KINDS.iter().filter(is_for).copied().collect();
-    let chosen: Vec<_> = kinds.iter().filter(|kind| options.includes(kind.name)).collect();
+    let is_chosen =
+        |kind: &&Kind| options.includes(kind.name) && (over != Over::Postgres || options.runs_over_postgres(kind.name));
+    let chosen: Vec<_> = kinds.iter().filter(is_chosen).collect();
     let together = options.includes(options::EVERYTHING) && over == Over::Sqlite;
     if !options.has_store(store) || (chosen.is_empty() && !together) {
         return Ok(true);

@@ -11,9 +11,11 @@ use crate::fixture::Sizes;
 /// Everything beside single kinds of attack.
 pub const EVERYTHING: &str = "everything";
 pub const BAD_CLIENTS: &str = "bad-clients";
+pub const LEDGER: &str = "ledger";
 pub const OVERLOAD_VERIFY: &str = "overload-verify";
 pub const OVERLOAD_CREATE: &str = "overload-create";
-const OTHERS: [&str; 4] = [EVERYTHING, BAD_CLIENTS, OVERLOAD_VERIFY, OVERLOAD_CREATE];
+const SHORT_OVER_POSTGRES: [&str; 3] = ["neighbour-skips", "neighbour-unknown-keys", "cancelled-calls"];
+const OTHERS: [&str; 5] = [EVERYTHING, BAD_CLIENTS, LEDGER, OVERLOAD_VERIFY, OVERLOAD_CREATE];
 
 /// Attacks a server of its own, beside a bystander who must not notice
 #[derive(Clone, Debug, Parser)]
@@ -85,6 +87,12 @@ impl Options {
         self.memory_mib << 20
     }
 
+    /// Whether a kind that is for both stores is run over Postgres too. Short, only those that differ most there; those
+    /// that were asked for by name are run in any case.
+    pub fn runs_over_postgres(&self, name: &str) -> bool {
+        self.long || !self.names.is_empty() || SHORT_OVER_POSTGRES.contains(&name)
+    }
+
     /// Short, most of the time would go into filling the store.
     pub fn sizes(&self) -> Sizes {
         if self.long {
@@ -96,7 +104,7 @@ impl Options {
                 labelled_keys: 1_001,
             }
         } else {
-            Sizes { small_keys: 8_000, large_keys: 600, cold_keys: 3_000, neighbour_keys: 3_000, labelled_keys: 60 }
+            Sizes { small_keys: 4_000, large_keys: 300, cold_keys: 1_000, neighbour_keys: 2_000, labelled_keys: 40 }
         }
     }
 

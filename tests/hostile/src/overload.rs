@@ -64,7 +64,7 @@ pub fn run(options: &Options, program: &Program) -> Result<bool, Error> {
     if options.includes(CREATE.name) && options.has_store("sqlite") {
         passed &= CREATE.run(options, program, "sqlite", &Store::sqlite()?)?;
     }
-    if options.includes(CREATE.name) && options.has_store("postgres") {
+    if options.includes(CREATE.name) && options.has_store("postgres") && options.runs_over_postgres(CREATE.name) {
         passed &= CREATE.run(options, program, "postgres", &Store::postgres()?)?;
     }
     Ok(passed)
