@@ -19,6 +19,7 @@ use tokio_util::sync::WaitForCancellationFuture;
 use super::call::Call;
 use super::connection::{Door, GREETING_TIMEOUT, Settings, age_grace, jittered};
 use super::frame_meter::FrameMeter;
+use super::open_connections::{OpenConnections, WindowGrant};
 use super::patience::{Advice, Patience, TICK};
 use super::request_body::RequestBody;
 use super::state::{ConnectionState, EndReason};
@@ -31,8 +32,8 @@ const UNAUTHENTICATED_CALLS_MAX: usize = 8;
 const UNAUTHENTICATED_HEADS_MAX: usize = 8 * 1024;
 /// How much of a request's body may arrive before it is read.
 const STREAM_WINDOW: u32 = 64 * 1024;
-/// And of those of all requests on a connection, once it has authenticated. Before, that is the least that HTTP/2 allows:
-/// 64 KiB.
+/// And of those of all requests on a connection, once it has authenticated and while there is memory for it. Before, that is
+/// the least that HTTP/2 allows: 64 KiB.
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 /// A message of a stream is a frame of its own, and h2 takes too many small frames that nobody has read for an attack, on
 /// which it closes the connection: more than this, where each counts as 256 bytes less its own. Messages of 40 bytes and
@@ -85,7 +86,8 @@ where
         accepted: Vec::new(),
         heads: 0,
         patience: Patience::default(),
-        is_widened: false,
+        connections: settings.connections.clone(),
+        window: Window::Least,
         has_begun: false,
         phase: Phase::Open,
     };
@@ -104,8 +106,8 @@ struct Connection<S, D: Door> {
     /// The bytes of the heads of calls that began before the connection authenticated.
     heads: usize,
     patience: Patience,
-    /// Whether its window is that of a caller.
-    is_widened: bool,
+    connections: Arc<OpenConnections>,
+    window: Window,
     /// The next tick, or the next step of its age, whichever is earlier.
     timer: Pin<Box<Sleep>>,
     next_tick: Instant,
@@ -114,6 +116,15 @@ struct Connection<S, D: Door> {
     /// Whether there ever was a call.
     has_begun: bool,
     phase: Phase,
+}
+
+/// How much may be sent on a connection before it is read.
+enum Window {
+    /// The least that HTTP/2 allows.
+    Least,
+    /// It has authenticated: as much as a caller may, or still the least, if memory is short.
+    #[expect(dead_code, reason = "the grant counts for as long as it is kept")]
+    Decided(Option<WindowGrant>),
 }
 
 /// How far a connection is from its end.
@@ -180,9 +191,12 @@ where
         if let Some(reason) = self.state.end_reason() {
             return self.poll_end(reason, cx);
         }
-        if !self.is_widened && self.state.is_authenticated() {
-            self.is_widened = true;
-            self.h2.set_target_window_size(CONNECTION_WINDOW);
+        if matches!(self.window, Window::Least) && self.state.is_authenticated() {
+            let grant = self.connections.grant_window(CONNECTION_WINDOW as usize);
+            if grant.is_some() {
+                self.h2.set_target_window_size(CONNECTION_WINDOW);
+            }
+            self.window = Window::Decided(grant);
         }
         Poll::Pending
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,8 @@ use super::state::{ConnectionState, EndReason};
 const PLACES_MAX: usize = 16_384;
 /// What an idle connection holds. Half of the memory for connections may be taken by them; the rest is for what they carry.
 const CONNECTION_SIZE: usize = 24 * 1024;
+/// The part of the memory for connections that their widened windows may take together.
+const WINDOWS_SHARE: usize = 4;
 /// Places that only this machine may take: probes and the operator's own tools.
 const RESERVED_PLACES: usize = 16;
 /// The part of all places that connections from one source may take before they authenticate.
@@ -27,6 +30,9 @@ const ENDING_SHARE: usize = 16;
 /// See the module.
 pub struct OpenConnections {
     places: usize,
+    windows_max: usize,
+    /// The bytes that connections may be sent, beyond the least of each, before anything of it is read.
+    windows: AtomicUsize,
     open: Mutex<Open>,
     metrics: ConnectionMetrics,
 }
@@ -44,6 +50,12 @@ struct Open {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Source(IpAddr);
 
+/// A widened window that a connection has for as long as this lives.
+pub struct WindowGrant {
+    bytes: usize,
+    connections: Arc<OpenConnections>,
+}
+
 /// A place that a connection has for as long as this lives.
 pub struct Place {
     id: u64,
@@ -57,11 +69,17 @@ impl OpenConnections {
     /// As many places as `memory` bytes and the system's files allow.
     pub fn new(memory: usize) -> Self {
         let by_memory = memory / 2 / CONNECTION_SIZE;
-        Self::with_places(PLACES_MAX.min(by_memory).min(files::connections_max()))
+        Self::with_places(PLACES_MAX.min(by_memory).min(files::connections_max()), memory / WINDOWS_SHARE)
     }
 
-    fn with_places(places: usize) -> Self {
-        Self { places, open: Mutex::default(), metrics: ConnectionMetrics::default() }
+    fn with_places(places: usize, windows_max: usize) -> Self {
+        Self {
+            places,
+            windows_max,
+            windows: AtomicUsize::new(0),
+            open: Mutex::default(),
+            metrics: ConnectionMetrics::default(),
+        }
     }
 
     /// How many connections may be open.
@@ -79,6 +97,14 @@ impl OpenConnections {
         let open = self.lock();
         let authenticated = open.all.values().filter(|connection| connection.is_authenticated()).count();
         (authenticated, open.all.len() - authenticated)
+    }
+
+    /// Lets a connection widen its window to `bytes`, unless those of all together would hold too much.
+    pub fn grant_window(self: &Arc<Self>, bytes: usize) -> Option<WindowGrant> {
+        let granted = self.windows.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |windows| {
+            windows.checked_add(bytes).filter(|windows| *windows <= self.windows_max)
+        });
+        granted.is_ok().then(|| WindowGrant { bytes, connections: self.clone() })
     }
 
     /// Gives a new connection from `peer` a place, or none. Its streams end with `closing`.
@@ -187,6 +213,12 @@ impl Source {
     }
 }
 
+impl Drop for WindowGrant {
+    fn drop(&mut self) {
+        self.connections.windows.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.connections.lock();
@@ -213,7 +245,7 @@ mod tests {
 
     #[test]
     fn the_oldest_that_has_not_authenticated_makes_place() {
-        let connections = Arc::new(OpenConnections::with_places(4));
+        let connections = Arc::new(OpenConnections::with_places(4, 0));
         let places: Vec<_> = (1..=4).map(|n| admit(&connections, &format!("127.0.0.{n}")).unwrap()).collect();
         places[0].state.authenticated();
         places[1].state.call_began();
@@ -231,7 +263,7 @@ mod tests {
 
     #[test]
     fn who_has_authenticated_keeps_his_place() {
-        let connections = Arc::new(OpenConnections::with_places(4));
+        let connections = Arc::new(OpenConnections::with_places(4, 0));
         let places: Vec<_> = (1..=4).map(|n| admit(&connections, &format!("127.0.0.{n}")).unwrap()).collect();
         for place in &places {
             place.state.authenticated();
@@ -242,7 +274,7 @@ mod tests {
 
     #[test]
     fn one_source_takes_its_share_and_no_more() {
-        let connections = Arc::new(OpenConnections::with_places(80));
+        let connections = Arc::new(OpenConnections::with_places(80, 0));
         let greedy: Vec<_> = (0..30).map(|n| admit(&connections, &format!("[2001:db8::{n:x}]")).unwrap()).collect();
         let evicted = greedy.iter().filter(|place| is_evicted(place)).count();
         assert_eq!(evicted, 20);
@@ -259,7 +291,7 @@ mod tests {
 
     #[test]
     fn the_last_places_are_for_this_machine() {
-        let connections = Arc::new(OpenConnections::with_places(8));
+        let connections = Arc::new(OpenConnections::with_places(8, 0));
         let places: Vec<_> = (1..=6).map(|n| admit(&connections, &format!("192.0.2.{n}")).unwrap()).collect();
         for place in &places {
             place.state.authenticated();
@@ -267,6 +299,15 @@ mod tests {
         assert!(admit(&connections, "192.0.2.7").is_none());
         assert!(admit(&connections, "127.0.0.1").is_some());
         assert!(admit(&connections, "[::ffff:127.0.0.1]").is_some());
+    }
+
+    #[test]
+    fn windows_are_widened_while_there_is_memory() {
+        let connections = Arc::new(OpenConnections::with_places(8, 5));
+        let grants = [2, 2, 2].map(|bytes| connections.grant_window(bytes));
+        assert_eq!(grants.each_ref().map(Option::is_some), [true, true, false]);
+        drop(grants);
+        assert!(connections.grant_window(5).is_some());
     }
 
     #[test]
