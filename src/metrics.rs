@@ -16,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::admission::Admission;
 use crate::fleet::{Fleet, Lease};
 use crate::grpc::health::Health;
+use crate::hashing::Class;
 use crate::security_events::SecurityEvents;
 use crate::store::Store;
 use crate::transport::OpenConnections;
@@ -80,7 +81,8 @@ impl Collector for Now {
         known.encode(encoder.encode_descriptor("secrets_remembered", help, None, known.metric_type())?)?;
         self.encode_lookups(&mut encoder)?;
         self.encode_connections(&mut encoder)?;
-        self.encode_lists(&mut encoder)
+        self.encode_lists(&mut encoder)?;
+        self.encode_hashing(&mut encoder)
     }
 }
 
@@ -115,6 +117,17 @@ impl Now {
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
         Ok(())
+    }
+
+    fn encode_hashing(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let loads = Class::ALL.map(|class| (class.name(), self.verifier.hashing_load(class)));
+        let waiting = loads.map(|(class, load)| (class, load.waiting));
+        encode_gauges(encoder, "hashing_waiting", "Hashings that wait for their turn", "class", &waiting)?;
+        let runs = loads.map(|(class, load)| (class, load.runs));
+        encode_counters(encoder, "hashing_runs", "Hashings that were begun", "class", &runs)?;
+        let shed = loads.map(|(class, load)| (class, load.shed));
+        let help = "Hashings that were refused because their turn would not have come in time";
+        encode_counters(encoder, "hashing_shed", help, "class", &shed)
     }
 
     fn encode_lookups(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

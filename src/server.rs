@@ -46,7 +46,7 @@ use crate::store::{self, ConnectError, Store};
 use crate::transport::{self, Cores, Handshakes, OpenConnections, Origins, StartError, TlsError};
 use crate::upkeep::Upkeep;
 use crate::usage::Usage;
-use crate::verify::{Ledger, Memory, Verifier};
+use crate::verify::{Ledger, Memory, Verifier, VerifyError};
 
 /// The store's health is looked at this often.
 const BACKGROUND_INTERVAL: Duration = Duration::from_secs(1);
@@ -75,6 +75,8 @@ pub struct Server {
     rate_card: RateCard,
     clock: Arc<dyn Clock>,
     bootstrap: Bootstrap,
+    /// The supplied root key, while it could not be told whether it is one.
+    unwarmed: Option<Secret>,
     metrics: Option<TcpListener>,
 }
 
@@ -148,7 +150,7 @@ impl Server {
         {
             tracing::warn!(why, "a replica that was suspended may answer from memory for too long after it resumes");
         }
-        let hashing = Arc::new(Hashing::default());
+        let hashing = Arc::new(Hashing::new(config.memory.hashing, clock.clone()));
         let usage = Arc::new(Usage::default());
         let ledger = Ledger::new(store.clone(), clock.clone(), usage.clone(), fleet.is_shared());
         let ledger = Arc::new(ledger);
@@ -162,12 +164,12 @@ impl Server {
             verification::write_claims,
         );
         let admission = Arc::new(Admission::new(config.admission, &clock));
-        let supplied = config.bootstrap_root_key.as_ref();
+        let supplied = config.bootstrap_root_key;
         let prepared = async {
             let (clock, barrier) = (clock.clone(), fleet.barrier().clone());
             let management = Management::new(store.clone(), hashing, clock, barrier, usage.clone(), admission.clone());
             let management = management.await.map_err(|e| ServerError::Prepare(e.into()))?;
-            let bootstrap = management.bootstrap(supplied).await.map_err(ServerError::Prepare)?;
+            let bootstrap = management.bootstrap(supplied.as_ref()).await.map_err(ServerError::Prepare)?;
             // After that: the first root key may be one whose token carries no MAC.
             verifier.refresh_root_tokens().await.map_err(|e| ServerError::Prepare(e.into()))?;
             Ok((management, bootstrap))
@@ -180,9 +182,10 @@ impl Server {
                 return Err(error);
             }
         };
-        if let Some(supplied) = supplied {
-            warm(&verifier, supplied).await;
-        }
+        let unwarmed = match supplied {
+            Some(supplied) if !warm(&verifier, &supplied).await => Some(supplied),
+            _ => None,
+        };
         let upkeep = Upkeep {
             store: store.clone(),
             lease: fleet.lease().clone(),
@@ -210,6 +213,7 @@ impl Server {
             rate_card: config.rate_card,
             clock,
             bootstrap,
+            unwarmed,
             metrics,
         })
     }
@@ -252,7 +256,7 @@ impl Server {
         let health = Health::default();
         health.set_ready(self.fleet.lease().is_held() && self.store.ping().await.is_ok());
 
-        let root_tokens = tokio::spawn(keep_root_tokens(self.verifier.clone()));
+        let root_tokens = tokio::spawn(keep_root_tokens(self.verifier.clone(), self.unwarmed.take()));
         let _root_tokens = AbortOnDropHandle::new(root_tokens);
         let upkeep = Arc::new(self.upkeep);
         let mut tasks = JoinSet::new();
@@ -372,17 +376,27 @@ async fn write_denials(management: Arc<Management>, mut denials: mpsc::Receiver<
     }
 }
 
-/// Tells apart, before anybody calls, whether the supplied root key is one: then it costs no Argon2id run from here on.
-async fn warm(verifier: &Verifier, supplied: &Secret) {
+/// Tells whether the supplied root key is one, before anybody calls: it costs no Argon2id run from here on, and no
+/// stranger's guesses delay its owner. Whether that could be told.
+async fn warm(verifier: &Verifier, supplied: &Secret) -> bool {
     use crate::verify::verdict::Verdict;
-    match verifier.verify_root(supplied.expose(), "").await {
-        Ok(Verdict::Valid(..)) => {}
-        Ok(_) => tracing::warn!(
+    let warmed = async {
+        let is_one = verifier.warm_root(supplied.expose()).await?;
+        let verdict = if is_one { Some(verifier.verify_root(supplied.expose(), None).await?) } else { None };
+        Ok::<_, VerifyError>(matches!(verdict, Some(Verdict::Valid(..))))
+    };
+    match warmed.await {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(
             "the bootstrap root key is not a valid root key of this store: it was set up before, and its first root key \
              was another or has been revoked"
         ),
-        Err(error) => tracing::warn!(%error, "cannot tell whether the bootstrap root key is valid"),
+        Err(error) => {
+            tracing::warn!(%error, "cannot tell whether the bootstrap root key is valid; this is tried again");
+            return false;
+        }
     }
+    true
 }
 
 fn routes(
@@ -429,12 +443,18 @@ fn with_reflection(routes: Routes, access: ReflectionAccess, callers: &Callers) 
 }
 
 /// Keeps what is known of root tokens true to the store: soon after a doubt, and now and then for what ended by itself.
-async fn keep_root_tokens(verifier: Arc<Verifier>) {
+/// The supplied root key is `unwarmed` until it could be told whether it is one.
+async fn keep_root_tokens(verifier: Arc<Verifier>, mut unwarmed: Option<Secret>) {
     let mut ticks_left = ROOT_TOKENS_TICKS;
     let mut tick = time::interval(BACKGROUND_INTERVAL);
     tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
+        if let Some(supplied) = &unwarmed
+            && warm(&verifier, supplied).await
+        {
+            unwarmed = None;
+        }
         ticks_left -= 1;
         if ticks_left > 0 && verifier.root_tokens().is_complete() {
             continue;

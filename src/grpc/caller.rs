@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::mem;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -56,7 +57,7 @@ impl Callers {
             Err(failure @ AuthenticationFailure::Missing) => return Err(failed(failure, status::credential_missing())),
             Err(failure) => return Err(failed(failure, status::credential_invalid())),
         };
-        let failure = match self.verifier.verify_root(credential, host(&peer)).await {
+        let failure = match self.verifier.verify_root(credential, address(&peer)).await {
             Ok(Verdict::Valid(key, _)) => return Ok(Caller { key, peer }),
             Ok(Verdict::Malformed) => AuthenticationFailure::Malformed,
             Ok(Verdict::NotFound) => AuthenticationFailure::Unknown,
@@ -180,9 +181,9 @@ fn peer(extensions: &Extensions) -> String {
     extensions.get::<Peer>().map(|Peer(addr)| addr.to_string()).unwrap_or_default()
 }
 
-/// The host of a network address.
-fn host(peer: &str) -> &str {
-    peer.rsplit_once(':').map_or(peer, |(host, _)| host)
+/// The address of a peer, without its port.
+fn address(peer: &str) -> Option<IpAddr> {
+    peer.parse().ok().map(|peer: SocketAddr| peer.ip())
 }
 
 /// The credential that these headers carry. Of several none counts: what stands before this server may have looked at

@@ -35,6 +35,10 @@ pub const SCRYPT_BLOCK_MAX: u32 = 32;
 pub const SCRYPT_RUNS_MAX: u32 = 16;
 /// The costliest of all these in runs of the Argon2id that we keep secrets by, which were measured at 38 ms then.
 pub const RUNS_MAX: u32 = 11;
+/// What bcrypt works on: four tables of Blowfish and more, in bytes.
+const BCRYPT_MEMORY: usize = 8 * 1024;
+/// The most memory that any of these takes, in bytes: that of scrypt.
+const MEMORY_MAX: usize = 132 * 1024 * 1024;
 /// What bcrypt looks at of a secret, in bytes.
 const BCRYPT_SECRET_LEN_MAX: usize = 72;
 
@@ -95,6 +99,20 @@ impl Phc {
         let (work, most) = self.work().unwrap_or((1, 1));
         let runs = u64::from(RUNS_MAX) * work.min(most) / most;
         u32::try_from(runs).unwrap_or(RUNS_MAX).max(1)
+    }
+
+    /// How much memory a check takes, in bytes.
+    pub fn memory(&self) -> usize {
+        let parsed = whole(&self.text).ok();
+        let param =
+            |name| parsed.as_ref().and_then(|parsed| parsed.params.get_decimal(name)).map(|value| value as usize);
+        let memory = match self.scheme {
+            Scheme::Argon2 => param("m").map(|kib| kib * 1024),
+            // The runs use the same memory one after the other; beside it there is a block for each.
+            Scheme::Scrypt => (|| Some((param("p")? + (1 << param("ln")?.min(30))) * param("r")? * 128))(),
+            Scheme::Bcrypt => Some(BCRYPT_MEMORY),
+        };
+        memory.unwrap_or(MEMORY_MAX)
     }
 
     /// What it asks for, and the most that it could ask for.

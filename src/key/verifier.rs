@@ -21,6 +21,18 @@ pub const ARGON2_PASSES: u32 = 2;
 /// Lanes.
 pub const ARGON2_LANES: u32 = 1;
 
+/// What one check of a secret takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashCost {
+    /// How long, in runs of [`argon2id`].
+    pub runs: u32,
+    /// How much memory, in bytes.
+    pub memory: usize,
+}
+
+/// What [`argon2id`] takes.
+pub const ARGON2_COST: HashCost = HashCost { runs: 1, memory: ARGON2_MEMORY_KIB as usize * 1024 };
+
 /// What the store keeps of one secret.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Verifier {
@@ -57,12 +69,12 @@ impl Verifier {
         }
     }
 
-    /// How long a check takes, in runs of [`argon2id`]; 0: it is decided at once.
-    pub fn runs(&self) -> u32 {
+    /// What a check takes; nothing worth counting, if it is decided at once.
+    pub fn cost(&self) -> HashCost {
         match self {
-            Self::Sha256(_) | Self::Sha384(_) | Self::Sha512(_) => 0,
-            Self::Argon2id(_) => 1,
-            Self::Phc(phc) => phc.runs(),
+            Self::Sha256(_) | Self::Sha384(_) | Self::Sha512(_) => HashCost { runs: 0, memory: 0 },
+            Self::Argon2id(_) => ARGON2_COST,
+            Self::Phc(phc) => HashCost { runs: phc.runs(), memory: phc.memory() },
         }
     }
 

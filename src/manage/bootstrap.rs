@@ -1,6 +1,7 @@
 //! The first root key of an empty store.
 
 use super::{Error, Management, Principal, Violations};
+use crate::hashing::Requester;
 use crate::key::field;
 use crate::key::keyspace::SYSTEM;
 use crate::key::permission::Permission;
@@ -62,7 +63,7 @@ impl Management {
         bad.check()?;
         let (lookup, proof) =
             Token::parse(text).map_or((token::FREE_TEXT_LOOKUP, text), |token| (token.public_prefix, token.secret));
-        let phc = self.hashing.hash(Secret::new(proof.to_owned())).await?;
+        let phc = self.hashing.hash(Requester::Callers, Secret::new(proof.to_owned())).await?;
         let public_prefix = PublicPrefix::from_stored(lookup.to_owned());
         Ok(NewSecret { public_prefix, verifier: Verifier::Argon2id(phc), has_mac: false })
     }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use crate::admission::{Admission, Over, Spending};
 use crate::clock::{Clock, Timestamp};
 use crate::fleet::{Barrier, Unconfirmed};
-use crate::hashing::{Hashing, HashingError};
+use crate::hashing::{Hashing, HashingError, Requester};
 use crate::key::id::{IdSource, KeyId};
 use crate::key::keyspace::{Keyspace, SYSTEM};
 use crate::key::permission::Reach;
@@ -186,7 +186,10 @@ impl Management {
         let proof = Token::parse(secret.expose()).expect("a generated key parses").secret;
         let verifier = match policy {
             HashPolicy::Sha256 => Verifier::Sha256(verifier::sha256(proof)),
-            HashPolicy::Argon2id => Verifier::Argon2id(self.hashing.hash(Secret::new(proof.to_owned())).await?),
+            HashPolicy::Argon2id => {
+                let by = Requester::Issuing(&keyspace.id);
+                Verifier::Argon2id(self.hashing.hash(by, Secret::new(proof.to_owned())).await?)
+            }
         };
         Ok((NewSecret { public_prefix, verifier, has_mac }, secret))
     }

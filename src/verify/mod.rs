@@ -7,6 +7,7 @@
 pub mod allowance;
 pub mod cache;
 mod cached;
+mod guesses;
 mod imported;
 mod ledger;
 mod lookup_queue;
@@ -15,7 +16,6 @@ mod resolve;
 mod root_tokens;
 mod secrets;
 mod slow;
-mod throttle;
 mod uses;
 pub mod verdict;
 mod verdict_counts;
@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::fleet::{Lease, LeaseOver};
-use crate::hashing::{Hashing, HashingError};
+use crate::hashing::{Class, ClassLoad, Hashing, HashingError};
 use crate::key::keyspace::SYSTEM;
 use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, State};
@@ -73,8 +73,9 @@ pub struct Question<'a> {
     pub client: Option<IpAddr>,
     /// How many credits it takes.
     pub cost: i64,
-    /// Who asks, where guesses at a slow secret are to be counted for each who makes them; empty: for all together.
-    pub guesser: &'a str,
+    /// From where a caller presents its own root key: guesses at a slow secret are counted by network. For other keys
+    /// that of `client` counts.
+    pub peer: Option<IpAddr>,
 }
 
 /// How often a key is looked up whose leases run out meanwhile. The second time mostly takes no time: what was slow is
@@ -84,7 +85,7 @@ const LEASES_MAX: u32 = 3;
 impl<'a> Question<'a> {
     /// About `key`, in any keyspace but `system` and with no demand but that it is valid.
     pub fn about(key: &'a str) -> Self {
-        Self { key, keyspace: "", demand: Demand::default(), client: None, cost: 1, guesser: "" }
+        Self { key, keyspace: "", demand: Demand::default(), client: None, cost: 1, peer: None }
     }
 }
 
@@ -234,14 +235,14 @@ impl Verifier {
     }
 
     /// The verdict on a caller's credential: a root key, or the text that an operator supplied as the first one.
-    /// Wrong guesses are counted for each `peer`, lest a stranger's keep the owner out.
-    pub async fn verify_root(&self, credential: &str, peer: &str) -> Result<Verdict, VerifyError> {
+    /// Wrong guesses are counted for the network of each `peer`, lest a stranger's keep the owner out.
+    pub async fn verify_root(&self, credential: &str, peer: Option<IpAddr>) -> Result<Verdict, VerifyError> {
         self.verify(&root(credential, peer), &Reach::Everywhere).await
     }
 
     /// The same for one that is known.
     pub fn verify_known_root(&self, credential: &str) -> Option<Verdict> {
-        self.verify_known(&root(credential, ""), &Reach::Everywhere)
+        self.verify_known(&root(credential, None), &Reach::Everywhere)
     }
 
     /// Whether `key`, which was verified before, is valid still, as far as is known without asking.
@@ -306,30 +307,9 @@ impl Verifier {
         Ok(Identified { found, untold: located.untold })
     }
 
-    /// Whether `credential` is a root token that only this installation can have made, be it valid still or not. Reads
-    /// nothing but memory.
-    pub fn is_plausible_root(&self, credential: &str) -> bool {
-        self.memory.root_tokens.is_plausible(credential)
-    }
-
-    /// Reads anew from the store what tells made-up root tokens from others. Until the first time, all are looked up.
-    ///
-    /// # Errors
-    /// If the store fails. What was known stays.
-    pub async fn refresh_root_tokens(&self) -> Result<(), StoreError> {
-        let tokens = &self.memory.root_tokens;
-        let doubts = tokens.doubts();
-        let key = self.store.installation().await?.root_token_key;
-        // One more than is kept: then there are more.
-        let limit = root_tokens::WITHOUT_MAC_MAX + 1;
-        let without_mac = self.store.root_keys_without_mac(self.clock.now(), limit).await?;
-        tokens.learn(key, without_mac, doubts);
-        Ok(())
-    }
-
-    /// What tells made-up root tokens from others.
-    pub fn root_tokens(&self) -> &RootTokens {
-        &self.memory.root_tokens
+    /// How busy the hashing of a class is.
+    pub fn hashing_load(&self, class: Class) -> ClassLoad {
+        self.slow.load(class)
     }
 
     /// How busy a queue of look-ups is.
@@ -367,8 +347,8 @@ impl Verifier {
     }
 }
 
-fn root<'a>(credential: &'a str, guesser: &'a str) -> Question<'a> {
-    Question { keyspace: SYSTEM, guesser, ..Question::about(credential) }
+fn root(credential: &str, peer: Option<IpAddr>) -> Question<'_> {
+    Question { keyspace: SYSTEM, peer, ..Question::about(credential) }
 }
 
 /// What has to come before a verdict.

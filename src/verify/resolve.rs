@@ -13,9 +13,12 @@ use futures_util::future::join_all;
 
 use super::cache::Known;
 use super::cached::Proof;
+use super::guesses::Network;
 use super::lookup_queue::Queue;
+use super::slow::Presenter;
 use super::{CachedKey, Judged, Question, Verifier, VerifyError, admits, judge};
 use crate::clock::Timestamp;
+use crate::hashing::Requester;
 use crate::key::field;
 use crate::key::keyspace::SYSTEM;
 use crate::key::permission::Reach;
@@ -28,9 +31,9 @@ use crate::store::Found;
 use super::verdict::Verdict;
 
 /// One way to read a presented string: what would find its secret, and what would prove it.
-struct Candidate<'a> {
-    lookup: Cow<'a, str>,
-    proof: &'a str,
+pub(super) struct Candidate<'a> {
+    pub lookup: Cow<'a, str>,
+    pub proof: &'a str,
     /// Whether only a root key can be found by it.
     is_root: bool,
 }
@@ -198,7 +201,11 @@ impl Verifier {
             }
             let proven = match self.check(key, candidate, now) {
                 Some(proven) => Ok(proven),
-                None => self.slow.proves(&candidate.lookup, key, candidate.proof, asked.guesser).await,
+                None => {
+                    self.slow
+                        .proves(&candidate.lookup, key, candidate.proof, self.presenter(candidate, key, asked))
+                        .await
+                }
             };
             match proven {
                 Ok(true) => located.found.push((found, key.clone())),
@@ -247,7 +254,8 @@ impl Verifier {
         of_one.sort_by(|(one, _), (other, _)| one.id().cmp(other.id()));
         let mut tried = Tried { proven: None, wrong: Vec::new(), untold: None };
         for (key, candidate) in of_one {
-            match self.slow.proves(&candidate.lookup, key, candidate.proof, asked.guesser).await {
+            match self.slow.proves(&candidate.lookup, key, candidate.proof, self.presenter(candidate, key, asked)).await
+            {
                 Ok(true) => {
                     tried.proven = Some((key.clone(), self.clock.now()));
                     break;
@@ -334,6 +342,16 @@ impl Verifier {
             Some(Queue::Keys)
         }
     }
+
+    /// Returns on whose behalf what is presented as `candidate`, which `key` was found by, is hashed.
+    fn presenter<'k>(&self, candidate: &Candidate<'_>, key: &'k CachedKey, asked: &Question<'_>) -> Presenter<'k> {
+        let requester = match self.queue(candidate) {
+            Some(Queue::Keys) => Requester::Verification(key.keyspace()),
+            Some(Queue::Callers) => Requester::Callers,
+            Some(Queue::WithoutMac) | None => Requester::CallersWithoutMac,
+        };
+        Presenter { requester, network: Some(Network::of(asked.peer.or(asked.client))) }
+    }
 }
 
 /// Of two that are proven, the one whose key was made first: ids ascend.
@@ -346,7 +364,7 @@ fn earlier(one: Option<Proven>, other: Option<Proven>) -> Option<Proven> {
 
 /// What is presented as an issued key string. Where root keys are asked about, that may be free text that an operator
 /// chose.
-fn issued<'a>(asked: &Question<'a>, reach: &Reach) -> Option<Candidate<'a>> {
+pub(super) fn issued<'a>(asked: &Question<'a>, reach: &Reach) -> Option<Candidate<'a>> {
     match Token::parse(asked.key) {
         Ok(token) => {
             let is_root = asked.keyspace == SYSTEM || token.is_root();

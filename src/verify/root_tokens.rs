@@ -6,10 +6,18 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
+use super::cache::Known;
+use super::cached::Proof;
 use super::lookup_queue::Queue;
+use super::resolve::issued;
+use super::slow::Presenter;
+use super::{Verifier, VerifyError, root};
+use crate::hashing::Requester;
+use crate::key::permission::Reach;
 use crate::key::root_token::RootTokenKey;
 use crate::key::token::Token;
-use crate::store::RootKeysWithoutMac;
+use crate::key::verifier;
+use crate::store::{RootKeysWithoutMac, StoreError};
 
 /// Most root keys without a MAC that are known by their lookups, at some 60 bytes each. With more of them, every token
 /// without a MAC is looked up.
@@ -105,6 +113,52 @@ impl State {
     fn has_mac(&self, public_prefix: &str, secret: &str) -> bool {
         let token = Token { public_prefix, secret };
         self.key.as_ref().is_some_and(|key| key.verify(&token))
+    }
+}
+
+impl Verifier {
+    /// Whether `credential` is a root token that only this installation can have made, be it valid still or not. Reads
+    /// nothing but memory.
+    pub fn is_plausible_root(&self, credential: &str) -> bool {
+        self.memory.root_tokens.is_plausible(credential)
+    }
+
+    /// Reads anew from the store what tells made-up root tokens from others. Until the first time, all are looked up.
+    ///
+    /// # Errors
+    /// If the store fails. What was known stays.
+    pub async fn refresh_root_tokens(&self) -> Result<(), StoreError> {
+        let tokens = &self.memory.root_tokens;
+        let doubts = tokens.doubts();
+        let key = self.store.installation().await?.root_token_key;
+        // One more than is kept: then there are more.
+        let limit = WITHOUT_MAC_MAX + 1;
+        let without_mac = self.store.root_keys_without_mac(self.clock.now(), limit).await?;
+        tokens.learn(key, without_mac, doubts);
+        Ok(())
+    }
+
+    /// Proves the root key that the operator supplied, in whatever state it is: from then on its keyed digest decides, and
+    /// no stranger's guesses delay its owner. Whether it is one of this store.
+    ///
+    /// # Errors
+    /// If that cannot be found out now.
+    pub async fn warm_root(&self, supplied: &str) -> Result<bool, VerifyError> {
+        let Some(candidate) = issued(&root(supplied, None), &Reach::Everywhere) else { return Ok(false) };
+        let known = self.secrets.find(&candidate.lookup, Queue::Callers, self.reading()).await?;
+        let Known::Present(key) = known else { return Ok(false) };
+        match &key.proof {
+            Proof::Sha256(digest) => Ok(verifier::sha256(candidate.proof) == *digest),
+            Proof::Other(_) => {
+                let by = Presenter { requester: Requester::Callers, network: None };
+                self.slow.proves(&candidate.lookup, &key, candidate.proof, by).await
+            }
+        }
+    }
+
+    /// What tells made-up root tokens from others.
+    pub fn root_tokens(&self) -> &RootTokens {
+        &self.memory.root_tokens
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use rand::TryRng;
@@ -13,14 +12,16 @@ use tokio::sync::watch;
 
 use super::VerifyError;
 use super::cached::{CachedKey, OtherProof, Proof};
-use super::throttle::Throttle;
+use super::guesses::{Guesses, Network};
 use crate::clock::Clock;
-use crate::hashing::{Hashing, HashingError};
+use crate::hashing::{Class, ClassLoad, Hashing, HashingError, Requester};
+use crate::key::keyspace::SYSTEM;
 use crate::key::secret::{Digest, Secret};
-use crate::key::verifier::{Check, Verifier};
+use crate::key::token::FREE_TEXT_LOOKUP;
+use crate::key::verifier::{Check, HashCost, Verifier};
 
-/// Most lookups about which something is remembered, at some 200 bytes each: 20 MB.
-const REMEMBERED_MAX: usize = 100_000;
+/// Most secrets that are remembered to have proved right, at some 200 bytes each: 20 MB.
+const PROVEN_MAX: usize = 100_000;
 
 /// Checks slow secrets.
 #[derive(Clone)]
@@ -30,8 +31,10 @@ struct Shared {
     key: [u8; 32],
     hashing: Arc<Hashing>,
     clock: Arc<dyn Clock>,
-    /// By lookup, and by who guesses at it. Outlives what the cache forgets when a key is changed.
-    remembered: RwLock<HashMap<String, Remembered>>,
+    /// By lookup. Only who presents a right secret adds to it, so no guesses drive anything out. Outlives what the cache
+    /// forgets when a key is changed.
+    proven: RwLock<HashMap<String, Proven>>,
+    guesses: Guesses,
     /// By key and presented string, keyed: what was tried in vain of strings that are other keys' secrets.
     ruled_out: Mutex<HashSet<[u8; 32]>>,
     /// Runs under way, by the keyed digest of what is checked: whoever presents the same waits for the same.
@@ -40,11 +43,20 @@ struct Shared {
 
 type Run = watch::Receiver<Option<Result<bool, Arc<HashingError>>>>;
 
-#[derive(Default)]
-struct Remembered {
-    /// Of the stored verifier, and of the secret that proved right: when the one changes, the other no longer counts.
-    right: Option<(Digest, Digest)>,
-    throttle: Throttle,
+/// Keyed digests of the stored verifier, and of the secret that proved right: when the one changes, the other no longer
+/// counts.
+struct Proven {
+    stored: Digest,
+    secret: Digest,
+}
+
+/// On whose behalf a secret is checked.
+#[derive(Clone, Copy)]
+pub(super) struct Presenter<'a> {
+    /// Whose turn the hashing takes.
+    pub requester: Requester<'a>,
+    /// Whose guess it is; `None`: it is no guess, but the operator's own secret.
+    pub network: Option<Network>,
 }
 
 impl SlowSecrets {
@@ -56,7 +68,8 @@ impl SlowSecrets {
             key,
             hashing,
             clock,
-            remembered: RwLock::default(),
+            proven: RwLock::default(),
+            guesses: Guesses::default(),
             running: Mutex::default(),
             ruled_out: Mutex::default(),
         }))
@@ -74,15 +87,20 @@ impl SlowSecrets {
     pub(super) fn right(&self, lookup: &str, keyspace: &str, verifier: &Verifier) -> Option<Digest> {
         let phc = verifier.phc()?;
         let place = place(lookup, keyspace);
-        let remembered = self.0.remembered.read().unwrap_or_else(PoisonError::into_inner);
-        let (stored, secret) = remembered.get(&place)?.right?;
-        (stored == self.0.digest([&place, phc])).then_some(secret)
+        let proven = self.0.proven.read().unwrap_or_else(PoisonError::into_inner);
+        let Proven { stored, secret } = proven.get(&place)?;
+        (*stored == self.0.digest([&place, phc])).then_some(*secret)
+    }
+
+    /// How busy the hashing of `class` is.
+    pub(super) fn load(&self, class: Class) -> ClassLoad {
+        self.0.hashing.load(class)
     }
 
     /// Notes that `presented`, which is another key's secret, need not be tried as that of `key` any more.
     pub(super) fn rule_out(&self, key: &CachedKey, presented: &str) {
         let mut ruled_out = self.0.ruled_out.lock().unwrap_or_else(PoisonError::into_inner);
-        if ruled_out.len() >= REMEMBERED_MAX {
+        if ruled_out.len() >= PROVEN_MAX {
             // What is forgotten costs one run to learn again.
             ruled_out.clear();
         }
@@ -104,7 +122,7 @@ impl SlowSecrets {
         lookup: &str,
         key: &CachedKey,
         proof: &str,
-        guesser: &str,
+        by: Presenter<'_>,
     ) -> Result<bool, VerifyError> {
         let Proof::Other(other) = &key.proof else { return Ok(false) };
         let Some(phc) = other.verifier.phc() else { return Ok(false) };
@@ -114,7 +132,7 @@ impl SlowSecrets {
             let _ = other.warm.set(right);
             return Ok(secret == right);
         }
-        let mut run = self.run(&place(lookup, key.keyspace()), phc, secret, proof, guesser)?;
+        let mut run = self.run(&place(lookup, key.keyspace()), (phc, other.verifier.cost()), secret, proof, by)?;
         let done = run.wait_for(Option::is_some).await.ok().and_then(|done| done.clone());
         match done {
             Some(Ok(proven)) => {
@@ -128,28 +146,42 @@ impl SlowSecrets {
         }
     }
 
-    /// The run that checks `secret`: one that is under way, or a new one.
-    fn run(&self, lookup: &str, phc: &str, secret: Digest, proof: &str, guesser: &str) -> Result<Run, VerifyError> {
+    /// Returns the run that checks `secret`: one that is under way, or a new one.
+    fn run(
+        &self,
+        lookup: &str,
+        (phc, cost): (&str, HashCost),
+        secret: Digest,
+        proof: &str,
+        by: Presenter<'_>,
+    ) -> Result<Run, VerifyError> {
         let id = *self.0.digest([phc, proof]).as_bytes();
         let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(run) = running.get(&id) {
             return Ok(run.clone());
         }
-        let bucket = if guesser.is_empty() { lookup.to_owned() } else { format!("{lookup} from {guesser}") };
-        self.0.take_guess(&bucket)?;
+        let time = self.0.hashing.time(cost);
+        if let Some(network) = by.network {
+            let taken = self.0.guesses.take(lookup, network, time, self.0.clock.elapsed());
+            taken.map_err(VerifyError::Throttled)?;
+        }
         let (done, run) = watch::channel(None);
         running.insert(id, run.clone());
         drop(running);
         let (shared, lookup, phc) = (self.0.clone(), lookup.to_owned(), phc.to_owned());
         let proof = Secret::new(proof.to_owned());
+        let (class, keyspace, network) = (by.requester.class(), by.requester.keyspace().to_owned(), by.network);
         // A task of its own: whoever asked first may go away while others wait.
         tokio::spawn(async move {
             let stored = shared.digest([&lookup, &phc]);
-            let began = shared.clock.elapsed();
-            let proven = shared.hashing.matches(phc, proof).await.map_err(Arc::new);
-            shared.note_cost(&bucket, shared.clock.elapsed().saturating_sub(began));
-            if let Ok(true) = proven {
-                shared.remember(&lookup, stored, secret);
+            let requester = Requester::of(class, &keyspace);
+            let proven = shared.hashing.matches(requester, cost, phc, proof).await.map_err(Arc::new);
+            match (&proven, network) {
+                (Ok(true), _) => shared.remember(&lookup, stored, secret),
+                (Err(error), Some(network)) if matches!(**error, HashingError::Busy) => {
+                    shared.guesses.give_back(&lookup, network, time);
+                }
+                _ => {}
             }
             shared.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             let _ = done.send(Some(proven));
@@ -164,25 +196,16 @@ fn place(lookup: &str, keyspace: &str) -> String {
 }
 
 impl Shared {
-    fn take_guess(&self, bucket: &str) -> Result<(), VerifyError> {
-        let now = self.clock.elapsed();
-        let take = |remembered: &Remembered| remembered.throttle.take(now).map_err(VerifyError::Throttled);
-        if let Some(known) = self.remembered.read().unwrap_or_else(PoisonError::into_inner).get(bucket) {
-            return take(known);
-        }
-        take(entry(&mut self.remembered.write().unwrap_or_else(PoisonError::into_inner), bucket))
-    }
-
-    /// Notes how long a guess took.
-    fn note_cost(&self, bucket: &str, cost: Duration) {
-        if let Some(known) = self.remembered.read().unwrap_or_else(PoisonError::into_inner).get(bucket) {
-            known.throttle.note_cost(cost);
-        }
-    }
-
     fn remember(&self, lookup: &str, stored: Digest, secret: Digest) {
-        let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
-        entry(&mut remembered, lookup).right = Some((stored, secret));
+        let mut proven = self.proven.write().unwrap_or_else(PoisonError::into_inner);
+        if proven.len() >= PROVEN_MAX && !proven.contains_key(lookup) {
+            // Any one will do, for what is forgotten costs one run to learn again; but that of free text strangers can
+            // delay.
+            let free_text = place(FREE_TEXT_LOOKUP, SYSTEM);
+            let victim = proven.keys().find(|lookup| **lookup != free_text).cloned();
+            victim.and_then(|lookup| proven.remove(&lookup));
+        }
+        proven.insert(lookup.to_owned(), Proven { stored, secret });
     }
 
     /// Keyed, and of each part by itself: no two lists of parts have the same.
@@ -194,14 +217,4 @@ impl Shared {
         }
         Digest::from_bytes(mac.finalize().into_bytes().into())
     }
-}
-
-/// What is remembered of `lookup`; if that is nothing yet, there is room for it now.
-fn entry<'a>(remembered: &'a mut HashMap<String, Remembered>, lookup: &str) -> &'a mut Remembered {
-    if remembered.len() >= REMEMBERED_MAX && !remembered.contains_key(lookup) {
-        // Any one will do: what is forgotten costs one run to learn again.
-        let victim = remembered.keys().next().cloned();
-        victim.and_then(|lookup| remembered.remove(&lookup));
-    }
-    remembered.entry(lookup.to_owned()).or_default()
 }

@@ -99,7 +99,7 @@ impl<'a> Asked<'a> {
             demand: self.demand(),
             client: self.client,
             cost: self.cost.unwrap_or(1),
-            guesser: "",
+            peer: None,
         }
     }
 

@@ -107,12 +107,12 @@ impl Management {
         (by, now): (Principal<'_>, Timestamp),
     ) -> Result<Vec<Pending>, Error> {
         let holders = self.holders(&keyspace.id, &pending).await?;
-        let pending = self.tell_apart(pending, &holders, answers, runs_left).await?;
+        let pending = self.tell_apart(&keyspace.id, pending, &holders, answers, runs_left).await?;
         let (mut batch, mut left) = unlike(pending);
         if batch.is_empty() {
             return Ok(left);
         }
-        self.hash(&mut batch).await?;
+        self.hash(&keyspace.id, &mut batch).await?;
         let neighbours = neighbours(&batch);
         let imports: Vec<_> = batch.iter().map(|one| self.new_import(one, &neighbours, now)).collect();
         let made = self.store.import_keys(&keyspace.id, Some(keyspace.uid), &imports, &self.actor(by, now)).await??;
@@ -143,6 +143,7 @@ impl Management {
     /// compare.
     async fn tell_apart(
         &self,
+        keyspace: &str,
         mut pending: Vec<Pending>,
         holders: &Holders,
         answers: &mut Answers,
@@ -154,7 +155,7 @@ impl Management {
                 Err(same) => answers[one.at] = Some(Err(Refusal::SecretExists(same.key_id.clone()).into())),
                 Ok(rivals) => {
                     // All of them, whichever it will be: what is begun is ended.
-                    let runs = rivals.iter().map(|rival| rival.holder.verifier.runs()).sum();
+                    let runs = rivals.iter().map(|rival| rival.holder.verifier.cost().runs).sum();
                     match runs_left.checked_sub(runs) {
                         Some(left) => *runs_left = left,
                         None => answers[one.at] = Some(Err(Error::TooMuchToCompare)),
@@ -173,9 +174,9 @@ impl Management {
             }
             let pairs = next.iter().filter_map(|(index, rival)| {
                 let proof = pending[*index].plain()?.proof.clone();
-                Some((rival.phc.to_owned(), proof))
+                Some((rival.phc.to_owned(), rival.holder.verifier.cost(), proof))
             });
-            let same = self.hashing.match_all(pairs.collect()).await?;
+            let same = self.hashing.match_all(keyspace, pairs.collect()).await?;
             for ((index, Rival { holder, .. }), same) in next.into_iter().zip(same) {
                 let one = &mut pending[index];
                 if same {
@@ -195,10 +196,10 @@ impl Management {
         Ok(pending)
     }
 
-    async fn hash(&self, batch: &mut [Pending]) -> Result<(), Error> {
+    async fn hash(&self, keyspace: &str, batch: &mut [Pending]) -> Result<(), Error> {
         let unhashed: Vec<_> = batch.iter_mut().filter(|one| one.hashed.is_none() && one.plain().is_some()).collect();
         let proofs: Vec<Arc<_>> = unhashed.iter().filter_map(|one| one.plain()).map(|it| it.proof.clone()).collect();
-        let hashed = self.hashing.hash_all(proofs).await?;
+        let hashed = self.hashing.hash_all(keyspace, proofs).await?;
         for (one, hashed) in unhashed.into_iter().zip(hashed) {
             one.hashed = Some(hashed);
         }

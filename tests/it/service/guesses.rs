@@ -8,6 +8,8 @@ use portcullis::grpc::pb::{self, CreateApiKeyRequest, ErrorReason, HashPolicy, V
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
+use portcullis::hashing::Class;
+
 use super::{Backend, over_both_stores};
 use crate::support::process::ROOT_KEY;
 use crate::support::service::{Caller, Service, check_error, details, in_time, new_key, wrong_secret};
@@ -18,6 +20,11 @@ over_both_stores![
     one_wrong_secret_is_one_guess_however_many_present_it_at_once,
     two_hundred_at_once_are_all_let_in,
     strangers_are_told_from_the_supplied_root_key_at_once,
+    guesses_are_counted_by_network,
+    what_was_proven_survives_floods_of_guesses,
+    the_owner_of_free_text_is_never_locked_out,
+    free_text_of_strangers_costs_little_and_in_the_end_nothing,
+    cold_keys_are_let_in_while_strangers_guess,
 ];
 
 /// Guesses that are free.
@@ -137,5 +144,153 @@ async fn strangers_are_told_from_the_supplied_root_key_at_once(backend: Backend)
         check_error(verdict(&mut stranger, &secret).await, Code::Unauthenticated, ErrorReason::CredentialInvalid);
     }
     assert_eq!(admin.verdict(&secret).await, Verdict::Valid);
+    service.stop().await;
+}
+
+/// The verdict on `key`, presented from `address`.
+async fn verdict_from(caller: &mut Caller, key: &str, address: &str) -> Result<Verdict, Status> {
+    let request = VerifyRequest { key: key.into(), client_ip: address.into(), ..Default::default() };
+    Ok(caller.verification.verify(request).await?.into_inner().verdict())
+}
+
+async fn guesses_are_counted_by_network(backend: Backend) {
+    let service = Service::start_with(backend, Arc::new(ManualClock::new(SystemClock.now()))).await;
+    let mut admin = slow_keyspace(&service).await;
+    let (_, secret) = slow_key(&mut admin).await;
+    // Each from another address of one network.
+    for nth in 0..BURST {
+        let guess = verdict_from(&mut admin, &wrong_secret(&secret, nth), &format!("2001:db8:0:1::{nth:x}")).await;
+        assert_eq!(guess.unwrap(), Verdict::NotFound, "{nth}");
+    }
+    check_throttled(verdict_from(&mut admin, &wrong_secret(&secret, 90), "2001:db8:0:1:ffff::1").await);
+    check_throttled(verdict_from(&mut admin, &secret, "2001:db8:0:1::1").await);
+    // The owner is elsewhere.
+    assert_eq!(verdict_from(&mut admin, &secret, "2001:db8:0:2::1").await.unwrap(), Verdict::Valid);
+    service.stop().await;
+}
+
+async fn what_was_proven_survives_floods_of_guesses(backend: Backend) {
+    let service = Service::start_with(backend, Arc::new(ManualClock::new(SystemClock.now()))).await;
+    let mut admin = slow_keyspace(&service).await;
+    let (key, secret) = slow_key(&mut admin).await;
+    let (_, other) = slow_key(&mut admin).await;
+    assert_eq!(admin.verdict(&secret).await, Verdict::Valid);
+    for nth in 0..200_u32 {
+        // Of a secret that nobody has presented yet, from everywhere.
+        let _ = verdict_from(&mut admin, &wrong_secret(&other, nth), &format!("2001:db8:{nth:x}::1")).await;
+    }
+    // The key is read anew; that its secret was proven is known.
+    for enabled in [false, true] {
+        let change = pb::ApiKey { id: key.id.clone(), enabled, ..Default::default() };
+        admin.update(change, &["enabled"]).await.unwrap();
+    }
+    let runs = service.verifier.hashing_load(Class::Verification).runs;
+    assert_eq!(admin.verdict(&secret).await, Verdict::Valid);
+    assert_eq!(service.verifier.hashing_load(Class::Verification).runs, runs);
+    service.stop().await;
+}
+
+/// A new root key.
+async fn another_admin(service: &Service) -> String {
+    let request = CreateApiKeyRequest { keyspace: "system".into(), scopes: vec!["admin".into()], ..new_key("another") };
+    service.admin().create(request).await.1
+}
+
+/// The id of the first root key.
+async fn supplied_id(service: &Service) -> String {
+    let request = pb::ListApiKeysRequest { keyspace: "system".into(), ..Default::default() };
+    let listed = service.admin().keys.list_api_keys(request).await.expect("a list").into_inner().api_keys;
+    listed.into_iter().find(|key| key.name == "first root key").expect("it is there").id
+}
+
+/// Calls so often with free text that nobody has; how often that was refused as invalid. The rest was refused for being
+/// too many.
+async fn flood(service: &Service, count: u32) -> usize {
+    let mut calling = JoinSet::new();
+    for nth in 0..count {
+        let mut stranger = service.caller(&format!("free-text-that-nobody-has-{nth:08}"));
+        calling.spawn(async move { verdict(&mut stranger, "ak_x").await.expect_err("nobody has it").code() });
+    }
+    let codes = in_time("the refusals", calling.join_all()).await;
+    assert!(codes.iter().all(|code| matches!(code, Code::Unauthenticated | Code::ResourceExhausted)), "{codes:?}");
+    codes.iter().filter(|code| **code == Code::Unauthenticated).count()
+}
+
+async fn the_owner_of_free_text_is_never_locked_out(backend: Backend) {
+    let service = Service::start_supplied(backend, ROOT_KEY).await;
+    let (_, key) = service.admin().create(new_key("k")).await;
+    // Started anew, with the variable still set.
+    let service = Service::start_over(service.stop_and_keep().await, Some(ROOT_KEY.to_owned())).await;
+    let owner = async {
+        for nth in 0..10 {
+            assert_eq!(verdict(&mut service.admin(), &key).await.expect("not locked out"), Verdict::Valid, "{nth}");
+        }
+    };
+    let (refused, ()) = tokio::join!(flood(&service, 500), owner);
+    assert_eq!(refused, 500, "each is told from the right one at once");
+    let run = |class| service.verifier.hashing_load(class).runs;
+    assert_eq!((run(Class::CallersWithoutMac), run(Class::Callers)), (0, 1));
+
+    // What is known of the secret outlives changes of the key, and a start while it is disabled.
+    let id = supplied_id(&service).await;
+    let other = another_admin(&service).await;
+    let change = |enabled| pb::ApiKey { id: id.clone(), enabled, ..Default::default() };
+    service.caller(&other).update(change(false), &["enabled"]).await.unwrap();
+    let service = Service::start_over(service.stop_and_keep().await, Some(ROOT_KEY.to_owned())).await;
+    flood(&service, 50).await;
+    service.caller(&other).update(change(true), &["enabled"]).await.unwrap();
+    assert_eq!(verdict(&mut service.admin(), &key).await.unwrap(), Verdict::Valid);
+    assert_eq!(service.verifier.hashing_load(Class::CallersWithoutMac).runs, 0);
+    service.stop().await;
+}
+
+async fn free_text_of_strangers_costs_little_and_in_the_end_nothing(backend: Backend) {
+    let service = Service::start_supplied(backend, ROOT_KEY).await;
+    let id = supplied_id(&service).await;
+    let other = another_admin(&service).await;
+    // The variable is not what it was: nothing is known of the secret.
+    let clock = Arc::new(ManualClock::new(SystemClock.now()));
+    let fixture = service.stop_and_keep().await;
+    let service = Service::start_over_with(fixture, Some(other.clone()), clock.clone()).await;
+    let runs = || service.verifier.hashing_load(Class::CallersWithoutMac).runs;
+    flood(&service, 300).await;
+    assert!((1..=u64::from(BURST)).contains(&runs()), "{}", runs());
+    // One by one, until there are none left: what was refused for want of a place was no guess.
+    let throttled = |status: &Status| {
+        details(status).error_info().is_some_and(|it| it.reason == ErrorReason::GuessingThrottled.as_str_name())
+    };
+    for nth in 0.. {
+        let stranger = &mut service.caller(&format!("another-free-text-that-nobody-has-{nth}"));
+        let refused = verdict(stranger, "ak_x").await.expect_err("nobody has it");
+        assert!(nth < 1_000, "{refused:?}");
+        if throttled(&refused) {
+            break;
+        }
+    }
+    assert_eq!(runs(), u64::from(BURST), "from one address");
+
+    clock.advance(Duration::from_hours(1));
+    service.admin().revoke(&id).await;
+    assert_eq!(flood(&service, 100).await, 100);
+    assert_eq!(runs(), u64::from(BURST), "none once the key is revoked");
+    service.stop().await;
+}
+
+async fn cold_keys_are_let_in_while_strangers_guess(backend: Backend) {
+    let service = Service::start_supplied(backend, ROOT_KEY).await;
+    let mut admin = slow_keyspace(&service).await;
+    let mut secrets = Vec::new();
+    for _ in 0..5 {
+        secrets.push(slow_key(&mut admin).await.1);
+    }
+    let other = another_admin(&service).await;
+    let clock = Arc::new(ManualClock::new(SystemClock.now()));
+    let service = Service::start_over_with(service.stop_and_keep().await, Some(other), clock).await;
+    let cold = async {
+        for secret in &secrets {
+            assert_eq!(verdict(&mut service.admin(), secret).await.expect("it is let in"), Verdict::Valid);
+        }
+    };
+    tokio::join!(flood(&service, 500), cold);
     service.stop().await;
 }

@@ -143,6 +143,11 @@ impl Service {
         Self::start_on(fixture, Arc::new(SystemClock), root_key).await
     }
 
+    /// The same by this clock.
+    pub async fn start_over_with(fixture: Fixture, root_key: Option<String>, clock: Arc<dyn Clock>) -> Self {
+        Self::start_on(fixture, clock, root_key).await
+    }
+
     /// Ends the service in order.
     pub async fn stop(self) {
         self.stop_and_keep().await;
