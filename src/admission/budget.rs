@@ -58,6 +58,8 @@ struct Spent {
 #[derive(Default)]
 struct Account {
     calls: u32,
+    /// Keys that calls in flight are about to make.
+    keys: u64,
     /// When all that came is paid for, one call at a time: GCRA (ITU-T I.371).
     paid_at: Duration,
 }
@@ -65,6 +67,7 @@ struct Account {
 /// A call in flight: ends when it is dropped.
 pub struct Spending {
     name: Arc<str>,
+    keys: u64,
     spent: Arc<Mutex<Spent>>,
 }
 
@@ -95,7 +98,7 @@ impl Budgets {
             account.paid_at = paid_at;
         }
         account.calls += 1;
-        Ok(Spending { name, spent: self.spent.clone() })
+        Ok(Spending { name, keys: 0, spent: self.spent.clone() })
     }
 }
 
@@ -118,12 +121,23 @@ impl Spending {
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
+
+    /// Notes that the call is about to make `keys`. How many all calls in flight are about to make.
+    pub fn reserve(&mut self, keys: u64) -> u64 {
+        self.keys += keys;
+        let mut spent = lock(&self.spent);
+        spent.names.get_mut(&self.name).map_or(keys, |account| {
+            account.keys += keys;
+            account.keys
+        })
+    }
 }
 
 impl Drop for Spending {
     fn drop(&mut self) {
         if let Some(account) = lock(&self.spent).names.get_mut(&self.name) {
             account.calls -= 1;
+            account.keys -= self.keys;
         }
     }
 }

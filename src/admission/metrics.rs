@@ -17,7 +17,7 @@ use super::{Over, QUEUED};
 type Label = (&'static str, &'static str);
 
 /// The limits that a call can be over.
-const LIMITS: [&str; 4] = ["caller_calls", "caller_rate", "keyspace_calls", "keyspace_rate"];
+const LIMITS: [&str; 5] = ["caller_calls", "caller_rate", "keyspace_calls", "keyspace_rate", "keyspace_keys"];
 
 /// Counters.
 pub struct Metrics {
@@ -64,6 +64,10 @@ impl Metrics {
             (_, Over::Rate { .. }) => "keyspace_rate",
         };
         self.over.get_or_create(&[("limit", limit)]).inc();
+    }
+
+    pub(super) fn keyspace_full(&self) {
+        self.over.get_or_create(&[("limit", "keyspace_keys")]).inc();
     }
 }
 

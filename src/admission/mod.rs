@@ -14,6 +14,7 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 
 use crate::clock::Clock;
+use crate::key::keyspace::KeyspaceLimits;
 
 use budget::Budgets;
 pub use budget::{Budget, Over, Spending};
@@ -24,6 +25,9 @@ use queue::{Limits, Place, Queue};
 pub const CALLS_MAX: u32 = 1_024;
 /// See [`CALLS_MAX`].
 pub const CALLS_PER_SECOND: u32 = 5_000;
+
+/// Most keys in a keyspace unless it is set: five times what this is measured with.
+pub const KEYSPACE_KEYS_MAX: u64 = 10_000_000;
 
 /// How long a call waits for a place. Far longer than a place takes to get free while the store keeps up.
 const WAIT_MAX: Duration = Duration::from_millis(200);
@@ -73,14 +77,16 @@ const fn limits(running_max: usize, waiting_max: usize, wait_max: Duration, wait
 pub struct Settings {
     /// Of one root key.
     pub caller: Budget,
-    /// Of one keyspace.
+    /// Of one keyspace that has none of its own.
     pub keyspace: Budget,
+    /// Most keys in a keyspace that has no such limit of its own.
+    pub keyspace_keys_max: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let budget = Budget { calls_max: CALLS_MAX, calls_per_second: CALLS_PER_SECOND };
-        Self { caller: budget, keyspace: budget }
+        Self { caller: budget, keyspace: budget, keyspace_keys_max: KEYSPACE_KEYS_MAX }
     }
 }
 
@@ -139,13 +145,28 @@ impl Admission {
         Ok(Permit { _place: Some(place?), _spending: spending })
     }
 
-    /// Charges a call to the keyspace whose keys it makes or changes.
+    /// Charges a call to the keyspace whose keys it makes or changes, by `own` limits before those that are set.
     ///
     /// # Errors
     /// The keyspace's budget is spent.
-    pub fn charge_keyspace(&self, keyspace: &str) -> Result<Spending, Over> {
-        let spending = self.keyspaces.spend(keyspace, self.settings.keyspace, true);
+    pub fn charge_keyspace(&self, keyspace: &str, own: KeyspaceLimits) -> Result<Spending, Over> {
+        let set = self.settings.keyspace;
+        let budget = Budget {
+            calls_max: own.calls_max.unwrap_or(set.calls_max),
+            calls_per_second: own.calls_per_second.unwrap_or(set.calls_per_second),
+        };
+        let spending = self.keyspaces.spend(keyspace, budget, true);
         spending.inspect_err(|over| self.metrics.over("keyspace", *over))
+    }
+
+    /// Most keys in a keyspace that has such a limit of its `own`, or none.
+    pub fn keys_max(&self, own: KeyspaceLimits) -> u64 {
+        own.keys_max.unwrap_or(self.settings.keyspace_keys_max)
+    }
+
+    /// Notes that a keyspace had no room for another key.
+    pub fn note_keyspace_full(&self) {
+        self.metrics.keyspace_full();
     }
 
     /// Makes the counters readable, under `portcullis_…`.
@@ -171,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn a_caller_over_budget_takes_no_place_and_may_still_revoke() {
         let budget = |calls_max, calls_per_second| Budget { calls_max, calls_per_second };
-        let settings = Settings { caller: budget(100, 1), keyspace: budget(100, 1) };
+        let settings = Settings { caller: budget(100, 1), ..Settings::default() };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let admission = Admission::new(settings, &clock);
         let _first = admission.admit(Kind::Creation, "a").await.unwrap();

@@ -9,8 +9,8 @@ use super::limits::{self, Set};
 use super::page::Page;
 use super::parse;
 use crate::grpc::pb::{
-    self, CreateKeyspaceRequest, DeleteKeyspaceRequest, GetKeyspaceRequest, Keyspace, ListKeyspacesRequest,
-    ListKeyspacesResponse, RateLimit, UpdateKeyspaceRequest,
+    self, CreateKeyspaceRequest, DeleteKeyspaceRequest, GetKeyspaceRequest, Keyspace, KeyspaceLimits,
+    ListKeyspacesRequest, ListKeyspacesResponse, RateLimit, UpdateKeyspaceRequest,
 };
 
 /// `keyspaces` and what follows.
@@ -71,6 +71,15 @@ struct CreateArgs {
     /// all hold [default: as often as it likes]
     #[arg(long = "default-rate", value_name = "RATE", value_parser = limits::rate)]
     default_rates: Vec<RateLimit>,
+    /// Most calls in flight that make or change its keys [default: as the server is set]
+    #[arg(long, value_name = "CALLS")]
+    calls_max: Option<i32>,
+    /// Most calls a second that make or change its keys [default: as the server is set]
+    #[arg(long, value_name = "CALLS")]
+    calls_per_second: Option<i32>,
+    /// Most keys, revoked ones too [default: as the server is set]
+    #[arg(long, value_name = "KEYS")]
+    keys_max: Option<i64>,
 }
 
 #[derive(Args, Debug)]
@@ -127,6 +136,19 @@ struct Change {
     /// then all hold; none: as often as it likes
     #[arg(long = "default-rate", value_name = "RATE", value_parser = limits::or_none(limits::rate))]
     default_rates: Vec<Set<RateLimit>>,
+    /// Most calls in flight that make or change its keys. This and the next two are set together: what is not given is as
+    /// the server is set
+    #[arg(long, value_name = "CALLS")]
+    calls_max: Option<i32>,
+    /// Most calls a second that make or change its keys
+    #[arg(long, value_name = "CALLS")]
+    calls_per_second: Option<i32>,
+    /// Most keys, revoked ones too
+    #[arg(long, value_name = "KEYS")]
+    keys_max: Option<i64>,
+    /// Let all three be as the server is set
+    #[arg(long, conflicts_with_all = ["calls_max", "calls_per_second", "keys_max"])]
+    no_limits: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -160,6 +182,7 @@ impl CreateArgs {
             allow_wildcard_scopes: self.allow_wildcard_scopes,
             hash_policy: Policy::number(self.hash_policy),
             default_rate_limit: limits::together(self.default_rates),
+            limits: together(self.calls_max, self.calls_per_second, self.keys_max),
             ..Keyspace::default()
         };
         CreateKeyspaceRequest { keyspace: Some(keyspace) }
@@ -170,6 +193,7 @@ impl UpdateArgs {
     /// The request: the mask names what was given.
     fn request(self) -> Result<UpdateKeyspaceRequest, Error> {
         let Self { id, change, etag } = self;
+        let own_limits = together(change.calls_max, change.calls_per_second, change.keys_max);
         let given = [
             ("display_name", change.display_name.is_some()),
             ("key_prefix", change.key_prefix.is_some()),
@@ -179,6 +203,7 @@ impl UpdateArgs {
             ("allow_wildcard_scopes", change.allow_wildcard_scopes || change.refuse_wildcard_scopes),
             ("hash_policy", change.hash_policy.is_some()),
             ("default_rate_limit", !change.default_rates.is_empty()),
+            ("limits", own_limits.is_some() || change.no_limits),
         ];
         let paths = given.into_iter().filter(|(_, given)| *given).map(|(path, _)| path.to_owned()).collect();
         let keyspace = Keyspace {
@@ -191,11 +216,17 @@ impl UpdateArgs {
             allow_wildcard_scopes: change.allow_wildcard_scopes,
             hash_policy: Policy::number(change.hash_policy),
             default_rate_limit: limits::together(limits::all("--default-rate", change.default_rates)?),
+            limits: own_limits,
             etag: etag.unwrap_or_default(),
             ..Keyspace::default()
         };
         Ok(UpdateKeyspaceRequest { keyspace: Some(keyspace), update_mask: Some(FieldMask { paths }) })
     }
+}
+
+fn together(calls_max: Option<i32>, calls_per_second: Option<i32>, keys_max: Option<i64>) -> Option<KeyspaceLimits> {
+    let limits = KeyspaceLimits { calls_max, calls_per_second, keys_max };
+    (limits != KeyspaceLimits::default()).then_some(limits)
 }
 
 /// Runs one of them.
@@ -262,6 +293,8 @@ mod tests {
         check(&["--hash-policy", "argon2id"], &["hash_policy"]);
         check(&["--default-rate", "1/s", "--default-rate", "9/day"], &["default_rate_limit"]);
         check(&["--default-rate", "none"], &["default_rate_limit"]);
+        check(&["--keys-max", "9"], &["limits"]);
+        check(&["--no-limits"], &["limits"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Raw;
-use crate::admission::{Budget, CALLS_MAX, CALLS_PER_SECOND, Settings};
+use crate::admission::{Budget, CALLS_MAX, CALLS_PER_SECOND, KEYSPACE_KEYS_MAX, Settings};
 
 /// See the module.
 #[derive(Args, Debug, Default)]
@@ -20,6 +20,9 @@ pub struct AdmissionFlags {
     /// Most calls a second that make or change keys of one keyspace: 1 to 1000000 [default: 5000]
     #[arg(long, value_name = "CALLS", env = "PORTCULLIS_KEYSPACE_CALLS_PER_SECOND")]
     pub keyspace_calls_per_second: Option<String>,
+    /// Most keys in one keyspace, revoked ones too: 1 to 1000000000 [default: 10000000]
+    #[arg(long, value_name = "KEYS", env = "PORTCULLIS_KEYSPACE_KEYS_MAX")]
+    pub keyspace_keys_max: Option<String>,
 }
 
 impl AdmissionFlags {
@@ -33,7 +36,12 @@ impl AdmissionFlags {
         let caller_rate = calls("caller-calls-per-second", self.caller_calls_per_second, CALLS_PER_SECOND);
         let keyspace_calls_max = calls("keyspace-calls-max", self.keyspace_calls_max, CALLS_MAX);
         let keyspace_rate = calls("keyspace-calls-per-second", self.keyspace_calls_per_second, CALLS_PER_SECOND);
+        let keys_max = KEYSPACE_KEYS_MAX.to_string();
+        let keys_max = raw.take("keyspace-keys-max", self.keyspace_keys_max, &keys_max, "1 to 1000000000", |text| {
+            text.parse().ok().filter(|keys| (1..=1_000_000_000).contains(keys))
+        });
         Some(Settings {
+            keyspace_keys_max: keys_max?,
             caller: Budget { calls_max: caller_calls_max?, calls_per_second: caller_rate? },
             keyspace: Budget { calls_max: keyspace_calls_max?, calls_per_second: keyspace_rate? },
         })
@@ -41,12 +49,13 @@ impl AdmissionFlags {
 }
 
 /// The settings as they may be shown.
-pub(super) fn shown(settings: &Settings) -> [(&'static str, String); 4] {
-    let Settings { caller, keyspace } = settings;
+pub(super) fn shown(settings: &Settings) -> [(&'static str, String); 5] {
+    let Settings { caller, keyspace, keyspace_keys_max } = settings;
     [
         ("caller-calls-max", caller.calls_max.to_string()),
         ("caller-calls-per-second", caller.calls_per_second.to_string()),
         ("keyspace-calls-max", keyspace.calls_max.to_string()),
         ("keyspace-calls-per-second", keyspace.calls_per_second.to_string()),
+        ("keyspace-keys-max", keyspace_keys_max.to_string()),
     ]
 }

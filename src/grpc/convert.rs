@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::fleet::Replica;
 use crate::key::credits::Interval;
 use crate::key::imported::DigestAlgorithm;
-use crate::key::keyspace::Keyspace;
+use crate::key::keyspace::{Keyspace, KeyspaceLimits};
 use crate::key::rate_card::RateCard;
 use crate::key::rate_limit::{LIMITS_MAX, RateLimit};
 use crate::key::record::{ApiKey, Json, State};
@@ -21,8 +21,8 @@ use crate::key::secret::Secret;
 use crate::key::usage::Counted;
 use crate::key::verifier::HashPolicy;
 use crate::manage::{
-    AllowanceFields, Claims, CreateKey, CreditsFields, Expiration, ImportEntry, KeyspaceFields, Material, Nanos,
-    RateLimitFields, RefillFields, etag,
+    AllowanceFields, Claims, CreateKey, CreditsFields, Expiration, ImportEntry, KeyspaceFields, KeyspaceLimitFields,
+    Material, Nanos, RateLimitFields, RefillFields, etag,
 };
 use crate::store::Event;
 use crate::store::usage::UsageRow;
@@ -204,10 +204,20 @@ pub fn keyspace(keyspace: Keyspace) -> pb::Keyspace {
         allow_wildcard_scopes: keyspace.allow_wildcard_scopes,
         hash_policy: hash_policy.into(),
         default_rate_limit: rate_limit(keyspace.default_rate_limits),
+        limits: keyspace_limits(keyspace.limits),
         create_time: Some(timestamp(keyspace.create_time)),
         update_time: Some(timestamp(keyspace.update_time)),
         etag: etag(keyspace.revision),
     }
+}
+
+fn keyspace_limits(limits: KeyspaceLimits) -> Option<pb::KeyspaceLimits> {
+    let calls = |calls: u32| i32::try_from(calls).unwrap_or(i32::MAX);
+    (limits != KeyspaceLimits::default()).then(|| pb::KeyspaceLimits {
+        calls_max: limits.calls_max.map(calls),
+        calls_per_second: limits.calls_per_second.map(calls),
+        keys_max: limits.keys_max.map(|keys| i64::try_from(keys).unwrap_or(i64::MAX)),
+    })
 }
 
 /// What a caller may set of a keyspace.
@@ -226,6 +236,11 @@ pub fn keyspace_fields(keyspace: pb::Keyspace) -> KeyspaceFields {
         max_ttl: keyspace.max_ttl.map(length_nanos),
         allow_wildcard_scopes: keyspace.allow_wildcard_scopes,
         default_rate_limit: keyspace.default_rate_limit.map(rate_limit_fields),
+        limits: keyspace.limits.map(|limits| KeyspaceLimitFields {
+            calls_max: limits.calls_max,
+            calls_per_second: limits.calls_per_second,
+            keys_max: limits.keys_max,
+        }),
     }
 }
 

@@ -84,6 +84,10 @@ pub fn from_manage(error: manage::Error) -> Status {
         manage::Error::KeyspaceLimit(keyspace, over) => {
             over_limit(&format!("keyspace {keyspace}"), ErrorReason::KeyspaceLimit, over)
         }
+        manage::Error::KeyspaceFull(keyspace, max) => {
+            let message = format!("keyspace {keyspace} has no room for as many keys more: it may have {max}");
+            plain(Code::FailedPrecondition, ErrorReason::KeyspaceFull, &message)
+        }
         manage::Error::Store(error) => store(&error),
         manage::Error::Unconfirmed => {
             let message = "the outcome is unknown: the change may be made or not, and may not hold everywhere yet. It is \

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::id::KeyspaceUid;
@@ -21,6 +22,17 @@ pub const ROOT_PREFIX: &str = "root";
 pub const SUBJECT_TYPES_MAX: usize = 20;
 /// The longest any key may live: 100 years of 365.25 days.
 pub const TTL_MAX: Duration = Duration::from_hours(100 * 8_766);
+
+/// How much a keyspace may take; what is absent is as the server's settings say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyspaceLimits {
+    /// Most calls in flight that make or change its keys.
+    pub calls_max: Option<u32>,
+    /// Most such calls a second.
+    pub calls_per_second: Option<u32>,
+    /// Most keys in it.
+    pub keys_max: Option<u64>,
+}
 
 /// A tenant or environment: keys of one are invisible to, and never valid in, another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +57,8 @@ pub struct Keyspace {
     pub hash_policy: HashPolicy,
     /// How often each key may be used that has no limits of its own; empty: as often as it likes.
     pub default_rate_limits: Vec<RateLimit>,
+    /// How much it may take.
+    pub limits: KeyspaceLimits,
     /// When it was made.
     pub create_time: Timestamp,
     /// When it was last changed.
@@ -72,6 +86,8 @@ pub struct KeyspacePatch {
     pub hash_policy: Option<HashPolicy>,
     /// The new limits of keys that have none of their own.
     pub default_rate_limits: Option<Vec<RateLimit>>,
+    /// How much it may take.
+    pub limits: Option<KeyspaceLimits>,
 }
 
 impl Keyspace {
@@ -88,6 +104,7 @@ impl Keyspace {
         set(&mut next.allow_wildcard_scopes, patch.allow_wildcard_scopes);
         set(&mut next.hash_policy, patch.hash_policy);
         set(&mut next.default_rate_limits, patch.default_rate_limits.clone());
+        set(&mut next.limits, patch.limits);
         if next == *self {
             return None;
         }
@@ -115,6 +132,7 @@ impl Keyspace {
             "allow_wildcard_scopes": self.allow_wildcard_scopes,
             "hash_policy": self.hash_policy.name(),
             "default_rate_limit": self.default_rate_limits,
+            "limits": self.limits,
             "create_time": self.create_time.to_string(),
         }))
     }

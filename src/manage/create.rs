@@ -72,7 +72,7 @@ impl Management {
             return Err(bad.check().expect_err("its id is bad"));
         };
         let keyspace = self.keyspace(&keyspace_id).await?;
-        let _charged = self.charge(&keyspace)?;
+        let _charged = self.charge_keys(&keyspace, 1).await?;
         let now = self.clock.now();
         let draft = draft.within(&keyspace, now, &mut bad);
         bad.check()?;

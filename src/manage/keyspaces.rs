@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::key::field;
 use crate::key::id::KeyspaceUid;
 use crate::key::keyspace::{
-    DEFAULT, Keyspace, KeyspacePatch, ROOT_PREFIX, SUBJECT_TYPES_MAX, SYSTEM, TTL_MAX, is_keyspace_id,
+    DEFAULT, Keyspace, KeyspaceLimits, KeyspacePatch, ROOT_PREFIX, SUBJECT_TYPES_MAX, SYSTEM, TTL_MAX, is_keyspace_id,
 };
 use crate::key::permission::Reach;
 use crate::key::token::{Prefix, PrefixError};
@@ -21,8 +21,12 @@ use crate::store::{HeldPage, Refusal};
 const PREFIX_DEFAULT: &str = "ak";
 /// About how many bytes the largest keyspace holds in memory, mostly subject types.
 const KEYSPACE_WEIGHT_MAX: usize = 4 * 1024;
+/// The largest limit to calls, and to calls a second.
+const CALLS_LIMIT_MAX: i64 = 1_000_000;
+/// The largest limit to keys.
+const KEYS_LIMIT_MAX: i64 = 1_000_000_000;
 /// What can be changed about a keyspace.
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "display_name",
     "key_prefix",
     "allowed_subject_types",
@@ -31,6 +35,7 @@ const PATHS: [&str; 8] = [
     "allow_wildcard_scopes",
     "hash_policy",
     "default_rate_limit",
+    "limits",
 ];
 
 /// The fields of a keyspace that can be set, absent ones in their wire default.
@@ -52,6 +57,19 @@ pub struct KeyspaceFields {
     pub hash_policy: Result<Option<HashPolicy>, i32>,
     /// How often keys may be used that have no limits of their own; `None`: absent.
     pub default_rate_limit: Option<RateLimitFields>,
+    /// How much it may take; `None`: absent.
+    pub limits: Option<KeyspaceLimitFields>,
+}
+
+/// How much a keyspace may take, as the caller asked for it.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyspaceLimitFields {
+    /// Most calls in flight.
+    pub calls_max: Option<i32>,
+    /// Most calls a second.
+    pub calls_per_second: Option<i32>,
+    /// Most keys.
+    pub keys_max: Option<i64>,
 }
 
 /// A change of a keyspace, as the caller asked for it.
@@ -94,6 +112,7 @@ impl Management {
             allow_wildcard_scopes: false,
             hash_policy: HashPolicy::default(),
             default_rate_limits: Vec::new(),
+            limits: KeyspaceLimits::default(),
             create_time: now,
             update_time: now,
             revision: 0,
@@ -193,6 +212,7 @@ impl KeyspaceFields {
             "allow_wildcard_scopes" => self.allow_wildcard_scopes,
             "hash_policy" => self.hash_policy != Ok(None),
             "default_rate_limit" => self.default_rate_limit.is_some(),
+            "limits" => self.limits.is_some(),
             _ => false,
         }
     }
@@ -226,10 +246,31 @@ fn check_fields(fields: &KeyspaceFields, paths: &[&str], bad: &mut Violations) -
                 patch.default_rate_limits =
                     Some(allowance::check_rate_limit("keyspace.default_rate_limit", asked, bad));
             }
+            "limits" => patch.limits = Some(check_limits(fields.limits.as_ref(), bad)),
             other => unreachable!("check_mask lets only PATHS through, not {other}"),
         }
     }
     patch
+}
+
+fn check_limits(fields: Option<&KeyspaceLimitFields>, bad: &mut Violations) -> KeyspaceLimits {
+    let Some(fields) = fields else { return KeyspaceLimits::default() };
+    let mut checked = |path: &str, value: Option<i64>, max: i64| {
+        let good = value.filter(|value| (1..=max).contains(value));
+        if let Some(value) = value.filter(|_| good.is_none()) {
+            bad.add(format!("keyspace.limits.{path}"), format!("must be 1 to {max}; is {value}"));
+        }
+        good
+    };
+    let calls_max = checked("calls_max", fields.calls_max.map(i64::from), CALLS_LIMIT_MAX);
+    let calls_per_second = checked("calls_per_second", fields.calls_per_second.map(i64::from), CALLS_LIMIT_MAX);
+    let keys_max = checked("keys_max", fields.keys_max, KEYS_LIMIT_MAX);
+    let calls = |calls: i64| u32::try_from(calls).ok();
+    KeyspaceLimits {
+        calls_max: calls_max.and_then(calls),
+        calls_per_second: calls_per_second.and_then(calls),
+        keys_max: keys_max.and_then(|keys| u64::try_from(keys).ok()),
+    }
 }
 
 fn check_prefix(text: &str, bad: &mut Violations) -> Option<Prefix> {

@@ -41,7 +41,7 @@ pub use bootstrap::Bootstrap;
 pub use claims::Claims;
 pub use create::{CreateKey, Expiration};
 pub use import::{ENTRIES_MAX as IMPORT_ENTRIES_MAX, ImportEntry, Material};
-pub use keyspaces::{KeyspaceFields, UpdateKeyspace};
+pub use keyspaces::{KeyspaceFields, KeyspaceLimitFields, UpdateKeyspace};
 pub use list::{ListKeys, Page};
 pub use revoke::Grounds;
 pub use rotate::Rotated;
@@ -98,6 +98,9 @@ pub enum Error {
     /// The keyspace's budget is spent.
     #[error("keyspace {0} is over its limit")]
     KeyspaceLimit(String, Over),
+    /// The keyspace has no room for as many keys more.
+    #[error("keyspace {0} is full")]
+    KeyspaceFull(String, u64),
     /// It is not known whether the change holds on every replica, or was made at all.
     #[error("the change could not be confirmed")]
     Unconfirmed,
@@ -170,7 +173,21 @@ impl Management {
 
     /// Charges a call to the keyspace whose keys it makes or changes, until what it gives back is dropped.
     fn charge(&self, keyspace: &Keyspace) -> Result<Spending, Error> {
-        self.admission.charge_keyspace(&keyspace.id).map_err(|over| Error::KeyspaceLimit(keyspace.id.clone(), over))
+        let charged = self.admission.charge_keyspace(&keyspace.id, keyspace.limits);
+        charged.map_err(|over| Error::KeyspaceLimit(keyspace.id.clone(), over))
+    }
+
+    /// Charges a call that makes `keys` of them, if there is room. What others are about to make counts, so that no more
+    /// get in than there is room for; replicas do not know that of each other.
+    async fn charge_keys(&self, keyspace: &Keyspace, keys: usize) -> Result<Spending, Error> {
+        let mut charged = self.charge(keyspace)?;
+        let reserved = charged.reserve(u64::try_from(keys).unwrap_or(u64::MAX));
+        let max = self.admission.keys_max(keyspace.limits);
+        if self.store.keyspace_size(&keyspace.id).await?.saturating_add(reserved) > max {
+            self.admission.note_keyspace_full();
+            return Err(Error::KeyspaceFull(keyspace.id.clone(), max));
+        }
+        Ok(charged)
     }
 
     /// The keyspace of this id, whoever asks.

@@ -166,6 +166,9 @@ pub trait Store: Send + Sync + 'static {
     /// Each form of imported secrets that a keyspace has or once had, with the keyspace's id. A dozen a keyspace at most.
     async fn import_forms(&self) -> Result<Vec<(String, Form)>, StoreError>;
 
+    /// How many keys a keyspace has, in whatever state.
+    async fn keyspace_size(&self, id: &str) -> Result<u64, StoreError>;
+
     /// The key of this id.
     async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError>;
 

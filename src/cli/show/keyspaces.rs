@@ -79,10 +79,20 @@ fn table(keyspace: &pb::Keyspace) -> String {
         ("Wildcards", if keyspace.allow_wildcard_scopes { "allowed" } else { "refused" }.to_owned()),
         ("Hash policy", hash_policy(keyspace)),
         ("Default rate", keyspace.default_rate_limit.as_ref().map_or_else(String::new, limits::in_words)),
+        ("Limits", keyspace.limits.as_ref().map_or_else(String::new, own_limits)),
         ("Created", output::time(keyspace.create_time.as_ref(), "")),
         ("Updated", output::time(keyspace.update_time.as_ref(), "")),
         ("Etag", keyspace.etag.clone()),
     ])
+}
+
+fn own_limits(limits: &pb::KeyspaceLimits) -> String {
+    let parts = [
+        limits.calls_max.map(|calls| format!("{calls} calls at once")),
+        limits.calls_per_second.map(|calls| format!("{calls} calls/s")),
+        limits.keys_max.map(|keys| format!("{keys} keys")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn span(span: Option<prost_types::Duration>) -> String {

@@ -66,7 +66,7 @@ impl Management {
             return Err(Error::KeyspaceReserved(SYSTEM));
         }
         let keyspace = self.keyspace(keyspace_id).await?;
-        let _charged = self.charge(&keyspace)?;
+        let _charged = self.charge_keys(&keyspace, entries.len()).await?;
         let forms = self.forms(&keyspace.id).await?;
         let now = self.clock.now();
 

@@ -294,6 +294,11 @@ impl Store for Postgres {
         self.reads.read(|conn| Box::pin(imports::forms(conn))).await
     }
 
+    async fn keyspace_size(&self, id: &str) -> Result<u64, StoreError> {
+        let id = id.to_owned();
+        self.reads.read(move |conn| Box::pin(async move { keyspaces::size(conn, &id).await })).await
+    }
+
     async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
         let id = id.clone();
         self.reads.read(move |conn| Box::pin(async move { keys::find(conn, &id).await })).await

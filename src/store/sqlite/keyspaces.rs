@@ -14,7 +14,7 @@ use crate::store::{Actor, Refusal, StoreError};
 macro_rules! columns {
     () => {
         "id, uid, display_name, key_prefix, allowed_subject_types, default_ttl_us, max_ttl_us, allow_wildcard_scopes, \
-         hash_policy, create_time_us, update_time_us, revision, default_rate_limit"
+         hash_policy, create_time_us, update_time_us, revision, default_rate_limit, limits"
     };
 }
 
@@ -47,12 +47,19 @@ pub async fn list(
     all::<KeyspaceRow, _>(sql.build_query_as().fetch_all(view).await?)
 }
 
+/// See [`crate::store::Store::keyspace_size`].
+pub async fn size(conn: &mut SqliteConnection, id: &str) -> Result<u64, StoreError> {
+    let query = sqlx::query_scalar("SELECT coalesce(sum(keys), 0) FROM keyspace_size WHERE keyspace = $1");
+    let keys: i64 = query.bind(id).fetch_one(conn).await?;
+    Ok(u64::try_from(keys).unwrap_or(0))
+}
+
 /// See [`crate::store::Store::create_keyspace`].
 pub async fn create(conn: &mut SqliteConnection, keyspace: &Keyspace, by: &Actor) -> Result<(), Stop> {
     let inserted = sqlx::query(concat!(
         "INSERT INTO keyspace (",
         columns!(),
-        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (id) DO NOTHING"
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (id) DO NOTHING"
     ))
     .bind(&keyspace.id)
     .bind(keyspace.uid.number())
@@ -67,6 +74,7 @@ pub async fn create(conn: &mut SqliteConnection, keyspace: &Keyspace, by: &Actor
     .bind(keyspace.update_time.as_micros())
     .bind(keyspace.revision)
     .bind(list_column(&keyspace.default_rate_limits)?)
+    .bind(to_json(&keyspace.limits)?)
     .execute(&mut *conn)
     .await?;
     if inserted.rows_affected() == 0 {
@@ -94,7 +102,7 @@ pub async fn update(
     let updated = sqlx::query(
         "UPDATE keyspace SET display_name = $2, key_prefix = $3, allowed_subject_types = $4, default_ttl_us = $5,
              max_ttl_us = $6, allow_wildcard_scopes = $7, hash_policy = $8, update_time_us = $9, revision = $10,
-             default_rate_limit = $11
+             default_rate_limit = $11, limits = $12
          WHERE id = $1",
     )
     .bind(&next.id)
@@ -108,6 +116,7 @@ pub async fn update(
     .bind(next.update_time.as_micros())
     .bind(next.revision)
     .bind(list_column(&next.default_rate_limits)?)
+    .bind(to_json(&next.limits)?)
     .execute(&mut *conn)
     .await?;
     one_row(updated.rows_affected())?;

@@ -191,6 +191,10 @@ impl Store for Sqlite {
         imports::forms(&self.readers).await
     }
 
+    async fn keyspace_size(&self, id: &str) -> Result<u64, StoreError> {
+        keyspaces::size(&mut *self.readers.acquire().await?, id).await
+    }
+
     async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
         keys::find(&mut *self.readers.acquire().await?, id).await
     }

@@ -9,12 +9,16 @@ use tonic::{Code, Status};
 use super::over_both_stores;
 use crate::support::backend::{Backend, Fixture};
 use crate::support::postgres::shared;
-use crate::support::service::{Caller, Service, check_error, details, eventually, in_time, new_key};
+use crate::support::service::{
+    Caller, Service, bad_fields, check_error, details, eventually, field_mask, in_time, new_key,
+};
 
 over_both_stores!(
     a_root_key_has_a_budget_of_calls_a_second_and_may_revoke_beyond_it,
     a_root_key_has_a_budget_of_calls_in_flight_and_may_verify_beyond_it,
     a_keyspace_has_a_budget_whoever_calls,
+    a_keyspace_has_limits_of_its_own,
+    a_keyspace_has_so_many_keys_and_no_more,
 );
 
 fn flags(admission: AdmissionFlags) -> Flags {
@@ -76,6 +80,85 @@ async fn a_keyspace_has_a_budget_whoever_calls(backend: Backend) {
     check_refused(Err::<(), _>(refused), ErrorReason::KeyspaceLimit);
     admin.create(of("beta")).await;
     service.stop().await;
+}
+
+async fn a_keyspace_has_limits_of_its_own(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let limits = pb::KeyspaceLimits { calls_per_second: Some(1), ..Default::default() };
+    let acme = pb::Keyspace { id: "acme".into(), limits: Some(limits), ..Default::default() };
+    let made = admin.create_keyspace_of(acme).await;
+    assert_eq!(made.limits, Some(limits));
+    let of_acme = || pb::CreateApiKeyRequest { keyspace: "acme".into(), ..new_key("k") };
+    let refused = eventually("a refusal", async || admin.keys.create_api_key(of_acme()).await.err()).await;
+    check_refused(Err::<(), _>(refused), ErrorReason::KeyspaceLimit);
+
+    let mut update = async |limits| {
+        let keyspace = pb::Keyspace { id: "acme".into(), limits, ..Default::default() };
+        let update_mask = Some(field_mask(&["limits"]));
+        let request = pb::UpdateKeyspaceRequest { keyspace: Some(keyspace), update_mask };
+        admin.keyspaces.update_keyspace(request).await.map(|done| done.into_inner().keyspace.expect("it"))
+    };
+    let bad = pb::KeyspaceLimits { calls_max: Some(0), calls_per_second: None, keys_max: Some(-1) };
+    assert_eq!(bad_fields(update(Some(bad)).await), ["keyspace.limits.calls_max", "keyspace.limits.keys_max"]);
+    let cleared = update(None).await.expect("changed");
+    assert!(cleared.limits.is_none() && cleared.etag != made.etag);
+    for _ in 0..5 {
+        admin.create(of_acme()).await;
+    }
+    service.stop().await;
+}
+
+/// Whoever makes them, however many at once: creations, imports, and again after a deletion.
+async fn a_keyspace_has_so_many_keys_and_no_more(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let limits = pb::KeyspaceLimits { keys_max: Some(5), ..Default::default() };
+    let acme = pb::Keyspace { id: "acme".into(), limits: Some(limits), ..Default::default() };
+    admin.create_keyspace_of(acme).await;
+    let of_acme = || pb::CreateApiKeyRequest { keyspace: "acme".into(), ..new_key("k") };
+    let mut calls = JoinSet::new();
+    for _ in 0..20 {
+        let mut caller = admin.clone();
+        calls.spawn(async move { caller.keys.create_api_key(of_acme()).await });
+    }
+    let (mut made, mut full) = (Vec::new(), 0);
+    while let Some(answer) = calls.join_next().await {
+        match answer.expect("no panic") {
+            Ok(answer) => made.push(answer.into_inner().api_key.expect("the key")),
+            refused => {
+                check_error(refused, Code::FailedPrecondition, ErrorReason::KeyspaceFull);
+                full += 1;
+            }
+        }
+    }
+    // Calls that were refused had room reserved for others that were refused.
+    assert!(made.len() <= 5 && made.len() + full == 20, "{} made", made.len());
+    while made.len() < 5 {
+        made.push(admin.create(of_acme()).await.0);
+    }
+    check_error(admin.keys.create_api_key(of_acme()).await, Code::FailedPrecondition, ErrorReason::KeyspaceFull);
+    let import =
+        |count: u8| pb::ImportApiKeysRequest { keyspace: "acme".into(), entries: (0..count).map(entry).collect() };
+    check_error(admin.keys.import_api_keys(import(1)).await, Code::FailedPrecondition, ErrorReason::KeyspaceFull);
+    for key in made.iter().take(2) {
+        admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: key.id.clone() }).await.expect("deleted");
+    }
+    check_error(admin.keys.import_api_keys(import(3)).await, Code::FailedPrecondition, ErrorReason::KeyspaceFull);
+    admin.keys.import_api_keys(import(2)).await.expect("there is room for two");
+    check_error(admin.keys.create_api_key(of_acme()).await, Code::FailedPrecondition, ErrorReason::KeyspaceFull);
+    admin.create(new_key("elsewhere")).await;
+    service.stop().await;
+}
+
+fn entry(nth: u8) -> pb::ApiKeyImport {
+    let digest = pb::SecretDigest { algorithm: pb::DigestAlgorithm::Sha256.into(), value: vec![nth; 32] };
+    pb::ApiKeyImport {
+        name: "imported".into(),
+        subject: "user_1".into(),
+        material: Some(pb::api_key_import::Material::Digest(digest)),
+        ..Default::default()
+    }
 }
 
 /// While the database holds creations up, they do not pile up, and calls of other kinds and callers go on.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use portcullis::clock::Timestamp;
 use portcullis::key::id::{IdSource, KeyId, KeyspaceUid};
-use portcullis::key::keyspace::{self, Keyspace};
+use portcullis::key::keyspace::{self, Keyspace, KeyspaceLimits};
 use portcullis::key::network::Network;
 use portcullis::key::permission::Reach;
 use portcullis::key::rate_limit::RateLimit;
@@ -264,6 +264,7 @@ pub fn new_keyspace(id: &str) -> Keyspace {
         allow_wildcard_scopes: false,
         hash_policy: HashPolicy::Sha256,
         default_rate_limits: vec![],
+        limits: KeyspaceLimits::default(),
         create_time: at(0),
         update_time: at(0),
         revision: 1,
