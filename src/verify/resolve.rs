@@ -241,7 +241,9 @@ impl Verifier {
         if proven.is_none() {
             return untold.map_or(Ok(None), Err);
         }
-        wrong.into_iter().for_each(|key| self.slow.rule_out(key, asked.key));
+        for key in wrong {
+            self.slow.rule_out(key, asked.key);
+        }
         Ok(proven)
     }
 
