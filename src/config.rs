@@ -2,6 +2,7 @@
 //! that is wrong is reported at once.
 
 mod admission;
+mod retention;
 mod secret_file;
 
 use std::collections::BTreeMap;
@@ -108,6 +109,9 @@ pub struct Flags {
     /// How many days usage is kept at all, by the day: 1 to 36600, and no fewer than that [default: 730]
     #[arg(long, value_name = "DAYS", env = "PORTCULLIS_USAGE_DAYS_DAYS")]
     pub usage_days_days: Option<String>,
+    /// How many days audit events are kept: 1 to 36600; 0: for ever [default: 400]
+    #[arg(long, value_name = "DAYS", env = "PORTCULLIS_AUDIT_DAYS")]
+    pub audit_days: Option<String>,
     /// On SIGTERM, how long to go on serving after health says NOT_SERVING, in milliseconds [default: 3000]
     #[arg(long, value_name = "MS", env = "PORTCULLIS_SHUTDOWN_GRACE_MS")]
     pub shutdown_grace_ms: Option<String>,
@@ -180,6 +184,8 @@ pub struct Config {
     pub rate_card: RateCard,
     /// How long usage is kept.
     pub usage_retention: Retention,
+    /// How long audit events are kept; `None`: for ever.
+    pub audit_kept: Option<Duration>,
     /// How long to go on serving after saying NOT_SERVING.
     pub shutdown_grace: Duration,
     /// How long calls in flight may take to finish.
@@ -274,6 +280,7 @@ impl Flags {
         let key_created = raw.take("rate-card-key-created", self.rate_card_key_created, "0.001", rule, price);
         let verification = raw.take("rate-card-verification", self.rate_card_verification, "0.0001", rule, price);
         let usage_retention = raw.usage_retention(self.usage_hours_days, self.usage_days_days);
+        let audit_kept = raw.audit_kept(self.audit_days);
         let shutdown_grace = raw
             .take("shutdown-grace-ms", self.shutdown_grace_ms, "3000", "0 to 600000", |text| millis(text, 0..=600_000));
         let drain_timeout = raw
@@ -323,6 +330,7 @@ impl Flags {
             memory: MemoryBudget::divide(memory_limit.unwrap_or_else(memory_limit::detect), cache, connections),
             rate_card: RateCard { key_created: key_created.expect(all), verification: verification.expect(all) },
             usage_retention: usage_retention.expect(all),
+            audit_kept: audit_kept.expect(all),
             shutdown_grace: shutdown_grace.expect(all),
             drain_timeout: drain_timeout.expect(all),
             log: log.expect(all),
@@ -430,6 +438,7 @@ impl Config {
             ("rate-card-verification", self.rate_card.verification.to_string()),
             ("usage-hours-days", (self.usage_retention.hours.as_secs() / 86_400).to_string()),
             ("usage-days-days", (self.usage_retention.days.as_secs() / 86_400).to_string()),
+            ("audit-days", (self.audit_kept.unwrap_or_default().as_secs() / 86_400).to_string()),
             ("shutdown-grace-ms", self.shutdown_grace.as_millis().to_string()),
             ("drain-timeout-ms", self.drain_timeout.as_millis().to_string()),
             ("log", self.log.clone()),
@@ -485,16 +494,6 @@ impl Raw {
             text => text.parse().ok().filter(|mib| allowed.contains(mib)).map(|mib: usize| Some(mib * MIB)),
         });
         size.flatten()
-    }
-
-    fn usage_retention(&mut self, hours: Option<String>, whole: Option<String>) -> Option<Retention> {
-        let hours = self.take("usage-hours-days", hours, "90", "1 to 3660", |text| days(text, 3_660));
-        let days = self.take("usage-days-days", whole, "730", "1 to 36600", |text| days(text, 36_600));
-        let (hours, days) = (hours?, days?);
-        if days < hours {
-            self.errors.push("usage-days-days: must be no less than usage-hours-days".to_owned());
-        }
-        Some(Retention { hours, days })
     }
 
     /// The setting `name`, or what stands in the file that `NAME-file` names.
@@ -569,10 +568,6 @@ fn flat(name: String, value: toml::Value) -> Vec<(String, String)> {
         }
         value => vec![(name, as_text(value))],
     }
-}
-
-fn days(text: &str, most: u64) -> Option<Duration> {
-    text.parse::<u64>().ok().filter(|days| (1..=most).contains(days)).map(|days| Duration::from_hours(days * 24))
 }
 
 fn as_text(value: toml::Value) -> String {

@@ -9,7 +9,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -53,6 +53,12 @@ impl Metrics {
         let lease = fleet.lease().clone();
         registry.register_collector(Box::new(Now { lease, verifier, store, connections }));
         Self(registry)
+    }
+
+    /// Tells as well how many audit events were forgotten.
+    pub fn with_events_pruned(mut self, pruned: &Counter) -> Self {
+        self.0.register("audit_events_pruned", "Audit events that were forgotten", pruned.clone());
+        self
     }
 
     /// Everything, as it is now.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -193,6 +194,8 @@ impl Server {
             usage,
             ledger,
             retention: config.usage_retention,
+            audit_kept: config.audit_kept,
+            events_pruned: Counter::default(),
         };
         Ok(Self {
             listener,
@@ -284,7 +287,8 @@ impl Server {
             events,
             health.clone(),
             self.connections.clone(),
-        );
+        )
+        .with_events_pruned(&upkeep.events_pruned);
         let _metrics = self.metrics.take().map(|listener| {
             let text = Arc::new(move || metrics.text());
             AbortOnDropHandle::new(tokio::spawn(transport::serve_text(listener, "/metrics", text)))

@@ -1,10 +1,11 @@
 //! What goes on beside answering: usage is written behind, what limited keys spent is told to the store, old usage is
-//! folded.
+//! folded, old audit events are forgotten.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use rand::RngExt as _;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -12,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::fleet::Lease;
 use crate::key::id::KeyId;
-use crate::store::Store;
 use crate::store::usage::Retention;
+use crate::store::{EVENTS_PRUNED_MAX, Store};
 use crate::usage::Usage;
 use crate::verify::Ledger;
 use crate::verify::allowance::SWEEP_INTERVAL;
@@ -28,6 +29,9 @@ const LAST_PAUSE: Duration = Duration::from_millis(200);
 /// How long there is between two steps of folding old usage, and between two walks through all of it.
 const STEP: Duration = Duration::from_secs(5);
 const WALK: Duration = Duration::from_hours(1);
+/// How long there is between two steps of forgetting audit events while there are old ones, and else.
+const PRUNE_STEP: Duration = Duration::from_secs(1);
+const PRUNE_PAUSE: Duration = Duration::from_mins(10);
 
 /// What is kept up.
 pub struct Upkeep {
@@ -43,6 +47,10 @@ pub struct Upkeep {
     pub ledger: Arc<Ledger>,
     /// How long usage is kept.
     pub retention: Retention,
+    /// How long audit events are kept; `None`: for ever.
+    pub audit_kept: Option<Duration>,
+    /// Counts audit events that were forgotten.
+    pub events_pruned: Counter,
 }
 
 impl Upkeep {
@@ -51,6 +59,7 @@ impl Upkeep {
         tokio::select! {
             () = self.write_behind(stop) => {}
             () = self.fold() => {}
+            () = self.prune_events() => {}
         }
     }
 
@@ -114,6 +123,27 @@ impl Upkeep {
                 }
                 Err(error) => tracing::warn!(%error, "old usage could not be folded; it will be later"),
             }
+        }
+    }
+
+    /// Every process does it, a little at a time: they pass over what another is at.
+    async fn prune_events(&self) {
+        let Some(kept) = self.audit_kept else { return std::future::pending().await };
+        sleep(STEP).await;
+        loop {
+            let mut pause = PRUNE_STEP;
+            if self.lease.is_held() {
+                match self.store.prune_events(self.clock.now().saturating_sub(kept)).await {
+                    Ok(pruned) => {
+                        self.events_pruned.inc_by(pruned);
+                        if pruned < EVENTS_PRUNED_MAX as u64 {
+                            pause = PRUNE_PAUSE;
+                        }
+                    }
+                    Err(error) => tracing::warn!(%error, "old audit events could not be forgotten; they will be later"),
+                }
+            }
+            sleep(pause).await;
         }
     }
 }

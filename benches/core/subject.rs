@@ -246,6 +246,10 @@ impl Store for Numbered {
         unreachable!()
     }
 
+    async fn prune_events(&self, _: Timestamp) -> Result<u64, StoreError> {
+        unreachable!()
+    }
+
     async fn list_events(&self, _: &EventQuery) -> Result<HeldPage<EventPage>, StoreError> {
         unreachable!()
     }

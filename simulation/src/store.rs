@@ -201,6 +201,10 @@ impl Store for SimulatedStore {
         unreachable!("nobody is denied")
     }
 
+    async fn prune_events(&self, _: Timestamp) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn list_events(&self, _: &EventQuery) -> Result<HeldPage<EventPage>, StoreError> {
         unreachable!("nobody asks")
     }

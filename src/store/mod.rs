@@ -43,6 +43,8 @@ use usage::{Retention, UsageBatch, UsagePage, UsageQuery};
 
 /// Most look-ups of secrets that a store is asked for at once. On Postgres they have as many connections of their own.
 pub const LOOKUPS_MAX: usize = 8;
+/// Most audit events that are forgotten at once.
+pub const EVENTS_PRUNED_MAX: usize = 500;
 /// How long a request_id is remembered.
 pub const REQUEST_ID_KEPT: Duration = Duration::from_hours(24);
 
@@ -223,6 +225,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes an event of a call that was denied to the root key `id`: which, in `changes`.
     async fn record_denial(&self, id: &KeyId, changes: &Json, by: &Actor) -> Result<(), StoreError>;
+
+    /// Forgets audit events that are older than `before`: the oldest, at most [`EVENTS_PRUNED_MAX`]. How many.
+    async fn prune_events(&self, before: Timestamp) -> Result<u64, StoreError>;
 
     /// Makes no more lists at once than this, but one at least: each holds a page in memory.
     fn limit_lists(&self, _at_once: usize) {}

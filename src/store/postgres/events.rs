@@ -2,16 +2,17 @@
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
-use sqlx::{PgConnection, QueryBuilder};
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use super::term;
+use crate::clock::Timestamp;
 use crate::key::id::KeyId;
 use crate::key::keyspace::SYSTEM;
 use crate::key::permission::Reach;
 use crate::key::record::Json;
 use crate::store::listing::{self, EventSource, Filling, Place};
 use crate::store::row::{EventRow, count, to_json};
-use crate::store::{Actor, Event, EventPage, EventQuery, StoreError};
+use crate::store::{Actor, EVENTS_PRUNED_MAX, Event, EventPage, EventQuery, StoreError};
 
 /// What was done, and to what.
 pub struct Deed<'a> {
@@ -51,6 +52,15 @@ pub async fn record(conn: &mut PgConnection, by: &Actor, deed: Deed<'_>) -> Resu
     Ok(())
 }
 
+/// See [`crate::store::Store::prune_events`].
+pub async fn prune(conn: &mut PgConnection, before: Timestamp) -> Result<u64, StoreError> {
+    let prune = sqlx::query(
+        "DELETE FROM audit_event WHERE id IN
+             (SELECT id FROM audit_event WHERE create_time_us < $1 ORDER BY create_time_us, id LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    );
+    Ok(prune.bind(before.as_micros()).bind(count(EVENTS_PRUNED_MAX)).execute(conn).await?.rows_affected())
+}
+
 /// See [`crate::store::Store::list_events`].
 pub async fn list(view: &mut PgConnection, query: &EventQuery) -> Result<EventPage, StoreError> {
     listing::event_page(&mut Source { view, query }, query).await
@@ -65,38 +75,22 @@ struct Source<'v> {
 impl EventSource for Source<'_> {
     async fn scan(&mut self, limit: usize) -> Result<Vec<Place>, StoreError> {
         let query = self.query;
-        let mut sql = QueryBuilder::new("SELECT create_time_us, id FROM audit_event WHERE ");
-        // Of one keyspace the index has the events in order; those of several must be sorted.
+        let mut sql = QueryBuilder::new("SELECT e.create_time_us, e.id FROM ");
         match &query.within {
-            Reach::Everywhere => sql.push("true"),
-            Reach::AllButSystem => sql.push("keyspace <> ").push_bind(SYSTEM),
-            Reach::Only(these) if these.len() == 1 => {
-                sql.push("keyspace_uid = (SELECT uid FROM keyspace WHERE id = ").push_bind(&these[0]).push(")")
-            }
-            Reach::Only(these) => sql
-                .push("keyspace_uid = ANY (ARRAY (SELECT uid FROM keyspace WHERE id = ANY (")
-                .push_bind(these)
-                .push(")))"),
+            Reach::Everywhere => sql.push("audit_event e WHERE true"),
+            Reach::AllButSystem => sql.push("audit_event e WHERE e.keyspace <> ").push_bind(SYSTEM),
+            // Of each keyspace an index has the events in order: no more are read than each may have on the page.
+            Reach::Only(_) => sql.push(
+                "keyspace s CROSS JOIN LATERAL (SELECT e.create_time_us, e.id FROM audit_event e
+                 WHERE e.keyspace_uid = s.uid",
+            ),
         };
-        if let Some(keyspace) = &query.keyspace {
-            sql.push(" AND keyspace = ").push_bind(term(keyspace));
+        push_conditions(&mut sql, query);
+        if let Reach::Only(these) = &query.within {
+            sql.push(" ORDER BY e.create_time_us DESC, e.id DESC LIMIT ").push_bind(count(limit));
+            sql.push(") AS e WHERE s.id = ANY (").push_bind(these).push(")");
         }
-        if let Some(key_id) = &query.key_id {
-            sql.push(" AND key_id = ").push_bind(term(key_id.as_str()));
-        }
-        if let Some(actor) = &query.actor {
-            sql.push(" AND actor = ").push_bind(term(actor));
-        }
-        if let Some(from) = query.from {
-            sql.push(" AND create_time_us >= ").push_bind(from.as_micros());
-        }
-        if let Some(until) = query.until {
-            sql.push(" AND create_time_us < ").push_bind(until.as_micros());
-        }
-        if let Some((at, id)) = &query.after {
-            sql.push(" AND (create_time_us, id) < (").push_bind(at.as_micros()).push(", ").push_bind(id).push(")");
-        }
-        sql.push(" ORDER BY create_time_us DESC, id DESC LIMIT ").push_bind(count(limit));
+        sql.push(" ORDER BY e.create_time_us DESC, e.id DESC LIMIT ").push_bind(count(limit));
         Ok(sql.build_query_as().fetch_all(&mut *self.view).await?)
     }
 
@@ -115,5 +109,27 @@ impl EventSource for Source<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// What an event must be to match, its keyspace by uid apart.
+fn push_conditions(sql: &mut QueryBuilder<Postgres>, query: &EventQuery) {
+    if let Some(keyspace) = &query.keyspace {
+        sql.push(" AND e.keyspace = ").push_bind(term(keyspace));
+    }
+    if let Some(key_id) = &query.key_id {
+        sql.push(" AND e.key_id = ").push_bind(term(key_id.as_str()));
+    }
+    if let Some(actor) = &query.actor {
+        sql.push(" AND e.actor = ").push_bind(term(actor));
+    }
+    if let Some(from) = query.from {
+        sql.push(" AND e.create_time_us >= ").push_bind(from.as_micros());
+    }
+    if let Some(until) = query.until {
+        sql.push(" AND e.create_time_us < ").push_bind(until.as_micros());
+    }
+    if let Some((at, id)) = &query.after {
+        sql.push(" AND (e.create_time_us, e.id) < (").push_bind(at.as_micros()).push(", ").push_bind(id).push(")");
     }
 }

@@ -2,15 +2,16 @@
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
-use sqlx::{QueryBuilder, SqliteConnection};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
+use crate::clock::Timestamp;
 use crate::key::id::KeyId;
 use crate::key::keyspace::SYSTEM;
 use crate::key::permission::Reach;
 use crate::key::record::Json;
 use crate::store::listing::{self, EventSource, Filling, Place};
 use crate::store::row::{EventRow, count, to_json};
-use crate::store::{Actor, Event, EventPage, EventQuery, StoreError};
+use crate::store::{Actor, EVENTS_PRUNED_MAX, Event, EventPage, EventQuery, StoreError};
 
 /// What was done, and to what.
 pub struct Deed<'a> {
@@ -50,6 +51,15 @@ pub async fn record(conn: &mut SqliteConnection, by: &Actor, deed: Deed<'_>) -> 
     Ok(())
 }
 
+/// See [`crate::store::Store::prune_events`].
+pub async fn prune(conn: &mut SqliteConnection, before: Timestamp) -> Result<u64, StoreError> {
+    let prune = sqlx::query(
+        "DELETE FROM audit_event WHERE id IN
+             (SELECT id FROM audit_event WHERE create_time_us < $1 ORDER BY create_time_us, id LIMIT $2)",
+    );
+    Ok(prune.bind(before.as_micros()).bind(count(EVENTS_PRUNED_MAX)).execute(conn).await?.rows_affected())
+}
+
 /// See [`crate::store::Store::list_events`].
 pub async fn list(view: &mut SqliteConnection, query: &EventQuery) -> Result<EventPage, StoreError> {
     listing::event_page(&mut Source { view, query }, query).await
@@ -63,40 +73,7 @@ struct Source<'v> {
 #[async_trait]
 impl EventSource for Source<'_> {
     async fn scan(&mut self, limit: usize) -> Result<Vec<Place>, StoreError> {
-        let query = self.query;
-        let mut sql = QueryBuilder::new("SELECT create_time_us, id FROM audit_event WHERE ");
-        // Of one keyspace the index has the events in order; those of several must be sorted.
-        match &query.within {
-            Reach::Everywhere => sql.push("true"),
-            Reach::AllButSystem => sql.push("keyspace <> ").push_bind(SYSTEM),
-            Reach::Only(these) if these.len() == 1 => {
-                sql.push("keyspace_uid = (SELECT uid FROM keyspace WHERE id = ").push_bind(&these[0]).push(")")
-            }
-            Reach::Only(these) => sql
-                .push("keyspace_uid IN (SELECT k.uid FROM json_each(")
-                .push_bind(to_json(these)?)
-                .push(") wanted JOIN keyspace k ON k.id = wanted.value)"),
-        };
-        if let Some(keyspace) = &query.keyspace {
-            sql.push(" AND keyspace = ").push_bind(keyspace);
-        }
-        if let Some(key_id) = &query.key_id {
-            sql.push(" AND key_id = ").push_bind(key_id.as_str());
-        }
-        if let Some(actor) = &query.actor {
-            sql.push(" AND actor = ").push_bind(actor);
-        }
-        if let Some(from) = query.from {
-            sql.push(" AND create_time_us >= ").push_bind(from.as_micros());
-        }
-        if let Some(until) = query.until {
-            sql.push(" AND create_time_us < ").push_bind(until.as_micros());
-        }
-        if let Some((at, id)) = &query.after {
-            sql.push(" AND (create_time_us, id) < (").push_bind(at.as_micros()).push(", ").push_bind(id).push(")");
-        }
-        sql.push(" ORDER BY create_time_us DESC, id DESC LIMIT ").push_bind(count(limit));
-        Ok(sql.build_query_as().fetch_all(&mut *self.view).await?)
+        Ok(scan_sql(self.query, limit)?.build_query_as().fetch_all(&mut *self.view).await?)
     }
 
     async fn read(&mut self, ids: &[&str], page: &mut Filling<Event>) -> Result<(), StoreError> {
@@ -113,5 +90,64 @@ impl EventSource for Source<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Keyspaces whose events are put together by index. SQLite takes 500 parts of a query at most.
+const MERGED_MAX: usize = 200;
+
+fn scan_sql(query: &EventQuery, limit: usize) -> Result<QueryBuilder<Sqlite>, StoreError> {
+    let mut sql = QueryBuilder::new("SELECT e.create_time_us, e.id FROM ");
+    // The index of keys or actors has few to look through.
+    let is_narrow = query.key_id.is_some() || query.actor.is_some();
+    let is_merged = matches!(&query.within, Reach::Only(these) if !is_narrow && these.len() <= MERGED_MAX);
+    match &query.within {
+        Reach::Everywhere => sql.push("audit_event e WHERE true"),
+        Reach::AllButSystem => sql.push("audit_event e WHERE e.keyspace <> ").push_bind(SYSTEM),
+        Reach::Only(these) if !is_merged => sql
+            .push("audit_event e WHERE +e.keyspace_uid IN (SELECT s.uid FROM json_each(")
+            .push_bind(to_json(these)?)
+            .push(") wanted JOIN keyspace s ON s.id = wanted.value)"),
+        // Of each keyspace an index has the events in order: no more are read than each may have on the page.
+        Reach::Only(these) => {
+            sql.push("(SELECT 0 AS create_time_us, '' AS id WHERE false");
+            for keyspace in these {
+                sql.push(" UNION ALL SELECT * FROM (SELECT e.create_time_us, e.id FROM audit_event e ");
+                sql.push("WHERE e.keyspace_uid = (SELECT uid FROM keyspace WHERE id = ").push_bind(keyspace).push(")");
+                push_conditions(&mut sql, query);
+                sql.push(" ORDER BY e.create_time_us DESC, e.id DESC LIMIT ").push_bind(count(limit)).push(")");
+            }
+            sql.push(") e")
+        }
+    };
+    if !is_merged {
+        push_conditions(&mut sql, query);
+    }
+    sql.push(" ORDER BY e.create_time_us DESC, e.id DESC LIMIT ").push_bind(count(limit));
+    Ok(sql)
+}
+
+/// What an event must be to match, its keyspace by uid apart.
+fn push_conditions(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery) {
+    if let Some(keyspace) = &query.keyspace {
+        // The `+` keeps SQLite from going by the name of the keyspace where a key or an actor says more.
+        let plus = if query.key_id.is_some() || query.actor.is_some() { "+" } else { "" };
+        sql.push(format!(" AND {plus}e.keyspace = ")).push_bind(keyspace);
+    }
+    if let Some(key_id) = &query.key_id {
+        sql.push(" AND e.key_id = ").push_bind(key_id.as_str());
+    }
+    if let Some(actor) = &query.actor {
+        let plus = if query.key_id.is_some() { "+" } else { "" };
+        sql.push(format!(" AND {plus}e.actor = ")).push_bind(actor);
+    }
+    if let Some(from) = query.from {
+        sql.push(" AND e.create_time_us >= ").push_bind(from.as_micros());
+    }
+    if let Some(until) = query.until {
+        sql.push(" AND e.create_time_us < ").push_bind(until.as_micros());
+    }
+    if let Some((at, id)) = &query.after {
+        sql.push(" AND (e.create_time_us, e.id) < (").push_bind(at.as_micros()).push(", ").push_bind(id).push(")");
     }
 }

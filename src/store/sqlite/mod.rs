@@ -273,6 +273,11 @@ impl Store for Sqlite {
         unrefused(written.await)
     }
 
+    async fn prune_events(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let prune = self.write(move |conn| Box::pin(async move { Ok(events::prune(conn, before).await?) }));
+        unrefused(prune.await)
+    }
+
     fn limit_lists(&self, at_once: usize) {
         self.lists.limit(at_once);
     }

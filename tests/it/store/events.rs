@@ -293,3 +293,53 @@ pub async fn a_page_of_events_ends_with_its_bytes(rig: Rig) {
     }
     assert_eq!(listed, expect);
 }
+
+pub async fn old_events_are_forgotten_a_few_at_a_time(rig: Rig) {
+    for second in 0..3 {
+        rig.create(|key| key.create_time = at(second)).await;
+    }
+    rig.fixture
+        .execute(&format!(
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 600)
+             INSERT INTO audit_event (id, create_time_us, actor, action, keyspace, peer, changes)
+             SELECT 'evt_old_' || n, {} - n, 'ann', 'CreateApiKey', 'default', '', '{{}}' FROM numbers",
+            at(0).as_micros()
+        ))
+        .await;
+    let expect = rig.events(|query| query.from = Some(at(1))).await;
+    assert_eq!(expect.len(), 2);
+    // Those of the first second are kept: that much is not old.
+    let mut pruned = Vec::new();
+    for _ in 0..3 {
+        pruned.push(rig.store.prune_events(at(1)).await.expect("an answer"));
+    }
+    assert_eq!(pruned, [500, 101, 0]);
+    assert_eq!(rig.events(|_| ()).await, expect);
+}
+
+pub async fn events_of_several_keyspaces_are_merged(rig: Rig) {
+    let ids = ["acme", "beta", "gamma"];
+    for id in ids {
+        done(rig.store.create_keyspace(&new_keyspace(id), &by(at(0))).await);
+    }
+    for second in 1..10 {
+        let keyspace = ids[usize::try_from(second).expect("a few") % 3];
+        rig.create(|key| (key.keyspace, key.create_time) = (keyspace.into(), at(second))).await;
+    }
+    let within = Reach::Only(vec!["acme".into(), "gamma".into(), "nowhere".into()]);
+    let (mut query, mut times) = (every_event(), Vec::new());
+    (query.within, query.limit) = (within, 3);
+    loop {
+        let page = rig.store.list_events(&query).await.expect("an answer").page;
+        times.extend(page.events.iter().map(|event| event.at));
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(times, [9, 8, 6, 5, 3, 2, 0, 0].map(at));
+    query.actor = Some("key_root".into());
+    (query.from, query.until) = (Some(at(3)), Some(at(9)));
+    let events = rig.store.list_events(&query).await.expect("an answer").page.events;
+    assert_eq!(events.iter().map(|event| event.at).collect::<Vec<_>>(), [8, 6, 5].map(at));
+}

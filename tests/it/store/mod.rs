@@ -204,6 +204,8 @@ for_both! {
         events_are_filtered_by_key_actor_and_time
         pages_of_events_follow_each_other_while_more_are_written
         a_page_of_events_ends_with_its_bytes
+        old_events_are_forgotten_a_few_at_a_time
+        events_of_several_keyspaces_are_merged
         events_outlive_their_key_and_keyspace;
     request_ids:
         a_request_id_makes_one_key
