@@ -330,7 +330,7 @@ impl Flags {
             memory: MemoryBudget::divide(memory_limit.unwrap_or_else(memory_limit::detect), cache, connections),
             rate_card: RateCard { key_created: key_created.expect(all), verification: verification.expect(all) },
             usage_retention: usage_retention.expect(all),
-            audit_kept: audit_kept.expect(all),
+            audit_kept: audit_kept.filter(|kept| !kept.is_zero()),
             shutdown_grace: shutdown_grace.expect(all),
             drain_timeout: drain_timeout.expect(all),
             log: log.expect(all),

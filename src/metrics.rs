@@ -51,7 +51,7 @@ impl Metrics {
         connections.metrics().register(&mut registry);
         registry.register_collector(Box::new(Security { events, verifier: verifier.clone(), health }));
         let lease = fleet.lease().clone();
-        registry.register_collector(Box::new(Now { lease, verifier, store, connections }));
+        registry.register_collector(Box::new(Now { lease, verifier, connections, store }));
         Self(registry)
     }
 

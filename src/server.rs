@@ -248,12 +248,12 @@ impl Server {
     /// # Errors
     /// If serving threads cannot be started, or a task died.
     pub async fn run(mut self, shutdown: impl Future<Output = bool> + Send) -> Result<(), ServerError> {
-        let cores = match Cores::start() {
-            Ok(cores) => cores,
+        let (cores, handshakes) = match start_threads() {
+            Ok(threads) => threads,
             Err(error) => {
                 self.fleet.leave().await;
                 self.store.close().await;
-                return Err(error.into());
+                return Err(error);
             }
         };
         let health = Health::default();
@@ -264,12 +264,8 @@ impl Server {
         let upkeep = Arc::new(self.upkeep);
         let mut tasks = JoinSet::new();
         let stop_background = CancellationToken::new();
-        tasks.spawn(background(
-            self.store.clone(),
-            self.fleet.lease().clone(),
-            health.clone(),
-            stop_background.clone(),
-        ));
+        let (store, lease) = (self.store.clone(), self.fleet.lease().clone());
+        tasks.spawn(background(store, lease, health.clone(), stop_background.clone()));
         // It goes on while calls do.
         let stop_upkeep = CancellationToken::new();
         let (kept_up, stop_keeping_up) = (upkeep.clone(), stop_upkeep.clone());
@@ -289,10 +285,7 @@ impl Server {
             self.connections.clone(),
         )
         .with_events_pruned(&upkeep.events_pruned);
-        let _metrics = self.metrics.take().map(|listener| {
-            let text = Arc::new(move || metrics.text());
-            AbortOnDropHandle::new(tokio::spawn(transport::serve_text(listener, "/metrics", text)))
-        });
+        let _metrics = self.metrics.take().map(|listener| serve_metrics(listener, metrics));
         let replicas = Replicas { roster: self.fleet.roster().clone() };
         let usage = UsageRows { management: self.management.clone(), rate_card: self.rate_card };
         let others = routes(&callers, &self.management, &self.verifier, &self.clock, (replicas, usage));
@@ -315,7 +308,7 @@ impl Server {
             ending: ending.clone(),
             close: close.clone(),
             connections: self.connections,
-            handshakes: Arc::new(Handshakes::start().map_err(ServerError::Handshakes)?),
+            handshakes,
         };
         let mut serving = std::pin::pin!(transport::serve(self.listener, &cores, settings, door));
 
@@ -358,6 +351,16 @@ impl Server {
         tracing::info!("ended");
         died.map_or(Ok(()), |died| Err(ServerError::Task(died)))
     }
+}
+
+/// Starts the threads that serve connections, and those that greet them.
+fn start_threads() -> Result<(Cores, Arc<Handshakes>), ServerError> {
+    Ok((Cores::start()?, Arc::new(Handshakes::start().map_err(ServerError::Handshakes)?)))
+}
+
+fn serve_metrics(listener: TcpListener, metrics: Metrics) -> AbortOnDropHandle<()> {
+    let text = Arc::new(move || metrics.text());
+    AbortOnDropHandle::new(tokio::spawn(transport::serve_text(listener, "/metrics", text)))
 }
 
 /// What to call a replica that listens there: that address may be the same for all of them.

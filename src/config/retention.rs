@@ -17,11 +17,11 @@ impl Raw {
         Some(Retention { hours, days })
     }
 
-    /// How long audit events are kept; `None` within: for ever.
-    pub(super) fn audit_kept(&mut self, kept: Option<String>) -> Option<Option<Duration>> {
+    /// How long audit events are kept; zero: for ever.
+    pub(super) fn audit_kept(&mut self, kept: Option<String>) -> Option<Duration> {
         self.take("audit-days", kept, "400", "0 to 36600", |text| match text {
-            "0" => Some(None),
-            text => days(text, 36_600).map(Some),
+            "0" => Some(Duration::ZERO),
+            text => days(text, 36_600),
         })
     }
 }

@@ -1,5 +1,7 @@
 //! SQL of the audit trail.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
@@ -111,7 +113,8 @@ fn scan_sql(query: &EventQuery, limit: usize) -> Result<QueryBuilder<Sqlite>, St
         // Of each keyspace an index has the events in order: no more are read than each may have on the page.
         Reach::Only(these) => {
             sql.push("(SELECT 0 AS create_time_us, '' AS id WHERE false");
-            for keyspace in these {
+            // Each once, though it may be named twice.
+            for keyspace in these.iter().collect::<BTreeSet<_>>() {
                 sql.push(" UNION ALL SELECT * FROM (SELECT e.create_time_us, e.id FROM audit_event e ");
                 sql.push("WHERE e.keyspace_uid = (SELECT uid FROM keyspace WHERE id = ").push_bind(keyspace).push(")");
                 push_conditions(&mut sql, query);

@@ -173,7 +173,7 @@ pub async fn a_keyspace_imports_as_if_it_were_alone(rig: Rig) {
 pub async fn a_lookup_is_of_so_many_keyspaces_and_no_more(rig: Rig) {
     for n in 0..65 {
         let id = format!("k{n}");
-        rig.create_keyspace(|keyspace| keyspace.id = id.clone()).await;
+        rig.create_keyspace(|keyspace| keyspace.id.clone_from(&id)).await;
         let batch = [elsewhere(&id, digest("one"))];
         let answer = done(rig.store.import_keys(&id, None, &batch, &by(at(1))).await).swap_remove(0);
         if n < 64 {

@@ -244,7 +244,7 @@ fn lasting(default_ttl: Option<u64>, max_ttl: Option<u64>) -> KeyspacePatch {
 pub async fn of_two_ttls_that_conflict_one_is_refused(rig: Rig) {
     let callers = rig.callers(2).await;
     rig.create_keyspace(|_| ()).await;
-    let (default, max) = (Duration::from_secs(60), Duration::from_secs(30));
+    let (default, max) = (Duration::from_mins(1), Duration::from_secs(30));
     let conflict = Refusal::DefaultTtlTooLong { default_ttl: default, max_ttl: max };
     for round in 0..20 {
         let clear = KeyspacePatch { default_ttl: Some(None), max_ttl: Some(None), ..KeyspacePatch::default() };
@@ -269,7 +269,7 @@ pub async fn of_two_ttls_that_conflict_one_is_refused(rig: Rig) {
 
 pub async fn a_keyspace_with_broken_ttls_can_be_mended(rig: Rig) {
     rig.create_keyspace(|keyspace| {
-        (keyspace.default_ttl, keyspace.max_ttl) = (Some(Duration::from_secs(60)), Some(Duration::from_secs(30)));
+        (keyspace.default_ttl, keyspace.max_ttl) = (Some(Duration::from_mins(1)), Some(Duration::from_secs(30)));
     })
     .await;
     let update = async |patch| rig.store.update_keyspace("acme", &patch, None, &by(at(1))).await;

@@ -150,9 +150,8 @@ impl Cluster {
         let mut answer = String::new();
         let commands = self.commands.as_mut().expect("it is open until drop");
         let told = writeln!(commands, "{word}").and_then(|()| self.answers.read_line(&mut answer));
-        if told.is_err() || answer.trim() != "0" {
-            panic!("PostgreSQL did not {word}. Its log:\n{}", self.log());
-        }
+        let is_done = told.is_ok() && answer.trim() == "0";
+        assert!(is_done, "PostgreSQL did not {word}. Its log:\n{}", self.log());
     }
 }
 
