@@ -253,6 +253,8 @@ async fn free_text_of_strangers_costs_little_and_in_the_end_nothing(backend: Bac
     let fixture = service.stop_and_keep().await;
     let service = Service::start_over_with(fixture, Some(other.clone()), clock.clone()).await;
     let runs = || service.verifier.hashing_load(Class::CallersWithoutMac).runs;
+    // The connection authenticates first: one that has not may hold few calls at once, and that is tested elsewhere.
+    assert_eq!(verdict(&mut service.admin(), "ak_x").await.expect("an answer"), Verdict::Malformed);
     flood(&service, 300).await;
     assert!((1..=u64::from(BURST)).contains(&runs()), "{}", runs());
     // One by one, until there are none left: what was refused for want of a place was no guess.
