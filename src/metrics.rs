@@ -103,7 +103,19 @@ impl Now {
         }
         let places = ConstGauge::new(i64::try_from(self.connections.places()).unwrap_or(i64::MAX));
         let help = "Connections that may be open";
-        places.encode(encoder.encode_descriptor("connections_max", help, None, places.metric_type())?)
+        places.encode(encoder.encode_descriptor("connections_max", help, None, places.metric_type())?)?;
+        let unsent = self.connections.unsent();
+        let bytes = ConstGauge::new(i64::try_from(unsent.bytes()).unwrap_or(i64::MAX));
+        let help = "Bytes of responses that wait for their clients to take them";
+        bytes.encode(encoder.encode_descriptor(
+            "responses_unsent",
+            help,
+            Some(&Unit::Bytes),
+            bytes.metric_type(),
+        )?)?;
+        let dropped = ConstCounter::new(unsent.dropped());
+        let help = "Responses that were dropped because their clients did not take them and others needed the memory";
+        dropped.encode(encoder.encode_descriptor("responses_dropped", help, None, dropped.metric_type())?)
     }
 
     fn encode_lists(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -140,7 +140,10 @@ impl Upkeep {
                             pause = PRUNE_PAUSE;
                         }
                     }
-                    Err(error) => tracing::warn!(%error, "old audit events could not be forgotten; they will be later"),
+                    Err(error) => {
+                        tracing::warn!(%error, "old audit events could not be forgotten; they will be later");
+                        pause = STEP;
+                    }
                 }
             }
             sleep(pause).await;

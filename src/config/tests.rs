@@ -26,7 +26,7 @@ fn all_errors_are_reported_at_once() {
         ..Flags::default()
     };
     let found = errors(flags, Some("short"));
-    let starts = ["listen:", "database-url:", "auto-migrate:", "lease-ms:", "tls-key:", BOOTSTRAP_ROOT_KEY_VARIABLE];
+    let starts = ["listen:", "database-url:", "auto-migrate:", "lease-ms:", BOOTSTRAP_ROOT_KEY_VARIABLE, "tls-key:"];
     assert_eq!(found.len(), starts.len(), "{found:?}");
     assert!(found.iter().zip(starts).all(|(error, start)| error.starts_with(start)), "{found:?}");
     assert!(!found.iter().any(|error| error.contains("hunter2") || error.contains("short")), "{found:?}");

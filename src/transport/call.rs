@@ -15,6 +15,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::connection::Door;
 use super::state::{ConnectionState, EndReason};
+use super::unsent::Held;
 
 /// How long a client may take nothing of a response that it asked for; before it authenticates, and after.
 const UNAUTHENTICATED_STALL_MAX: Duration = Duration::from_secs(10);
@@ -42,8 +43,14 @@ struct Sending<B> {
     unsent: Bytes,
     /// Nothing follows that.
     is_last: bool,
-    /// Runs while the client takes nothing.
-    stall: Option<Pin<Box<Sleep>>>,
+    /// While the client takes nothing.
+    stall: Option<Stall>,
+}
+
+/// A client that takes nothing.
+struct Stall {
+    timeout: Pin<Box<Sleep>>,
+    unsent: Held,
 }
 
 impl<D: Door> Call<D> {
@@ -158,13 +165,21 @@ impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
         Poll::Ready(is_end)
     }
 
-    /// Ends the connection once its client has taken nothing for too long.
+    /// Ends the connection once its client has taken nothing for too long, and the call if others need the memory.
     fn poll_stall(&mut self, cx: &mut Context<'_>, connection: &ConnectionState) -> Poll<bool> {
         let max = if connection.is_authenticated() { STALL_MAX } else { UNAUTHENTICATED_STALL_MAX };
-        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(max)));
-        ready!(stall.as_mut().poll(cx));
+        let stall = self.stall.get_or_insert_with(|| Stall {
+            timeout: Box::pin(sleep(max)),
+            unsent: connection.unsent().hold(self.unsent.len()),
+        });
+        let is_over = stall.timeout.as_mut().poll(cx).is_ready();
+        if !is_over && !stall.unsent.is_dropped(cx.waker()) {
+            return Poll::Pending;
+        }
         self.stream.send_reset(Reason::ENHANCE_YOUR_CALM);
-        connection.end(EndReason::Stalled);
+        if is_over {
+            connection.end(EndReason::Stalled);
+        }
         Poll::Ready(true)
     }
 }

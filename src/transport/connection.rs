@@ -28,6 +28,9 @@ pub const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 const AGE_GRACE_MAX: Duration = Duration::from_secs(30);
 /// A connection is ended whose other end has not been heard of, or has taken nothing of what it was sent, for this long.
 const UNHEARD_MAX: Duration = Duration::from_mins(1);
+/// How much the system holds for a connection in each direction: left to itself it would hold some MiB for a client that
+/// takes nothing, which control groups count as this process's.
+const KERNEL_BUFFER_SIZE: usize = 128 * 1024;
 /// How much earlier or later than the rest a connection may come of age, so that they do not all return at once.
 const AGE_JITTER: f64 = 0.1;
 
@@ -112,6 +115,8 @@ where
 /// Lets the system end a connection whose other end is gone, or takes nothing that it is sent.
 fn bounded(stream: &tokio::net::TcpStream) -> io::Result<()> {
     use rustix::net::sockopt;
+    sockopt::set_socket_send_buffer_size(stream, KERNEL_BUFFER_SIZE)?;
+    sockopt::set_socket_recv_buffer_size(stream, KERNEL_BUFFER_SIZE)?;
     sockopt::set_socket_keepalive(stream, true)?;
     #[cfg(target_os = "linux")]
     {

@@ -3,12 +3,15 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderValue, Request, header};
+use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,11 +23,15 @@ use super::connection::{Door, Settings, age_grace, of_age};
 use super::patience::{Advice, Patience, TICK};
 use super::request_body::RequestBody;
 use super::state::{ConnectionState, EndReason};
+use super::unsent::Held;
 
 /// HTTP/1.1 has no pings: a connection is closed that sends no whole head of a request for this long.
 const IDLE_MAX: Duration = Duration::from_mins(1);
 /// Largest head of a request, in bytes: as large as one of HTTP/2 may be.
 const HEAD_SIZE_MAX: usize = 16 * 1024;
+
+/// How much of a response is given to the connection at once.
+const SLICE_SIZE: usize = 16 * 1024;
 
 /// Serves `stream` to its end.
 pub async fn serve<S, D>(stream: S, state: Arc<ConnectionState>, settings: &Settings, door: D) -> io::Result<()>
@@ -37,7 +44,7 @@ where
     let (begins, ends, connection) = (has_begun.clone(), is_of_age.clone(), state.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         begins.store(true, Ordering::Relaxed);
-        let counted = Counted::new(connection.clone());
+        let (counted, unsent) = (Counted::new(connection.clone()), connection.clone());
         let request = request.map(|body| RequestBody::http1(body, connection.clone()));
         let (answering, ends) = (door.answer(request), ends.clone());
         async move {
@@ -47,7 +54,7 @@ where
             if ends.load(Ordering::Relaxed) {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| SlicedBody::new(body, unsent)))
         }
     });
     let mut serving = pin!(
@@ -93,6 +100,56 @@ async fn wait_until_idle(state: &ConnectionState) {
             state.end(EndReason::Idle);
             return;
         }
+    }
+}
+
+/// The body of a response, in slices: the next is taken once the client has taken those before, so that what is left is
+/// known to be unsent.
+struct SlicedBody<B> {
+    body: B,
+    left: Bytes,
+    held: Option<Held>,
+    connection: Arc<ConnectionState>,
+}
+
+impl<B> SlicedBody<B> {
+    fn new(body: B, connection: Arc<ConnectionState>) -> Self {
+        Self { body, left: Bytes::new(), held: None, connection }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for SlicedBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = &mut *self;
+        if this.left.is_empty() {
+            let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) if data.len() > SLICE_SIZE => {
+                    this.held = Some(this.connection.unsent().hold_on(data.len(), this.connection.clone()));
+                    this.left = data;
+                }
+                Some(Ok(Ok(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        let slice = this.left.split_to(this.left.len().min(SLICE_SIZE));
+        if this.left.is_empty() {
+            this.held = None;
+        }
+        Poll::Ready(Some(Ok(Frame::data(slice))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.left.is_empty() { self.body.size_hint() } else { SizeHint::default() }
     }
 }
 

@@ -26,6 +26,7 @@ mod state;
 mod text;
 mod tls;
 mod traffic;
+mod unsent;
 
 pub use accept::serve;
 pub use connection::{Door, Settings};

@@ -11,11 +11,14 @@ use tokio_util::sync::CancellationToken;
 use super::connection_metrics::{ConnectionMetrics, Refusal};
 use super::files;
 use super::state::{ConnectionState, EndReason};
+use super::unsent::Unsent;
 
 /// Most connections at once, however much memory there is. See docs/performance.md for what one holds.
 const PLACES_MAX: usize = 16_384;
 /// What an idle connection holds. Half of the memory for connections may be taken by them; the rest is for what they carry.
 const CONNECTION_SIZE: usize = 24 * 1024;
+/// The part of the memory for connections that responses may take together which clients have not taken.
+const UNSENT_SHARE: usize = 4;
 /// The part of the memory for connections that their widened windows may take together.
 const WINDOWS_SHARE: usize = 4;
 /// Places that only this machine may take: probes and the operator's own tools.
@@ -34,6 +37,7 @@ pub struct OpenConnections {
     /// The bytes that connections may be sent, beyond the least of each, before anything of it is read.
     windows: AtomicUsize,
     open: Mutex<Open>,
+    unsent: Arc<Unsent>,
     metrics: ConnectionMetrics,
 }
 
@@ -69,7 +73,11 @@ impl OpenConnections {
     /// As many places as `memory` bytes and the system's files allow.
     pub fn new(memory: usize) -> Self {
         let by_memory = memory / 2 / CONNECTION_SIZE;
-        Self::with_places(PLACES_MAX.min(by_memory).min(files::connections_max()), memory / WINDOWS_SHARE)
+        let places = PLACES_MAX.min(by_memory).min(files::connections_max());
+        Self {
+            unsent: Arc::new(Unsent::new(memory / UNSENT_SHARE)),
+            ..Self::with_places(places, memory / WINDOWS_SHARE)
+        }
     }
 
     fn with_places(places: usize, windows_max: usize) -> Self {
@@ -78,6 +86,7 @@ impl OpenConnections {
             windows_max,
             windows: AtomicUsize::new(0),
             open: Mutex::default(),
+            unsent: Arc::new(Unsent::new(usize::MAX / 2)),
             metrics: ConnectionMetrics::default(),
         }
     }
@@ -85,6 +94,11 @@ impl OpenConnections {
     /// How many connections may be open.
     pub fn places(&self) -> usize {
         self.places
+    }
+
+    /// The bytes of responses that clients have not taken yet.
+    pub fn unsent(&self) -> &Unsent {
+        &self.unsent
     }
 
     /// What can be counted about connections.
@@ -125,7 +139,7 @@ impl OpenConnections {
             }
             evict(evicted);
         }
-        let state = Arc::new(ConnectionState::new(peer, closing));
+        let state = Arc::new(ConnectionState::new(peer, closing, self.unsent.clone()));
         let id = open.next;
         open.next += 1;
         open.all.insert(id, state.clone());

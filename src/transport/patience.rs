@@ -61,12 +61,15 @@ impl Patience {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::transport::unsent::Unsent;
 
     fn connection() -> ConnectionState {
-        ConnectionState::new("127.0.0.1:1".parse().unwrap(), CancellationToken::new())
+        ConnectionState::new("127.0.0.1:1".parse().unwrap(), CancellationToken::new(), Arc::new(Unsent::new(0)))
     }
 
     /// What comes of a connection on which `happens` between ticks, and after how many of them.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::task::Poll;
 
@@ -10,6 +11,7 @@ use futures_util::task::AtomicWaker;
 use tokio_util::sync::CancellationToken;
 
 use super::traffic::Traffic;
+use super::unsent::Unsent;
 
 /// Where a request came from: among its extensions.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +34,8 @@ pub struct ConnectionState {
     traffic: Traffic,
     /// Cancelled when streams that last must end.
     closing: CancellationToken,
+    /// Of all connections.
+    unsent: Arc<Unsent>,
 }
 
 /// Why the server ends a connection.
@@ -70,8 +74,8 @@ impl EndReason {
 }
 
 impl ConnectionState {
-    /// The state of a new connection from `peer`. Its streams end with `closing`.
-    pub fn new(peer: SocketAddr, closing: CancellationToken) -> Self {
+    /// The state of a new connection from `peer`. Its streams end with `closing`; `unsent` counts for all connections.
+    pub fn new(peer: SocketAddr, closing: CancellationToken, unsent: Arc<Unsent>) -> Self {
         Self {
             peer,
             is_authenticated: AtomicBool::new(false),
@@ -82,7 +86,13 @@ impl ConnectionState {
             finished: AtomicUsize::new(0),
             traffic: Traffic::default(),
             closing,
+            unsent,
         }
+    }
+
+    /// The bytes of responses that clients have not taken yet, over all connections.
+    pub(super) fn unsent(&self) -> &Arc<Unsent> {
+        &self.unsent
     }
 
     /// The other end.

@@ -238,7 +238,8 @@ mod tests {
     #[test]
     fn pretty_is_pretty() {
         let response = pb::ListApiKeysResponse { total_size: 7, ..pb::ListApiKeysResponse::default() };
-        let json = "{\n  \"apiKeys\": [],\n  \"nextPageToken\": \"\",\n  \"totalSize\": \"7\"\n}\n";
+        let json = "{\n  \"apiKeys\": [],\n  \"nextPageToken\": \"\",\n  \"totalSize\": \"7\",\n  \
+                    \"totalSizeIsLowerBound\": false\n}\n";
         assert_eq!(pretty("portcullis.v1.ListApiKeysResponse", &response), json);
     }
 

@@ -18,8 +18,9 @@ use crate::verify::Verifier;
 const BATCH_MAX: usize = 1_000;
 /// Most bytes of one answer: what clients take unasked.
 const ANSWER_SIZE_MAX: usize = 4 * 1024 * 1024;
-/// How many of a batch wait for the store at once: enough to keep it busy, and no more than leaves room for others.
-const WAITING_MAX: usize = 32;
+/// How many of a batch wait for the store at once: enough to keep it busy. More would only wait for each other, and too
+/// long where the store is slow.
+const WAITING_MAX: usize = 8;
 /// How many are verified in a row before other calls of the same thread have their turn: some 30 µs.
 const TURN: usize = 64;
 

@@ -44,10 +44,22 @@ fn verify_known(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>, at: Pla
     Ok(verifier.verify_known(&asked.question(), reach))
 }
 
+/// How often one of many keys waits for its turn to be looked up. Few of them wait at once, and if one got none, all of the
+/// others would be asked about again.
+const TURNS_MAX: u32 = 20;
+
 /// The entry on one of many keys, asked about by a request that was checked. What concerns this key alone fails none of
 /// the others: who owns a key must not be able to fail calls about other people's.
 async fn ask(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Result<Entry, Status> {
-    match verifier.verify(&asked.question(), asked.reach(caller)?).await {
+    let reach = asked.reach(caller)?;
+    let mut verdict = verifier.verify(&asked.question(), reach).await;
+    for _ in 1..TURNS_MAX {
+        if !matches!(verdict, Err(VerifyError::Overloaded)) {
+            break;
+        }
+        verdict = verifier.verify(&asked.question(), reach).await;
+    }
+    match verdict {
         Ok(verdict) => Ok(Entry::Told(verdict)),
         Err(VerifyError::Throttled(_)) => Ok(untold(ErrorReason::GuessingThrottled)),
         Err(VerifyError::Hashing(_)) => Ok(untold(ErrorReason::HashingBusy)),

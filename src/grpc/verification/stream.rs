@@ -20,8 +20,9 @@ use crate::grpc::caller::Caller;
 use crate::grpc::status;
 use crate::verify::Verifier;
 
-/// Most answers of one stream that wait for the store, at up to a request's size each. Those behind wait in the stream.
-const WAITING_MAX: usize = 64;
+/// Most answers of one stream that wait for the store, at up to a request's size each. Those behind wait in the stream:
+/// more would only wait for each other, and too long where the store is slow.
+const WAITING_MAX: usize = 16;
 
 /// Of a stream that never falls silent, every so many messages are followed by a look whether the server is ending.
 const CLOSING_ASKED_EVERY: u32 = 256;

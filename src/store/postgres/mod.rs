@@ -330,6 +330,11 @@ impl Store for Postgres {
     }
 
     async fn record_usage(&self, batch: &UsageBatch) -> Result<(), StoreError> {
+        let (writer, seq) = (batch.writer.clone(), batch.seq);
+        let is_added = self.upkeep.read(move |conn| Box::pin(usage::is_added(conn, writer, seq)));
+        if is_added.await? {
+            return Ok(());
+        }
         let batch = batch.clone();
         unrefused(
             self.change(&self.upkeep, move |conn| Box::pin(async move { usage::record(conn, &batch).await })).await,

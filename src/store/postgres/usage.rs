@@ -31,6 +31,12 @@ pub async fn record(conn: &mut PgConnection, batch: &UsageBatch) -> Result<(), S
     Ok(())
 }
 
+/// Whether that batch of `writer` was added before, so that one whose commit nobody heard of needs none any more.
+pub async fn is_added(conn: &mut PgConnection, writer: String, seq: i64) -> Result<bool, StoreError> {
+    let added = sqlx::query_scalar("SELECT EXISTS (SELECT FROM usage_batch WHERE writer = $1 AND seq >= $2)");
+    Ok(added.bind(writer).bind(seq).fetch_one(conn).await?)
+}
+
 /// Notes that the batch is added, and clears some of processes that are gone away. Whether it was not added before.
 async fn note(conn: &mut PgConnection, batch: &UsageBatch) -> Result<bool, StoreError> {
     let noted = sqlx::query(

@@ -2,6 +2,7 @@
 
 mod connections;
 mod floods;
+mod neighbours;
 mod strangers;
 
 use crate::support::backend::Backend;

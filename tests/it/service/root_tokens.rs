@@ -135,7 +135,8 @@ async fn a_supplied_root_key_is_known_and_others_cost_nothing(backend: Backend) 
     assert_eq!(service.admin().verdict(&key).await, Verdict::Valid);
     assert_eq!(service.verifier.root_tokens().without_mac(), 1);
     assert_eq!(lookups_of_refused(&service, (0..MADE_UP).map(|_| old_token())).await, 0);
-    assert_eq!(lookups_of_refused(&service, (0..10).map(|nth| format!("{ROOT_KEY}-{nth}"))).await, 0);
+    // All free text has one lookup. It is remembered, but for a lease that ran out meanwhile.
+    assert!(lookups_of_refused(&service, (0..10).map(|nth| format!("{ROOT_KEY}-{nth}"))).await <= 1);
     service.stop().await;
 }
 

@@ -1,0 +1,136 @@
+//! The bytes of responses that clients have not taken yet, over all connections: so many and no more. What is too much is
+//! taken from the client that has taken nothing for longest, so that who reads his answers never notices those who do not.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use futures_util::task::AtomicWaker;
+
+use super::state::{ConnectionState, EndReason};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Unsent {
+    bytes_max: usize,
+    holders: Mutex<Holders>,
+    dropped: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Holders {
+    next: u64,
+    bytes: usize,
+    /// By age, the oldest first.
+    all: BTreeMap<u64, (usize, Arc<Signal>)>,
+}
+
+/// Tells the task of a response that its bytes are needed.
+#[derive(Debug, Default)]
+struct Signal {
+    is_dropped: AtomicBool,
+    task: AtomicWaker,
+    /// Ends with the response.
+    connection: Option<Arc<ConnectionState>>,
+}
+
+/// Bytes that count as unsent for as long as this lives.
+#[derive(Debug)]
+pub struct Held {
+    id: u64,
+    signal: Arc<Signal>,
+    unsent: Arc<Unsent>,
+}
+
+impl Unsent {
+    /// Allows `bytes_max` bytes, and one response more.
+    pub fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, holders: Mutex::default(), dropped: AtomicU64::new(0) }
+    }
+
+    /// The bytes that are held now.
+    pub fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// How many responses were dropped to make room for others.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Counts `bytes` as unsent. The oldest are dropped while there are too many, these never.
+    pub fn hold(self: &Arc<Self>, bytes: usize) -> Held {
+        self.hold_until(bytes, Arc::default())
+    }
+
+    /// The same, where nobody would poll the response: `connection` ends if it is dropped.
+    pub fn hold_on(self: &Arc<Self>, bytes: usize, connection: Arc<ConnectionState>) -> Held {
+        self.hold_until(bytes, Arc::new(Signal { connection: Some(connection), ..Signal::default() }))
+    }
+
+    fn hold_until(self: &Arc<Self>, bytes: usize, signal: Arc<Signal>) -> Held {
+        let mut holders = self.lock();
+        let id = holders.next;
+        holders.next += 1;
+        let mut oldest = Vec::new();
+        while holders.bytes + bytes > self.bytes_max
+            && let Some((_, (freed, signal))) = holders.all.pop_first()
+        {
+            holders.bytes -= freed;
+            oldest.push(signal);
+        }
+        holders.bytes += bytes;
+        holders.all.insert(id, (bytes, signal.clone()));
+        drop(holders);
+        self.dropped.fetch_add(oldest.len() as u64, Ordering::Relaxed);
+        for signal in oldest {
+            signal.is_dropped.store(true, Ordering::Release);
+            signal.task.wake();
+            if let Some(connection) = &signal.connection {
+                connection.end(EndReason::Stalled);
+            }
+        }
+        Held { id, signal, unsent: self.clone() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Holders> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// Whether the bytes are needed for others: the response must be given up. `task` is woken when they are.
+    pub fn is_dropped(&self, task: &Waker) -> bool {
+        self.signal.task.register(task);
+        self.signal.is_dropped.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut holders = self.unsent.lock();
+        if let Some((bytes, _)) = holders.all.remove(&self.id) {
+            holders.bytes -= bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_makes_room() {
+        let unsent = Arc::new(Unsent::new(100));
+        let held: Vec<_> = (0..3).map(|_| unsent.hold(40)).collect();
+        let dropped: Vec<_> = held.iter().map(|held| held.is_dropped(Waker::noop())).collect();
+        assert_eq!((dropped, unsent.bytes(), unsent.dropped()), (vec![true, false, false], 80, 1));
+        // One that is larger than all is held alone.
+        let large = unsent.hold(500);
+        assert!(held.iter().all(|held| held.is_dropped(Waker::noop())) && !large.is_dropped(Waker::noop()));
+        assert_eq!((unsent.bytes(), unsent.dropped()), (500, 3));
+        drop((held, large));
+        assert_eq!(unsent.bytes(), 0);
+    }
+}
