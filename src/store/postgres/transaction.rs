@@ -35,30 +35,34 @@ pub type Doing<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
 pub struct Transaction {
     /// `None`: it has ended.
     conn: Option<PoolConnection<Postgres>>,
+    reads_only: bool,
 }
 
 impl Transaction {
     /// Begins a change.
     pub async fn begin(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        Self::begin_with(pool, BEGIN).await
+        Self::begin_with(pool, BEGIN, false).await
     }
 
     /// Begins a read of several statements that see one state of the database.
     pub async fn begin_read(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        Self::begin_with(pool, BEGIN_READ).await
+        Self::begin_with(pool, BEGIN_READ, true).await
     }
 
-    async fn begin_with(pool: &PgPool, statements: &'static str) -> Result<Self, sqlx::Error> {
-        let mut tx = Self { conn: Some(pool.acquire().await?) };
+    async fn begin_with(pool: &PgPool, statements: &'static str, reads_only: bool) -> Result<Self, sqlx::Error> {
+        let mut tx = Self { conn: Some(pool.acquire().await?), reads_only };
         sqlx::raw_sql(statements).execute(&mut *tx).await?;
         Ok(tx)
     }
 
-    /// Commits what came to `Ok`, and rolls everything else back.
+    /// Commits a change that came to `Ok`, and rolls everything else back. What was read is known, however that ends.
     pub async fn finish<T, E: From<sqlx::Error>>(mut self, result: Result<T, E>) -> Result<T, E> {
-        let ended = sqlx::raw_sql(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).execute(&mut *self).await;
+        let ended = sqlx::raw_sql(if result.is_ok() && !self.reads_only { "COMMIT" } else { "ROLLBACK" })
+            .execute(&mut *self)
+            .await;
         match (result, ended) {
-            (Ok(_), Err(error)) => Err(error.into()),
+            (Ok(_), Err(error)) if !self.reads_only => Err(error.into()),
+            (Ok(read), Err(_)) => Ok(read),
             (Err(error), Err(_)) => Err(error),
             (result, Ok(_)) => {
                 self.conn = None;
