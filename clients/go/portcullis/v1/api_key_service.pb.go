@@ -97,7 +97,7 @@ type CreateApiKeyRequest struct {
 	// Free text for people: up to 1,000 characters.
 	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
 	// The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/*-]`. Duplicates are folded. In keyspace `system`:
-	// permissions such as `keys:verify` or `keys:verify@default`.
+	// permissions such as `keys:verify` or `keys:verify@default`; a keyspace that is named must exist.
 	Scopes []string `protobuf:"bytes,5,rep,name=scopes,proto3" json:"scopes,omitempty"`
 	// JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
 	Claims *structpb.Struct `protobuf:"bytes,6,opt,name=claims,proto3" json:"claims,omitempty"`
@@ -949,7 +949,9 @@ type ListApiKeysRequest struct {
 	Keyspace string `protobuf:"bytes,1,opt,name=keyspace,proto3" json:"keyspace,omitempty"`
 	// Only keys of this subject.
 	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
-	// Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves.
+	// Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves. Texts of
+	// one or two characters are searched for among the next 50,000 keys of each page, and so are created_by and
+	// unused_since: a page may hold fewer keys than were asked for, or none, and a next_page_token.
 	Query string `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`
 	// Also keys that are revoked, expired or disabled.
 	IncludeInvalid bool `protobuf:"varint,4,opt,name=include_invalid,json=includeInvalid,proto3" json:"include_invalid,omitempty"`
@@ -963,8 +965,10 @@ type ListApiKeysRequest struct {
 	PageSize int32 `protobuf:"varint,8,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of an earlier answer to the same request; empty: the first page.
 	PageToken string `protobuf:"bytes,9,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// How many keys to pass over before the first one answered.
-	Skip          int32 `protobuf:"varint,10,opt,name=skip,proto3" json:"skip,omitempty"`
+	// How many keys to pass over before the first one answered: at most 10,000. To go further, use page_token.
+	Skip int32 `protobuf:"varint,10,opt,name=skip,proto3" json:"skip,omitempty"`
+	// Count all keys that match, even if there are more than 10,000. RESOURCE_EXHAUSTED if that takes too long.
+	ExactTotal    bool `protobuf:"varint,11,opt,name=exact_total,json=exactTotal,proto3" json:"exact_total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1069,6 +1073,13 @@ func (x *ListApiKeysRequest) GetSkip() int32 {
 	return 0
 }
 
+func (x *ListApiKeysRequest) GetExactTotal() bool {
+	if x != nil {
+		return x.ExactTotal
+	}
+	return false
+}
+
 // One page of keys.
 type ListApiKeysResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1076,10 +1087,12 @@ type ListApiKeysResponse struct {
 	ApiKeys []*ApiKey `protobuf:"bytes,1,rep,name=api_keys,json=apiKeys,proto3" json:"api_keys,omitempty"`
 	// Send it as page_token to get the next page; empty if this was the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// How many keys match on all pages together.
-	TotalSize     int64 `protobuf:"varint,3,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// How many keys match on all pages together: exact up to 10,000, and for one subject.
+	TotalSize int64 `protobuf:"varint,3,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
+	// Whether more keys than total_size may match: they were counted up to 10,000, or among the newest 50,000 keys.
+	TotalSizeIsLowerBound bool `protobuf:"varint,4,opt,name=total_size_is_lower_bound,json=totalSizeIsLowerBound,proto3" json:"total_size_is_lower_bound,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *ListApiKeysResponse) Reset() {
@@ -1131,6 +1144,13 @@ func (x *ListApiKeysResponse) GetTotalSize() int64 {
 		return x.TotalSize
 	}
 	return 0
+}
+
+func (x *ListApiKeysResponse) GetTotalSizeIsLowerBound() bool {
+	if x != nil {
+		return x.TotalSizeIsLowerBound
+	}
+	return false
 }
 
 // What to change about a key.
@@ -1832,7 +1852,7 @@ const file_portcullis_v1_api_key_service_proto_rawDesc = "" +
 	"\x10GetApiKeyRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"C\n" +
 	"\x11GetApiKeyResponse\x12.\n" +
-	"\aapi_key\x18\x01 \x01(\v2\x15.portcullis.v1.ApiKeyR\x06apiKey\"\xc1\x03\n" +
+	"\aapi_key\x18\x01 \x01(\v2\x15.portcullis.v1.ApiKeyR\x06apiKey\"\xe2\x03\n" +
 	"\x12ListApiKeysRequest\x12\x1a\n" +
 	"\bkeyspace\x18\x01 \x01(\tR\bkeyspace\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x14\n" +
@@ -1846,15 +1866,18 @@ const file_portcullis_v1_api_key_service_proto_rawDesc = "" +
 	"\n" +
 	"page_token\x18\t \x01(\tR\tpageToken\x12\x12\n" +
 	"\x04skip\x18\n" +
-	" \x01(\x05R\x04skip\x1a;\n" +
+	" \x01(\x05R\x04skip\x12\x1f\n" +
+	"\vexact_total\x18\v \x01(\bR\n" +
+	"exactTotal\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8e\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc8\x01\n" +
 	"\x13ListApiKeysResponse\x120\n" +
 	"\bapi_keys\x18\x01 \x03(\v2\x15.portcullis.v1.ApiKeyR\aapiKeys\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n" +
 	"\n" +
-	"total_size\x18\x03 \x01(\x03R\ttotalSize\"\x82\x01\n" +
+	"total_size\x18\x03 \x01(\x03R\ttotalSize\x128\n" +
+	"\x19total_size_is_lower_bound\x18\x04 \x01(\bR\x15totalSizeIsLowerBound\"\x82\x01\n" +
 	"\x13UpdateApiKeyRequest\x12.\n" +
 	"\aapi_key\x18\x01 \x01(\v2\x15.portcullis.v1.ApiKeyR\x06apiKey\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +

@@ -35,11 +35,12 @@ type AuditEvent struct {
 	// The id of the root key that called; `offline` for the command line working on the store itself, `bootstrap` for
 	// the first start.
 	Actor string `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
-	// The method, e.g. `RevokeApiKey`.
+	// The method, e.g. `RevokeApiKey`; `PermissionDenied` for a call that was denied: `changes` says which. Of the denials of
+	// one root key and method there is at most one event a minute, and at most 100 events a minute of all.
 	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
 	// The keyspace it happened in.
 	Keyspace string `protobuf:"bytes,5,opt,name=keyspace,proto3" json:"keyspace,omitempty"`
-	// The key it happened to; empty if it happened to the keyspace.
+	// The key it happened to, or the root key that was denied; empty if it happened to the keyspace.
 	KeyId string `protobuf:"bytes,6,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
 	// The network address of the caller; empty if it called from inside.
 	Peer string `protobuf:"bytes,7,opt,name=peer,proto3" json:"peer,omitempty"`
@@ -138,7 +139,8 @@ func (x *AuditEvent) GetChanges() *structpb.Struct {
 // Which events to list. What is given must all hold.
 type ListAuditEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only events of this keyspace; empty: of all that the caller may see.
+	// Only events of this keyspace; empty: of all that the caller may see. Where it was deleted and made again, a caller
+	// whose permission names it sees the events since then, one whose permission is for all keyspaces sees all.
 	Keyspace string `protobuf:"bytes,1,opt,name=keyspace,proto3" json:"keyspace,omitempty"`
 	// Only events of this key.
 	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`

@@ -97,6 +97,22 @@ const (
 	// UNAVAILABLE: the database has not been heard from for longer than keys may be answered from memory;
 	// google.rpc.RetryInfo says when to try again.
 	ErrorReason_ERROR_REASON_LEASE_OVER ErrorReason = 29
+	// RESOURCE_EXHAUSTED: too many lists and reports are being made, or too many of one keyspace; google.rpc.RetryInfo says
+	// when to try again.
+	ErrorReason_ERROR_REASON_LISTS_BUSY ErrorReason = 30
+	// RESOURCE_EXHAUSTED: the list takes too long: ask for less.
+	ErrorReason_ERROR_REASON_LIST_TOO_SLOW ErrorReason = 31
+	// RESOURCE_EXHAUSTED: too many management calls of this kind are under way, and nothing was done; google.rpc.RetryInfo says
+	// when to try again.
+	ErrorReason_ERROR_REASON_MANAGEMENT_BUSY ErrorReason = 36
+	// RESOURCE_EXHAUSTED: the root key has as many calls in flight, or makes as many a second, as it may, and nothing was done;
+	// google.rpc.RetryInfo says when to try again.
+	ErrorReason_ERROR_REASON_CALLER_LIMIT ErrorReason = 37
+	// RESOURCE_EXHAUSTED: as many calls make or change keys of this keyspace as may, and nothing was done;
+	// google.rpc.RetryInfo says when to try again.
+	ErrorReason_ERROR_REASON_KEYSPACE_LIMIT ErrorReason = 38
+	// FAILED_PRECONDITION: the keyspace has no room for as many keys more.
+	ErrorReason_ERROR_REASON_KEYSPACE_FULL ErrorReason = 39
 )
 
 // Enum value maps for ErrorReason.
@@ -132,6 +148,12 @@ var (
 		27: "ERROR_REASON_SERVER_ENDING",
 		28: "ERROR_REASON_CHANGE_UNCONFIRMED",
 		29: "ERROR_REASON_LEASE_OVER",
+		30: "ERROR_REASON_LISTS_BUSY",
+		31: "ERROR_REASON_LIST_TOO_SLOW",
+		36: "ERROR_REASON_MANAGEMENT_BUSY",
+		37: "ERROR_REASON_CALLER_LIMIT",
+		38: "ERROR_REASON_KEYSPACE_LIMIT",
+		39: "ERROR_REASON_KEYSPACE_FULL",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":         0,
@@ -164,6 +186,12 @@ var (
 		"ERROR_REASON_SERVER_ENDING":       27,
 		"ERROR_REASON_CHANGE_UNCONFIRMED":  28,
 		"ERROR_REASON_LEASE_OVER":          29,
+		"ERROR_REASON_LISTS_BUSY":          30,
+		"ERROR_REASON_LIST_TOO_SLOW":       31,
+		"ERROR_REASON_MANAGEMENT_BUSY":     36,
+		"ERROR_REASON_CALLER_LIMIT":        37,
+		"ERROR_REASON_KEYSPACE_LIMIT":      38,
+		"ERROR_REASON_KEYSPACE_FULL":       39,
 	}
 )
 
@@ -198,7 +226,7 @@ var File_portcullis_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_portcullis_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	" portcullis/v1/error_reason.proto\x12\rportcullis.v1*\x80\b\n" +
+	" portcullis/v1/error_reason.proto\x12\rportcullis.v1*\xbf\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12#\n" +
 	"\x1fERROR_REASON_CREDENTIAL_MISSING\x10\x01\x12#\n" +
@@ -230,7 +258,13 @@ const file_portcullis_v1_error_reason_proto_rawDesc = "" +
 	"\x1dERROR_REASON_LOOKUP_CONTENDED\x10\x1a\x12\x1e\n" +
 	"\x1aERROR_REASON_SERVER_ENDING\x10\x1b\x12#\n" +
 	"\x1fERROR_REASON_CHANGE_UNCONFIRMED\x10\x1c\x12\x1b\n" +
-	"\x17ERROR_REASON_LEASE_OVER\x10\x1dB\xa0\x01\n" +
+	"\x17ERROR_REASON_LEASE_OVER\x10\x1d\x12\x1b\n" +
+	"\x17ERROR_REASON_LISTS_BUSY\x10\x1e\x12\x1e\n" +
+	"\x1aERROR_REASON_LIST_TOO_SLOW\x10\x1f\x12 \n" +
+	"\x1cERROR_REASON_MANAGEMENT_BUSY\x10$\x12\x1d\n" +
+	"\x19ERROR_REASON_CALLER_LIMIT\x10%\x12\x1f\n" +
+	"\x1bERROR_REASON_KEYSPACE_LIMIT\x10&\x12\x1e\n" +
+	"\x1aERROR_REASON_KEYSPACE_FULL\x10'B\xa0\x01\n" +
 	"\x11dev.portcullis.v1B\x10ErrorReasonProtoP\x01ZFgithub.com/portcullis/portcullis/clients/go/portcullis/v1;portcullisv1\xaa\x02\rPortcullis.V1\xca\x02\rPortcullis\\V1\xea\x02\x0ePortcullis::V1b\x06proto3"
 
 var (

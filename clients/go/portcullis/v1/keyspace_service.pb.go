@@ -108,8 +108,10 @@ type Keyspace struct {
 	Etag string `protobuf:"bytes,11,opt,name=etag,proto3" json:"etag,omitempty"`
 	// How often each key may be used that has no rate_limit of its own; absent: as often as it likes. Not for `system`.
 	DefaultRateLimit *RateLimit `protobuf:"bytes,12,opt,name=default_rate_limit,json=defaultRateLimit,proto3" json:"default_rate_limit,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// How much the keyspace may take; absent: as the server's settings say.
+	Limits        *KeyspaceLimits `protobuf:"bytes,13,opt,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Keyspace) Reset() {
@@ -226,6 +228,77 @@ func (x *Keyspace) GetDefaultRateLimit() *RateLimit {
 	return nil
 }
 
+func (x *Keyspace) GetLimits() *KeyspaceLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// How much a keyspace may take. What is absent is as the server's settings say.
+type KeyspaceLimits struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Most calls in flight that make or change its keys: 1 to 1,000,000.
+	CallsMax *int32 `protobuf:"varint,1,opt,name=calls_max,json=callsMax,proto3,oneof" json:"calls_max,omitempty"`
+	// Most calls a second that make or change its keys: 1 to 1,000,000.
+	CallsPerSecond *int32 `protobuf:"varint,2,opt,name=calls_per_second,json=callsPerSecond,proto3,oneof" json:"calls_per_second,omitempty"`
+	// Most keys, revoked ones included: 1 to 1,000,000,000. If there are more already, they stay.
+	KeysMax       *int64 `protobuf:"varint,3,opt,name=keys_max,json=keysMax,proto3,oneof" json:"keys_max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyspaceLimits) Reset() {
+	*x = KeyspaceLimits{}
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyspaceLimits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyspaceLimits) ProtoMessage() {}
+
+func (x *KeyspaceLimits) ProtoReflect() protoreflect.Message {
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyspaceLimits.ProtoReflect.Descriptor instead.
+func (*KeyspaceLimits) Descriptor() ([]byte, []int) {
+	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *KeyspaceLimits) GetCallsMax() int32 {
+	if x != nil && x.CallsMax != nil {
+		return *x.CallsMax
+	}
+	return 0
+}
+
+func (x *KeyspaceLimits) GetCallsPerSecond() int32 {
+	if x != nil && x.CallsPerSecond != nil {
+		return *x.CallsPerSecond
+	}
+	return 0
+}
+
+func (x *KeyspaceLimits) GetKeysMax() int64 {
+	if x != nil && x.KeysMax != nil {
+		return *x.KeysMax
+	}
+	return 0
+}
+
 // What CreateKeyspace needs to know.
 type CreateKeyspaceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -237,7 +310,7 @@ type CreateKeyspaceRequest struct {
 
 func (x *CreateKeyspaceRequest) Reset() {
 	*x = CreateKeyspaceRequest{}
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[1]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -249,7 +322,7 @@ func (x *CreateKeyspaceRequest) String() string {
 func (*CreateKeyspaceRequest) ProtoMessage() {}
 
 func (x *CreateKeyspaceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[1]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -262,7 +335,7 @@ func (x *CreateKeyspaceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyspaceRequest.ProtoReflect.Descriptor instead.
 func (*CreateKeyspaceRequest) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{1}
+	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *CreateKeyspaceRequest) GetKeyspace() *Keyspace {
@@ -283,7 +356,7 @@ type CreateKeyspaceResponse struct {
 
 func (x *CreateKeyspaceResponse) Reset() {
 	*x = CreateKeyspaceResponse{}
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[2]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -295,7 +368,7 @@ func (x *CreateKeyspaceResponse) String() string {
 func (*CreateKeyspaceResponse) ProtoMessage() {}
 
 func (x *CreateKeyspaceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[2]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -308,7 +381,7 @@ func (x *CreateKeyspaceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyspaceResponse.ProtoReflect.Descriptor instead.
 func (*CreateKeyspaceResponse) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{2}
+	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CreateKeyspaceResponse) GetKeyspace() *Keyspace {
@@ -329,7 +402,7 @@ type GetKeyspaceRequest struct {
 
 func (x *GetKeyspaceRequest) Reset() {
 	*x = GetKeyspaceRequest{}
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[3]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -341,7 +414,7 @@ func (x *GetKeyspaceRequest) String() string {
 func (*GetKeyspaceRequest) ProtoMessage() {}
 
 func (x *GetKeyspaceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[3]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -354,7 +427,7 @@ func (x *GetKeyspaceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeyspaceRequest.ProtoReflect.Descriptor instead.
 func (*GetKeyspaceRequest) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{3}
+	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetKeyspaceRequest) GetId() string {
@@ -375,7 +448,7 @@ type GetKeyspaceResponse struct {
 
 func (x *GetKeyspaceResponse) Reset() {
 	*x = GetKeyspaceResponse{}
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[4]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -387,7 +460,7 @@ func (x *GetKeyspaceResponse) String() string {
 func (*GetKeyspaceResponse) ProtoMessage() {}
 
 func (x *GetKeyspaceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[4]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -400,7 +473,7 @@ func (x *GetKeyspaceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeyspaceResponse.ProtoReflect.Descriptor instead.
 func (*GetKeyspaceResponse) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{4}
+	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetKeyspaceResponse) GetKeyspace() *Keyspace {
@@ -423,7 +496,7 @@ type ListKeyspacesRequest struct {
 
 func (x *ListKeyspacesRequest) Reset() {
 	*x = ListKeyspacesRequest{}
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[5]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -435,7 +508,7 @@ func (x *ListKeyspacesRequest) String() string {
 func (*ListKeyspacesRequest) ProtoMessage() {}
 
 func (x *ListKeyspacesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[5]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -448,7 +521,7 @@ func (x *ListKeyspacesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeyspacesRequest.ProtoReflect.Descriptor instead.
 func (*ListKeyspacesRequest) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{5}
+	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListKeyspacesRequest) GetPageSize() int32 {
@@ -478,7 +551,7 @@ type ListKeyspacesResponse struct {
 
 func (x *ListKeyspacesResponse) Reset() {
 	*x = ListKeyspacesResponse{}
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[6]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -490,7 +563,7 @@ func (x *ListKeyspacesResponse) String() string {
 func (*ListKeyspacesResponse) ProtoMessage() {}
 
 func (x *ListKeyspacesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[6]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -503,7 +576,7 @@ func (x *ListKeyspacesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeyspacesResponse.ProtoReflect.Descriptor instead.
 func (*ListKeyspacesResponse) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{6}
+	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListKeyspacesResponse) GetKeyspaces() []*Keyspace {
@@ -526,7 +599,7 @@ type UpdateKeyspaceRequest struct {
 	// The keyspace: its id, the fields to change, and its etag if it must not have changed since it was read.
 	Keyspace *Keyspace `protobuf:"bytes,1,opt,name=keyspace,proto3" json:"keyspace,omitempty"`
 	// Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-	// allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+	// allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
 	// named here and absent in keyspace is cleared.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -535,7 +608,7 @@ type UpdateKeyspaceRequest struct {
 
 func (x *UpdateKeyspaceRequest) Reset() {
 	*x = UpdateKeyspaceRequest{}
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[7]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -547,7 +620,7 @@ func (x *UpdateKeyspaceRequest) String() string {
 func (*UpdateKeyspaceRequest) ProtoMessage() {}
 
 func (x *UpdateKeyspaceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[7]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -560,7 +633,7 @@ func (x *UpdateKeyspaceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateKeyspaceRequest.ProtoReflect.Descriptor instead.
 func (*UpdateKeyspaceRequest) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{7}
+	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UpdateKeyspaceRequest) GetKeyspace() *Keyspace {
@@ -588,7 +661,7 @@ type UpdateKeyspaceResponse struct {
 
 func (x *UpdateKeyspaceResponse) Reset() {
 	*x = UpdateKeyspaceResponse{}
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[8]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -600,7 +673,7 @@ func (x *UpdateKeyspaceResponse) String() string {
 func (*UpdateKeyspaceResponse) ProtoMessage() {}
 
 func (x *UpdateKeyspaceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[8]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -613,7 +686,7 @@ func (x *UpdateKeyspaceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateKeyspaceResponse.ProtoReflect.Descriptor instead.
 func (*UpdateKeyspaceResponse) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{8}
+	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UpdateKeyspaceResponse) GetKeyspace() *Keyspace {
@@ -634,7 +707,7 @@ type DeleteKeyspaceRequest struct {
 
 func (x *DeleteKeyspaceRequest) Reset() {
 	*x = DeleteKeyspaceRequest{}
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[9]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -646,7 +719,7 @@ func (x *DeleteKeyspaceRequest) String() string {
 func (*DeleteKeyspaceRequest) ProtoMessage() {}
 
 func (x *DeleteKeyspaceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[9]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -659,7 +732,7 @@ func (x *DeleteKeyspaceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteKeyspaceRequest.ProtoReflect.Descriptor instead.
 func (*DeleteKeyspaceRequest) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{9}
+	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeleteKeyspaceRequest) GetId() string {
@@ -678,7 +751,7 @@ type DeleteKeyspaceResponse struct {
 
 func (x *DeleteKeyspaceResponse) Reset() {
 	*x = DeleteKeyspaceResponse{}
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[10]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -690,7 +763,7 @@ func (x *DeleteKeyspaceResponse) String() string {
 func (*DeleteKeyspaceResponse) ProtoMessage() {}
 
 func (x *DeleteKeyspaceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[10]
+	mi := &file_portcullis_v1_keyspace_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -703,14 +776,14 @@ func (x *DeleteKeyspaceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteKeyspaceResponse.ProtoReflect.Descriptor instead.
 func (*DeleteKeyspaceResponse) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{10}
+	return file_portcullis_v1_keyspace_service_proto_rawDescGZIP(), []int{11}
 }
 
 var File_portcullis_v1_keyspace_service_proto protoreflect.FileDescriptor
 
 const file_portcullis_v1_keyspace_service_proto_rawDesc = "" +
 	"\n" +
-	"$portcullis/v1/keyspace_service.proto\x12\rportcullis.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bportcullis/v1/api_key.proto\"\xc6\x04\n" +
+	"$portcullis/v1/keyspace_service.proto\x12\rportcullis.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bportcullis/v1/api_key.proto\"\xfd\x04\n" +
 	"\bKeyspace\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1d\n" +
@@ -729,7 +802,16 @@ const file_portcullis_v1_keyspace_service_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12\x12\n" +
 	"\x04etag\x18\v \x01(\tR\x04etag\x12F\n" +
-	"\x12default_rate_limit\x18\f \x01(\v2\x18.portcullis.v1.RateLimitR\x10defaultRateLimit\"L\n" +
+	"\x12default_rate_limit\x18\f \x01(\v2\x18.portcullis.v1.RateLimitR\x10defaultRateLimit\x125\n" +
+	"\x06limits\x18\r \x01(\v2\x1d.portcullis.v1.KeyspaceLimitsR\x06limits\"\xb1\x01\n" +
+	"\x0eKeyspaceLimits\x12 \n" +
+	"\tcalls_max\x18\x01 \x01(\x05H\x00R\bcallsMax\x88\x01\x01\x12-\n" +
+	"\x10calls_per_second\x18\x02 \x01(\x05H\x01R\x0ecallsPerSecond\x88\x01\x01\x12\x1e\n" +
+	"\bkeys_max\x18\x03 \x01(\x03H\x02R\akeysMax\x88\x01\x01B\f\n" +
+	"\n" +
+	"_calls_maxB\x13\n" +
+	"\x11_calls_per_secondB\v\n" +
+	"\t_keys_max\"L\n" +
 	"\x15CreateKeyspaceRequest\x123\n" +
 	"\bkeyspace\x18\x01 \x01(\v2\x17.portcullis.v1.KeyspaceR\bkeyspace\"M\n" +
 	"\x16CreateKeyspaceResponse\x123\n" +
@@ -780,54 +862,56 @@ func file_portcullis_v1_keyspace_service_proto_rawDescGZIP() []byte {
 }
 
 var file_portcullis_v1_keyspace_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_portcullis_v1_keyspace_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_portcullis_v1_keyspace_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_portcullis_v1_keyspace_service_proto_goTypes = []any{
 	(HashPolicy)(0),                // 0: portcullis.v1.HashPolicy
 	(*Keyspace)(nil),               // 1: portcullis.v1.Keyspace
-	(*CreateKeyspaceRequest)(nil),  // 2: portcullis.v1.CreateKeyspaceRequest
-	(*CreateKeyspaceResponse)(nil), // 3: portcullis.v1.CreateKeyspaceResponse
-	(*GetKeyspaceRequest)(nil),     // 4: portcullis.v1.GetKeyspaceRequest
-	(*GetKeyspaceResponse)(nil),    // 5: portcullis.v1.GetKeyspaceResponse
-	(*ListKeyspacesRequest)(nil),   // 6: portcullis.v1.ListKeyspacesRequest
-	(*ListKeyspacesResponse)(nil),  // 7: portcullis.v1.ListKeyspacesResponse
-	(*UpdateKeyspaceRequest)(nil),  // 8: portcullis.v1.UpdateKeyspaceRequest
-	(*UpdateKeyspaceResponse)(nil), // 9: portcullis.v1.UpdateKeyspaceResponse
-	(*DeleteKeyspaceRequest)(nil),  // 10: portcullis.v1.DeleteKeyspaceRequest
-	(*DeleteKeyspaceResponse)(nil), // 11: portcullis.v1.DeleteKeyspaceResponse
-	(*durationpb.Duration)(nil),    // 12: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),  // 13: google.protobuf.Timestamp
-	(*RateLimit)(nil),              // 14: portcullis.v1.RateLimit
-	(*fieldmaskpb.FieldMask)(nil),  // 15: google.protobuf.FieldMask
+	(*KeyspaceLimits)(nil),         // 2: portcullis.v1.KeyspaceLimits
+	(*CreateKeyspaceRequest)(nil),  // 3: portcullis.v1.CreateKeyspaceRequest
+	(*CreateKeyspaceResponse)(nil), // 4: portcullis.v1.CreateKeyspaceResponse
+	(*GetKeyspaceRequest)(nil),     // 5: portcullis.v1.GetKeyspaceRequest
+	(*GetKeyspaceResponse)(nil),    // 6: portcullis.v1.GetKeyspaceResponse
+	(*ListKeyspacesRequest)(nil),   // 7: portcullis.v1.ListKeyspacesRequest
+	(*ListKeyspacesResponse)(nil),  // 8: portcullis.v1.ListKeyspacesResponse
+	(*UpdateKeyspaceRequest)(nil),  // 9: portcullis.v1.UpdateKeyspaceRequest
+	(*UpdateKeyspaceResponse)(nil), // 10: portcullis.v1.UpdateKeyspaceResponse
+	(*DeleteKeyspaceRequest)(nil),  // 11: portcullis.v1.DeleteKeyspaceRequest
+	(*DeleteKeyspaceResponse)(nil), // 12: portcullis.v1.DeleteKeyspaceResponse
+	(*durationpb.Duration)(nil),    // 13: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),  // 14: google.protobuf.Timestamp
+	(*RateLimit)(nil),              // 15: portcullis.v1.RateLimit
+	(*fieldmaskpb.FieldMask)(nil),  // 16: google.protobuf.FieldMask
 }
 var file_portcullis_v1_keyspace_service_proto_depIdxs = []int32{
-	12, // 0: portcullis.v1.Keyspace.default_ttl:type_name -> google.protobuf.Duration
-	12, // 1: portcullis.v1.Keyspace.max_ttl:type_name -> google.protobuf.Duration
+	13, // 0: portcullis.v1.Keyspace.default_ttl:type_name -> google.protobuf.Duration
+	13, // 1: portcullis.v1.Keyspace.max_ttl:type_name -> google.protobuf.Duration
 	0,  // 2: portcullis.v1.Keyspace.hash_policy:type_name -> portcullis.v1.HashPolicy
-	13, // 3: portcullis.v1.Keyspace.create_time:type_name -> google.protobuf.Timestamp
-	13, // 4: portcullis.v1.Keyspace.update_time:type_name -> google.protobuf.Timestamp
-	14, // 5: portcullis.v1.Keyspace.default_rate_limit:type_name -> portcullis.v1.RateLimit
-	1,  // 6: portcullis.v1.CreateKeyspaceRequest.keyspace:type_name -> portcullis.v1.Keyspace
-	1,  // 7: portcullis.v1.CreateKeyspaceResponse.keyspace:type_name -> portcullis.v1.Keyspace
-	1,  // 8: portcullis.v1.GetKeyspaceResponse.keyspace:type_name -> portcullis.v1.Keyspace
-	1,  // 9: portcullis.v1.ListKeyspacesResponse.keyspaces:type_name -> portcullis.v1.Keyspace
-	1,  // 10: portcullis.v1.UpdateKeyspaceRequest.keyspace:type_name -> portcullis.v1.Keyspace
-	15, // 11: portcullis.v1.UpdateKeyspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
-	1,  // 12: portcullis.v1.UpdateKeyspaceResponse.keyspace:type_name -> portcullis.v1.Keyspace
-	2,  // 13: portcullis.v1.KeyspaceService.CreateKeyspace:input_type -> portcullis.v1.CreateKeyspaceRequest
-	4,  // 14: portcullis.v1.KeyspaceService.GetKeyspace:input_type -> portcullis.v1.GetKeyspaceRequest
-	6,  // 15: portcullis.v1.KeyspaceService.ListKeyspaces:input_type -> portcullis.v1.ListKeyspacesRequest
-	8,  // 16: portcullis.v1.KeyspaceService.UpdateKeyspace:input_type -> portcullis.v1.UpdateKeyspaceRequest
-	10, // 17: portcullis.v1.KeyspaceService.DeleteKeyspace:input_type -> portcullis.v1.DeleteKeyspaceRequest
-	3,  // 18: portcullis.v1.KeyspaceService.CreateKeyspace:output_type -> portcullis.v1.CreateKeyspaceResponse
-	5,  // 19: portcullis.v1.KeyspaceService.GetKeyspace:output_type -> portcullis.v1.GetKeyspaceResponse
-	7,  // 20: portcullis.v1.KeyspaceService.ListKeyspaces:output_type -> portcullis.v1.ListKeyspacesResponse
-	9,  // 21: portcullis.v1.KeyspaceService.UpdateKeyspace:output_type -> portcullis.v1.UpdateKeyspaceResponse
-	11, // 22: portcullis.v1.KeyspaceService.DeleteKeyspace:output_type -> portcullis.v1.DeleteKeyspaceResponse
-	18, // [18:23] is the sub-list for method output_type
-	13, // [13:18] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	14, // 3: portcullis.v1.Keyspace.create_time:type_name -> google.protobuf.Timestamp
+	14, // 4: portcullis.v1.Keyspace.update_time:type_name -> google.protobuf.Timestamp
+	15, // 5: portcullis.v1.Keyspace.default_rate_limit:type_name -> portcullis.v1.RateLimit
+	2,  // 6: portcullis.v1.Keyspace.limits:type_name -> portcullis.v1.KeyspaceLimits
+	1,  // 7: portcullis.v1.CreateKeyspaceRequest.keyspace:type_name -> portcullis.v1.Keyspace
+	1,  // 8: portcullis.v1.CreateKeyspaceResponse.keyspace:type_name -> portcullis.v1.Keyspace
+	1,  // 9: portcullis.v1.GetKeyspaceResponse.keyspace:type_name -> portcullis.v1.Keyspace
+	1,  // 10: portcullis.v1.ListKeyspacesResponse.keyspaces:type_name -> portcullis.v1.Keyspace
+	1,  // 11: portcullis.v1.UpdateKeyspaceRequest.keyspace:type_name -> portcullis.v1.Keyspace
+	16, // 12: portcullis.v1.UpdateKeyspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
+	1,  // 13: portcullis.v1.UpdateKeyspaceResponse.keyspace:type_name -> portcullis.v1.Keyspace
+	3,  // 14: portcullis.v1.KeyspaceService.CreateKeyspace:input_type -> portcullis.v1.CreateKeyspaceRequest
+	5,  // 15: portcullis.v1.KeyspaceService.GetKeyspace:input_type -> portcullis.v1.GetKeyspaceRequest
+	7,  // 16: portcullis.v1.KeyspaceService.ListKeyspaces:input_type -> portcullis.v1.ListKeyspacesRequest
+	9,  // 17: portcullis.v1.KeyspaceService.UpdateKeyspace:input_type -> portcullis.v1.UpdateKeyspaceRequest
+	11, // 18: portcullis.v1.KeyspaceService.DeleteKeyspace:input_type -> portcullis.v1.DeleteKeyspaceRequest
+	4,  // 19: portcullis.v1.KeyspaceService.CreateKeyspace:output_type -> portcullis.v1.CreateKeyspaceResponse
+	6,  // 20: portcullis.v1.KeyspaceService.GetKeyspace:output_type -> portcullis.v1.GetKeyspaceResponse
+	8,  // 21: portcullis.v1.KeyspaceService.ListKeyspaces:output_type -> portcullis.v1.ListKeyspacesResponse
+	10, // 22: portcullis.v1.KeyspaceService.UpdateKeyspace:output_type -> portcullis.v1.UpdateKeyspaceResponse
+	12, // 23: portcullis.v1.KeyspaceService.DeleteKeyspace:output_type -> portcullis.v1.DeleteKeyspaceResponse
+	19, // [19:24] is the sub-list for method output_type
+	14, // [14:19] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_portcullis_v1_keyspace_service_proto_init() }
@@ -836,13 +920,14 @@ func file_portcullis_v1_keyspace_service_proto_init() {
 		return
 	}
 	file_portcullis_v1_api_key_proto_init()
+	file_portcullis_v1_keyspace_service_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_portcullis_v1_keyspace_service_proto_rawDesc), len(file_portcullis_v1_keyspace_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

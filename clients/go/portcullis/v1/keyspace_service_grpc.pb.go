@@ -44,7 +44,7 @@ type KeyspaceServiceClient interface {
 	// Changes the fields named by the mask; ABORTED if an etag is given and stale. Needs `keyspaces:write`.
 	UpdateKeyspace(ctx context.Context, in *UpdateKeyspaceRequest, opts ...grpc.CallOption) (*UpdateKeyspaceResponse, error)
 	// Deletes an empty keyspace; FAILED_PRECONDITION while it has keys, revoked ones included, and for `default` and
-	// `system`. Needs `keyspaces:write`.
+	// `system`. Ends the permissions of root keys that name it, each with an audit event. Needs `keyspaces:write`.
 	DeleteKeyspace(ctx context.Context, in *DeleteKeyspaceRequest, opts ...grpc.CallOption) (*DeleteKeyspaceResponse, error)
 }
 
@@ -122,7 +122,7 @@ type KeyspaceServiceServer interface {
 	// Changes the fields named by the mask; ABORTED if an etag is given and stale. Needs `keyspaces:write`.
 	UpdateKeyspace(context.Context, *UpdateKeyspaceRequest) (*UpdateKeyspaceResponse, error)
 	// Deletes an empty keyspace; FAILED_PRECONDITION while it has keys, revoked ones included, and for `default` and
-	// `system`. Needs `keyspaces:write`.
+	// `system`. Ends the permissions of root keys that name it, each with an audit event. Needs `keyspaces:write`.
 	DeleteKeyspace(context.Context, *DeleteKeyspaceRequest) (*DeleteKeyspaceResponse, error)
 	mustEmbedUnimplementedKeyspaceServiceServer()
 }

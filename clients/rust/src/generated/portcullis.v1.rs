@@ -458,7 +458,7 @@ pub struct CreateApiKeyRequest {
     #[prost(string, tag="4")]
     pub description: ::prost::alloc::string::String,
     /// The rights of the key: up to 100, each 1 to 128 of `\[a-z0-9_.:/*-\]`. Duplicates are folded. In keyspace `system`:
-    /// permissions such as `keys:verify` or `keys:verify@default`.
+    /// permissions such as `keys:verify` or `keys:verify@default`; a keyspace that is named must exist.
     #[prost(string, repeated, tag="5")]
     pub scopes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
@@ -665,7 +665,9 @@ pub struct ListApiKeysRequest {
     /// Only keys of this subject.
     #[prost(string, tag="2")]
     pub subject: ::prost::alloc::string::String,
-    /// Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves.
+    /// Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves. Texts of
+    /// one or two characters are searched for among the next 50,000 keys of each page, and so are created_by and
+    /// unused_since: a page may hold fewer keys than were asked for, or none, and a next_page_token.
     #[prost(string, tag="3")]
     pub query: ::prost::alloc::string::String,
     /// Also keys that are revoked, expired or disabled.
@@ -686,9 +688,12 @@ pub struct ListApiKeysRequest {
     /// next_page_token of an earlier answer to the same request; empty: the first page.
     #[prost(string, tag="9")]
     pub page_token: ::prost::alloc::string::String,
-    /// How many keys to pass over before the first one answered.
+    /// How many keys to pass over before the first one answered: at most 10,000. To go further, use page_token.
     #[prost(int32, tag="10")]
     pub skip: i32,
+    /// Count all keys that match, even if there are more than 10,000. RESOURCE_EXHAUSTED if that takes too long.
+    #[prost(bool, tag="11")]
+    pub exact_total: bool,
 }
 /// One page of keys.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -699,9 +704,12 @@ pub struct ListApiKeysResponse {
     /// Send it as page_token to get the next page; empty if this was the last.
     #[prost(string, tag="2")]
     pub next_page_token: ::prost::alloc::string::String,
-    /// How many keys match on all pages together.
+    /// How many keys match on all pages together: exact up to 10,000, and for one subject.
     #[prost(int64, tag="3")]
     pub total_size: i64,
+    /// Whether more keys than total_size may match: they were counted up to 10,000, or among the newest 50,000 keys.
+    #[prost(bool, tag="4")]
+    pub total_size_is_lower_bound: bool,
 }
 /// What to change about a key.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -882,13 +890,14 @@ pub struct AuditEvent {
     /// the first start.
     #[prost(string, tag="3")]
     pub actor: ::prost::alloc::string::String,
-    /// The method, e.g. `RevokeApiKey`.
+    /// The method, e.g. `RevokeApiKey`; `PermissionDenied` for a call that was denied: `changes` says which. Of the denials of
+    /// one root key and method there is at most one event a minute, and at most 100 events a minute of all.
     #[prost(string, tag="4")]
     pub action: ::prost::alloc::string::String,
     /// The keyspace it happened in.
     #[prost(string, tag="5")]
     pub keyspace: ::prost::alloc::string::String,
-    /// The key it happened to; empty if it happened to the keyspace.
+    /// The key it happened to, or the root key that was denied; empty if it happened to the keyspace.
     #[prost(string, tag="6")]
     pub key_id: ::prost::alloc::string::String,
     /// The network address of the caller; empty if it called from inside.
@@ -901,7 +910,8 @@ pub struct AuditEvent {
 /// Which events to list. What is given must all hold.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListAuditEventsRequest {
-    /// Only events of this keyspace; empty: of all that the caller may see.
+    /// Only events of this keyspace; empty: of all that the caller may see. Where it was deleted and made again, a caller
+    /// whose permission names it sees the events since then, one whose permission is for all keyspaces sees all.
     #[prost(string, tag="1")]
     pub keyspace: ::prost::alloc::string::String,
     /// Only events of this key.
@@ -1007,6 +1017,22 @@ pub enum ErrorReason {
     /// UNAVAILABLE: the database has not been heard from for longer than keys may be answered from memory;
     /// google.rpc.RetryInfo says when to try again.
     LeaseOver = 29,
+    /// RESOURCE_EXHAUSTED: too many lists and reports are being made, or too many of one keyspace; google.rpc.RetryInfo says
+    /// when to try again.
+    ListsBusy = 30,
+    /// RESOURCE_EXHAUSTED: the list takes too long: ask for less.
+    ListTooSlow = 31,
+    /// RESOURCE_EXHAUSTED: too many management calls of this kind are under way, and nothing was done; google.rpc.RetryInfo says
+    /// when to try again.
+    ManagementBusy = 36,
+    /// RESOURCE_EXHAUSTED: the root key has as many calls in flight, or makes as many a second, as it may, and nothing was done;
+    /// google.rpc.RetryInfo says when to try again.
+    CallerLimit = 37,
+    /// RESOURCE_EXHAUSTED: as many calls make or change keys of this keyspace as may, and nothing was done;
+    /// google.rpc.RetryInfo says when to try again.
+    KeyspaceLimit = 38,
+    /// FAILED_PRECONDITION: the keyspace has no room for as many keys more.
+    KeyspaceFull = 39,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1045,6 +1071,12 @@ impl ErrorReason {
             Self::ServerEnding => "ERROR_REASON_SERVER_ENDING",
             Self::ChangeUnconfirmed => "ERROR_REASON_CHANGE_UNCONFIRMED",
             Self::LeaseOver => "ERROR_REASON_LEASE_OVER",
+            Self::ListsBusy => "ERROR_REASON_LISTS_BUSY",
+            Self::ListTooSlow => "ERROR_REASON_LIST_TOO_SLOW",
+            Self::ManagementBusy => "ERROR_REASON_MANAGEMENT_BUSY",
+            Self::CallerLimit => "ERROR_REASON_CALLER_LIMIT",
+            Self::KeyspaceLimit => "ERROR_REASON_KEYSPACE_LIMIT",
+            Self::KeyspaceFull => "ERROR_REASON_KEYSPACE_FULL",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1080,6 +1112,12 @@ impl ErrorReason {
             "ERROR_REASON_SERVER_ENDING" => Some(Self::ServerEnding),
             "ERROR_REASON_CHANGE_UNCONFIRMED" => Some(Self::ChangeUnconfirmed),
             "ERROR_REASON_LEASE_OVER" => Some(Self::LeaseOver),
+            "ERROR_REASON_LISTS_BUSY" => Some(Self::ListsBusy),
+            "ERROR_REASON_LIST_TOO_SLOW" => Some(Self::ListTooSlow),
+            "ERROR_REASON_MANAGEMENT_BUSY" => Some(Self::ManagementBusy),
+            "ERROR_REASON_CALLER_LIMIT" => Some(Self::CallerLimit),
+            "ERROR_REASON_KEYSPACE_LIMIT" => Some(Self::KeyspaceLimit),
+            "ERROR_REASON_KEYSPACE_FULL" => Some(Self::KeyspaceFull),
             _ => None,
         }
     }
@@ -1125,6 +1163,22 @@ pub struct Keyspace {
     /// How often each key may be used that has no rate_limit of its own; absent: as often as it likes. Not for `system`.
     #[prost(message, optional, tag="12")]
     pub default_rate_limit: ::core::option::Option<RateLimit>,
+    /// How much the keyspace may take; absent: as the server's settings say.
+    #[prost(message, optional, tag="13")]
+    pub limits: ::core::option::Option<KeyspaceLimits>,
+}
+/// How much a keyspace may take. What is absent is as the server's settings say.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyspaceLimits {
+    /// Most calls in flight that make or change its keys: 1 to 1,000,000.
+    #[prost(int32, optional, tag="1")]
+    pub calls_max: ::core::option::Option<i32>,
+    /// Most calls a second that make or change its keys: 1 to 1,000,000.
+    #[prost(int32, optional, tag="2")]
+    pub calls_per_second: ::core::option::Option<i32>,
+    /// Most keys, revoked ones included: 1 to 1,000,000,000. If there are more already, they stay.
+    #[prost(int64, optional, tag="3")]
+    pub keys_max: ::core::option::Option<i64>,
 }
 /// What CreateKeyspace needs to know.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1181,7 +1235,7 @@ pub struct UpdateKeyspaceRequest {
     #[prost(message, optional, tag="1")]
     pub keyspace: ::core::option::Option<Keyspace>,
     /// Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-    /// allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+    /// allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
     /// named here and absent in keyspace is cleared.
     #[prost(message, optional, tag="2")]
     pub update_mask: ::core::option::Option<::prost_types::FieldMask>,

@@ -80,6 +80,7 @@ from .audit_service_pb2 import ListAuditEventsResponse as ListAuditEventsRespons
 from .audit_service_pb2_grpc import AuditServiceServicer as AuditServiceServicer
 from .audit_service_pb2_grpc import AuditServiceStub as AuditServiceStub
 from .audit_service_pb2_grpc import add_AuditServiceServicer_to_server as add_AuditServiceServicer_to_server
+from .error_reason_pb2 import ERROR_REASON_CALLER_LIMIT as ERROR_REASON_CALLER_LIMIT
 from .error_reason_pb2 import ERROR_REASON_CHANGE_UNCONFIRMED as ERROR_REASON_CHANGE_UNCONFIRMED
 from .error_reason_pb2 import ERROR_REASON_CREDENTIAL_INVALID as ERROR_REASON_CREDENTIAL_INVALID
 from .error_reason_pb2 import ERROR_REASON_CREDENTIAL_MISSING as ERROR_REASON_CREDENTIAL_MISSING
@@ -90,6 +91,8 @@ from .error_reason_pb2 import ERROR_REASON_GUESSING_THROTTLED as ERROR_REASON_GU
 from .error_reason_pb2 import ERROR_REASON_HASHING_BUSY as ERROR_REASON_HASHING_BUSY
 from .error_reason_pb2 import ERROR_REASON_INTERNAL as ERROR_REASON_INTERNAL
 from .error_reason_pb2 import ERROR_REASON_KEYSPACE_EXISTS as ERROR_REASON_KEYSPACE_EXISTS
+from .error_reason_pb2 import ERROR_REASON_KEYSPACE_FULL as ERROR_REASON_KEYSPACE_FULL
+from .error_reason_pb2 import ERROR_REASON_KEYSPACE_LIMIT as ERROR_REASON_KEYSPACE_LIMIT
 from .error_reason_pb2 import ERROR_REASON_KEYSPACE_NOT_EMPTY as ERROR_REASON_KEYSPACE_NOT_EMPTY
 from .error_reason_pb2 import ERROR_REASON_KEYSPACE_NOT_FOUND as ERROR_REASON_KEYSPACE_NOT_FOUND
 from .error_reason_pb2 import ERROR_REASON_KEYSPACE_RESERVED as ERROR_REASON_KEYSPACE_RESERVED
@@ -97,10 +100,13 @@ from .error_reason_pb2 import ERROR_REASON_KEY_EXPIRED as ERROR_REASON_KEY_EXPIR
 from .error_reason_pb2 import ERROR_REASON_KEY_NOT_FOUND as ERROR_REASON_KEY_NOT_FOUND
 from .error_reason_pb2 import ERROR_REASON_KEY_REVOKED as ERROR_REASON_KEY_REVOKED
 from .error_reason_pb2 import ERROR_REASON_LEASE_OVER as ERROR_REASON_LEASE_OVER
+from .error_reason_pb2 import ERROR_REASON_LISTS_BUSY as ERROR_REASON_LISTS_BUSY
+from .error_reason_pb2 import ERROR_REASON_LIST_TOO_SLOW as ERROR_REASON_LIST_TOO_SLOW
 from .error_reason_pb2 import ERROR_REASON_LOOKUPS_BUSY as ERROR_REASON_LOOKUPS_BUSY
 from .error_reason_pb2 import ERROR_REASON_LOOKUP_CONTENDED as ERROR_REASON_LOOKUP_CONTENDED
 from .error_reason_pb2 import ERROR_REASON_LOOKUP_FULL as ERROR_REASON_LOOKUP_FULL
 from .error_reason_pb2 import ERROR_REASON_LOOKUP_LENGTHS_FULL as ERROR_REASON_LOOKUP_LENGTHS_FULL
+from .error_reason_pb2 import ERROR_REASON_MANAGEMENT_BUSY as ERROR_REASON_MANAGEMENT_BUSY
 from .error_reason_pb2 import ERROR_REASON_METHOD_UNKNOWN as ERROR_REASON_METHOD_UNKNOWN
 from .error_reason_pb2 import ERROR_REASON_PERMISSION_MISSING as ERROR_REASON_PERMISSION_MISSING
 from .error_reason_pb2 import ERROR_REASON_REQUEST_ID_USED as ERROR_REASON_REQUEST_ID_USED
@@ -122,6 +128,7 @@ from .keyspace_service_pb2 import HASH_POLICY_SHA256 as HASH_POLICY_SHA256
 from .keyspace_service_pb2 import HASH_POLICY_UNSPECIFIED as HASH_POLICY_UNSPECIFIED
 from .keyspace_service_pb2 import HashPolicy as HashPolicy
 from .keyspace_service_pb2 import Keyspace as Keyspace
+from .keyspace_service_pb2 import KeyspaceLimits as KeyspaceLimits
 from .keyspace_service_pb2 import ListKeyspacesRequest as ListKeyspacesRequest
 from .keyspace_service_pb2 import ListKeyspacesResponse as ListKeyspacesResponse
 from .keyspace_service_pb2 import UpdateKeyspaceRequest as UpdateKeyspaceRequest

@@ -162,7 +162,7 @@ class GetApiKeyResponse(_message.Message):
     def __init__(self, api_key: _Optional[_Union[_api_key_pb2.ApiKey, _Mapping]] = ...) -> None: ...
 
 class ListApiKeysRequest(_message.Message):
-    __slots__ = ("keyspace", "subject", "query", "include_invalid", "metadata", "created_by", "unused_since", "page_size", "page_token", "skip")
+    __slots__ = ("keyspace", "subject", "query", "include_invalid", "metadata", "created_by", "unused_since", "page_size", "page_token", "skip", "exact_total")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -180,6 +180,7 @@ class ListApiKeysRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     SKIP_FIELD_NUMBER: _ClassVar[int]
+    EXACT_TOTAL_FIELD_NUMBER: _ClassVar[int]
     keyspace: str
     subject: str
     query: str
@@ -190,17 +191,20 @@ class ListApiKeysRequest(_message.Message):
     page_size: int
     page_token: str
     skip: int
-    def __init__(self, keyspace: _Optional[str] = ..., subject: _Optional[str] = ..., query: _Optional[str] = ..., include_invalid: bool = ..., metadata: _Optional[_Mapping[str, str]] = ..., created_by: _Optional[str] = ..., unused_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., skip: _Optional[int] = ...) -> None: ...
+    exact_total: bool
+    def __init__(self, keyspace: _Optional[str] = ..., subject: _Optional[str] = ..., query: _Optional[str] = ..., include_invalid: bool = ..., metadata: _Optional[_Mapping[str, str]] = ..., created_by: _Optional[str] = ..., unused_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., skip: _Optional[int] = ..., exact_total: bool = ...) -> None: ...
 
 class ListApiKeysResponse(_message.Message):
-    __slots__ = ("api_keys", "next_page_token", "total_size")
+    __slots__ = ("api_keys", "next_page_token", "total_size", "total_size_is_lower_bound")
     API_KEYS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     TOTAL_SIZE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_SIZE_IS_LOWER_BOUND_FIELD_NUMBER: _ClassVar[int]
     api_keys: _containers.RepeatedCompositeFieldContainer[_api_key_pb2.ApiKey]
     next_page_token: str
     total_size: int
-    def __init__(self, api_keys: _Optional[_Iterable[_Union[_api_key_pb2.ApiKey, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total_size: _Optional[int] = ...) -> None: ...
+    total_size_is_lower_bound: bool
+    def __init__(self, api_keys: _Optional[_Iterable[_Union[_api_key_pb2.ApiKey, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total_size: _Optional[int] = ..., total_size_is_lower_bound: bool = ...) -> None: ...
 
 class UpdateApiKeyRequest(_message.Message):
     __slots__ = ("api_key", "update_mask")

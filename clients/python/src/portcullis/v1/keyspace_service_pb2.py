@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from portcullis.v1 import api_key_pb2 as portcullis_dot_v1_dot_api__key__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$portcullis/v1/keyspace_service.proto\x12\rportcullis.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bportcullis/v1/api_key.proto\"\xc6\x04\n\x08Keyspace\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12\x1d\n\nkey_prefix\x18\x03 \x01(\tR\tkeyPrefix\x12\x32\n\x15\x61llowed_subject_types\x18\x04 \x03(\tR\x13\x61llowedSubjectTypes\x12:\n\x0b\x64\x65\x66\x61ult_ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\ndefaultTtl\x12\x32\n\x07max_ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06maxTtl\x12\x32\n\x15\x61llow_wildcard_scopes\x18\x07 \x01(\x08R\x13\x61llowWildcardScopes\x12:\n\x0bhash_policy\x18\x08 \x01(\x0e\x32\x19.portcullis.v1.HashPolicyR\nhashPolicy\x12;\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12\x12\n\x04\x65tag\x18\x0b \x01(\tR\x04\x65tag\x12\x46\n\x12\x64\x65\x66\x61ult_rate_limit\x18\x0c \x01(\x0b\x32\x18.portcullis.v1.RateLimitR\x10\x64\x65\x66\x61ultRateLimit\"L\n\x15\x43reateKeyspaceRequest\x12\x33\n\x08keyspace\x18\x01 \x01(\x0b\x32\x17.portcullis.v1.KeyspaceR\x08keyspace\"M\n\x16\x43reateKeyspaceResponse\x12\x33\n\x08keyspace\x18\x01 \x01(\x0b\x32\x17.portcullis.v1.KeyspaceR\x08keyspace\"$\n\x12GetKeyspaceRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"J\n\x13GetKeyspaceResponse\x12\x33\n\x08keyspace\x18\x01 \x01(\x0b\x32\x17.portcullis.v1.KeyspaceR\x08keyspace\"R\n\x14ListKeyspacesRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"v\n\x15ListKeyspacesResponse\x12\x35\n\tkeyspaces\x18\x01 \x03(\x0b\x32\x17.portcullis.v1.KeyspaceR\tkeyspaces\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x89\x01\n\x15UpdateKeyspaceRequest\x12\x33\n\x08keyspace\x18\x01 \x01(\x0b\x32\x17.portcullis.v1.KeyspaceR\x08keyspace\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\"M\n\x16UpdateKeyspaceResponse\x12\x33\n\x08keyspace\x18\x01 \x01(\x0b\x32\x17.portcullis.v1.KeyspaceR\x08keyspace\"\'\n\x15\x44\x65leteKeyspaceRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"\x18\n\x16\x44\x65leteKeyspaceResponse*[\n\nHashPolicy\x12\x1b\n\x17HASH_POLICY_UNSPECIFIED\x10\x00\x12\x16\n\x12HASH_POLICY_SHA256\x10\x01\x12\x18\n\x14HASH_POLICY_ARGON2ID\x10\x02\x32\xe0\x03\n\x0fKeyspaceService\x12]\n\x0e\x43reateKeyspace\x12$.portcullis.v1.CreateKeyspaceRequest\x1a%.portcullis.v1.CreateKeyspaceResponse\x12T\n\x0bGetKeyspace\x12!.portcullis.v1.GetKeyspaceRequest\x1a\".portcullis.v1.GetKeyspaceResponse\x12Z\n\rListKeyspaces\x12#.portcullis.v1.ListKeyspacesRequest\x1a$.portcullis.v1.ListKeyspacesResponse\x12]\n\x0eUpdateKeyspace\x12$.portcullis.v1.UpdateKeyspaceRequest\x1a%.portcullis.v1.UpdateKeyspaceResponse\x12]\n\x0e\x44\x65leteKeyspace\x12$.portcullis.v1.DeleteKeyspaceRequest\x1a%.portcullis.v1.DeleteKeyspaceResponseB\xa4\x01\n\x11\x64\x65v.portcullis.v1B\x14KeyspaceServiceProtoP\x01ZFgithub.com/portcullis/portcullis/clients/go/portcullis/v1;portcullisv1\xaa\x02\rPortcullis.V1\xca\x02\rPortcullis\\V1\xea\x02\x0ePortcullis::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$portcullis/v1/keyspace_service.proto\x12\rportcullis.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bportcullis/v1/api_key.proto\"\xfd\x04\n\x08Keyspace\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12\x1d\n\nkey_prefix\x18\x03 \x01(\tR\tkeyPrefix\x12\x32\n\x15\x61llowed_subject_types\x18\x04 \x03(\tR\x13\x61llowedSubjectTypes\x12:\n\x0b\x64\x65\x66\x61ult_ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\ndefaultTtl\x12\x32\n\x07max_ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06maxTtl\x12\x32\n\x15\x61llow_wildcard_scopes\x18\x07 \x01(\x08R\x13\x61llowWildcardScopes\x12:\n\x0bhash_policy\x18\x08 \x01(\x0e\x32\x19.portcullis.v1.HashPolicyR\nhashPolicy\x12;\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12\x12\n\x04\x65tag\x18\x0b \x01(\tR\x04\x65tag\x12\x46\n\x12\x64\x65\x66\x61ult_rate_limit\x18\x0c \x01(\x0b\x32\x18.portcullis.v1.RateLimitR\x10\x64\x65\x66\x61ultRateLimit\x12\x35\n\x06limits\x18\r \x01(\x0b\x32\x1d.portcullis.v1.KeyspaceLimitsR\x06limits\"\xb1\x01\n\x0eKeyspaceLimits\x12 \n\tcalls_max\x18\x01 \x01(\x05H\x00R\x08\x63\x61llsMax\x88\x01\x01\x12-\n\x10\x63\x61lls_per_second\x18\x02 \x01(\x05H\x01R\x0e\x63\x61llsPerSecond\x88\x01\x01\x12\x1e\n\x08keys_max\x18\x03 \x01(\x03H\x02R\x07keysMax\x88\x01\x01\x42\x0c\n\n_calls_maxB\x13\n\x11_calls_per_secondB\x0b\n\t_keys_max\"L\n\x15\x43reateKeyspaceRequest\x12\x33\n\x08keyspace\x18\x01 \x01(\x0b\x32\x17.portcullis.v1.KeyspaceR\x08keyspace\"M\n\x16\x43reateKeyspaceResponse\x12\x33\n\x08keyspace\x18\x01 \x01(\x0b\x32\x17.portcullis.v1.KeyspaceR\x08keyspace\"$\n\x12GetKeyspaceRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"J\n\x13GetKeyspaceResponse\x12\x33\n\x08keyspace\x18\x01 \x01(\x0b\x32\x17.portcullis.v1.KeyspaceR\x08keyspace\"R\n\x14ListKeyspacesRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"v\n\x15ListKeyspacesResponse\x12\x35\n\tkeyspaces\x18\x01 \x03(\x0b\x32\x17.portcullis.v1.KeyspaceR\tkeyspaces\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x89\x01\n\x15UpdateKeyspaceRequest\x12\x33\n\x08keyspace\x18\x01 \x01(\x0b\x32\x17.portcullis.v1.KeyspaceR\x08keyspace\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\"M\n\x16UpdateKeyspaceResponse\x12\x33\n\x08keyspace\x18\x01 \x01(\x0b\x32\x17.portcullis.v1.KeyspaceR\x08keyspace\"\'\n\x15\x44\x65leteKeyspaceRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"\x18\n\x16\x44\x65leteKeyspaceResponse*[\n\nHashPolicy\x12\x1b\n\x17HASH_POLICY_UNSPECIFIED\x10\x00\x12\x16\n\x12HASH_POLICY_SHA256\x10\x01\x12\x18\n\x14HASH_POLICY_ARGON2ID\x10\x02\x32\xe0\x03\n\x0fKeyspaceService\x12]\n\x0e\x43reateKeyspace\x12$.portcullis.v1.CreateKeyspaceRequest\x1a%.portcullis.v1.CreateKeyspaceResponse\x12T\n\x0bGetKeyspace\x12!.portcullis.v1.GetKeyspaceRequest\x1a\".portcullis.v1.GetKeyspaceResponse\x12Z\n\rListKeyspaces\x12#.portcullis.v1.ListKeyspacesRequest\x1a$.portcullis.v1.ListKeyspacesResponse\x12]\n\x0eUpdateKeyspace\x12$.portcullis.v1.UpdateKeyspaceRequest\x1a%.portcullis.v1.UpdateKeyspaceResponse\x12]\n\x0e\x44\x65leteKeyspace\x12$.portcullis.v1.DeleteKeyspaceRequest\x1a%.portcullis.v1.DeleteKeyspaceResponseB\xa4\x01\n\x11\x64\x65v.portcullis.v1B\x14KeyspaceServiceProtoP\x01ZFgithub.com/portcullis/portcullis/clients/go/portcullis/v1;portcullisv1\xaa\x02\rPortcullis.V1\xca\x02\rPortcullis\\V1\xea\x02\x0ePortcullis::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,30 +36,32 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'portcullis.v1.keyspace_serv
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\021dev.portcullis.v1B\024KeyspaceServiceProtoP\001ZFgithub.com/portcullis/portcullis/clients/go/portcullis/v1;portcullisv1\252\002\rPortcullis.V1\312\002\rPortcullis\\V1\352\002\016Portcullis::V1'
-  _globals['_HASHPOLICY']._serialized_start=1529
-  _globals['_HASHPOLICY']._serialized_end=1620
+  _globals['_HASHPOLICY']._serialized_start=1764
+  _globals['_HASHPOLICY']._serialized_end=1855
   _globals['_KEYSPACE']._serialized_start=184
-  _globals['_KEYSPACE']._serialized_end=766
-  _globals['_CREATEKEYSPACEREQUEST']._serialized_start=768
-  _globals['_CREATEKEYSPACEREQUEST']._serialized_end=844
-  _globals['_CREATEKEYSPACERESPONSE']._serialized_start=846
-  _globals['_CREATEKEYSPACERESPONSE']._serialized_end=923
-  _globals['_GETKEYSPACEREQUEST']._serialized_start=925
-  _globals['_GETKEYSPACEREQUEST']._serialized_end=961
-  _globals['_GETKEYSPACERESPONSE']._serialized_start=963
-  _globals['_GETKEYSPACERESPONSE']._serialized_end=1037
-  _globals['_LISTKEYSPACESREQUEST']._serialized_start=1039
-  _globals['_LISTKEYSPACESREQUEST']._serialized_end=1121
-  _globals['_LISTKEYSPACESRESPONSE']._serialized_start=1123
-  _globals['_LISTKEYSPACESRESPONSE']._serialized_end=1241
-  _globals['_UPDATEKEYSPACEREQUEST']._serialized_start=1244
-  _globals['_UPDATEKEYSPACEREQUEST']._serialized_end=1381
-  _globals['_UPDATEKEYSPACERESPONSE']._serialized_start=1383
-  _globals['_UPDATEKEYSPACERESPONSE']._serialized_end=1460
-  _globals['_DELETEKEYSPACEREQUEST']._serialized_start=1462
-  _globals['_DELETEKEYSPACEREQUEST']._serialized_end=1501
-  _globals['_DELETEKEYSPACERESPONSE']._serialized_start=1503
-  _globals['_DELETEKEYSPACERESPONSE']._serialized_end=1527
-  _globals['_KEYSPACESERVICE']._serialized_start=1623
-  _globals['_KEYSPACESERVICE']._serialized_end=2103
+  _globals['_KEYSPACE']._serialized_end=821
+  _globals['_KEYSPACELIMITS']._serialized_start=824
+  _globals['_KEYSPACELIMITS']._serialized_end=1001
+  _globals['_CREATEKEYSPACEREQUEST']._serialized_start=1003
+  _globals['_CREATEKEYSPACEREQUEST']._serialized_end=1079
+  _globals['_CREATEKEYSPACERESPONSE']._serialized_start=1081
+  _globals['_CREATEKEYSPACERESPONSE']._serialized_end=1158
+  _globals['_GETKEYSPACEREQUEST']._serialized_start=1160
+  _globals['_GETKEYSPACEREQUEST']._serialized_end=1196
+  _globals['_GETKEYSPACERESPONSE']._serialized_start=1198
+  _globals['_GETKEYSPACERESPONSE']._serialized_end=1272
+  _globals['_LISTKEYSPACESREQUEST']._serialized_start=1274
+  _globals['_LISTKEYSPACESREQUEST']._serialized_end=1356
+  _globals['_LISTKEYSPACESRESPONSE']._serialized_start=1358
+  _globals['_LISTKEYSPACESRESPONSE']._serialized_end=1476
+  _globals['_UPDATEKEYSPACEREQUEST']._serialized_start=1479
+  _globals['_UPDATEKEYSPACEREQUEST']._serialized_end=1616
+  _globals['_UPDATEKEYSPACERESPONSE']._serialized_start=1618
+  _globals['_UPDATEKEYSPACERESPONSE']._serialized_end=1695
+  _globals['_DELETEKEYSPACEREQUEST']._serialized_start=1697
+  _globals['_DELETEKEYSPACEREQUEST']._serialized_end=1736
+  _globals['_DELETEKEYSPACERESPONSE']._serialized_start=1738
+  _globals['_DELETEKEYSPACERESPONSE']._serialized_end=1762
+  _globals['_KEYSPACESERVICE']._serialized_start=1858
+  _globals['_KEYSPACESERVICE']._serialized_end=2338
 # @@protoc_insertion_point(module_scope)

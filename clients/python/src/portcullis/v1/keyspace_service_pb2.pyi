@@ -23,7 +23,7 @@ HASH_POLICY_SHA256: HashPolicy
 HASH_POLICY_ARGON2ID: HashPolicy
 
 class Keyspace(_message.Message):
-    __slots__ = ("id", "display_name", "key_prefix", "allowed_subject_types", "default_ttl", "max_ttl", "allow_wildcard_scopes", "hash_policy", "create_time", "update_time", "etag", "default_rate_limit")
+    __slots__ = ("id", "display_name", "key_prefix", "allowed_subject_types", "default_ttl", "max_ttl", "allow_wildcard_scopes", "hash_policy", "create_time", "update_time", "etag", "default_rate_limit", "limits")
     ID_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
     KEY_PREFIX_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class Keyspace(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_RATE_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     id: str
     display_name: str
     key_prefix: str
@@ -48,7 +49,18 @@ class Keyspace(_message.Message):
     update_time: _timestamp_pb2.Timestamp
     etag: str
     default_rate_limit: _api_key_pb2.RateLimit
-    def __init__(self, id: _Optional[str] = ..., display_name: _Optional[str] = ..., key_prefix: _Optional[str] = ..., allowed_subject_types: _Optional[_Iterable[str]] = ..., default_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., allow_wildcard_scopes: bool = ..., hash_policy: _Optional[_Union[HashPolicy, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., default_rate_limit: _Optional[_Union[_api_key_pb2.RateLimit, _Mapping]] = ...) -> None: ...
+    limits: KeyspaceLimits
+    def __init__(self, id: _Optional[str] = ..., display_name: _Optional[str] = ..., key_prefix: _Optional[str] = ..., allowed_subject_types: _Optional[_Iterable[str]] = ..., default_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., allow_wildcard_scopes: bool = ..., hash_policy: _Optional[_Union[HashPolicy, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., default_rate_limit: _Optional[_Union[_api_key_pb2.RateLimit, _Mapping]] = ..., limits: _Optional[_Union[KeyspaceLimits, _Mapping]] = ...) -> None: ...
+
+class KeyspaceLimits(_message.Message):
+    __slots__ = ("calls_max", "calls_per_second", "keys_max")
+    CALLS_MAX_FIELD_NUMBER: _ClassVar[int]
+    CALLS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    KEYS_MAX_FIELD_NUMBER: _ClassVar[int]
+    calls_max: int
+    calls_per_second: int
+    keys_max: int
+    def __init__(self, calls_max: _Optional[int] = ..., calls_per_second: _Optional[int] = ..., keys_max: _Optional[int] = ...) -> None: ...
 
 class CreateKeyspaceRequest(_message.Message):
     __slots__ = ("keyspace",)

@@ -98,7 +98,7 @@ class KeyspaceServiceServicer(object):
 
     def DeleteKeyspace(self, request, context):
         """Deletes an empty keyspace; FAILED_PRECONDITION while it has keys, revoked ones included, and for `default` and
-        `system`. Needs `keyspaces:write`.
+        `system`. Ends the permissions of root keys that name it, each with an audit event. Needs `keyspaces:write`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

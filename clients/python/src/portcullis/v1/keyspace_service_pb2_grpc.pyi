@@ -45,7 +45,7 @@ class KeyspaceServiceStub:
     """Changes the fields named by the mask; ABORTED if an etag is given and stale. Needs `keyspaces:write`."""
     DeleteKeyspace: _grpc.UnaryUnaryMultiCallable[_keyspace_service_pb2.DeleteKeyspaceRequest, _keyspace_service_pb2.DeleteKeyspaceResponse]
     """Deletes an empty keyspace; FAILED_PRECONDITION while it has keys, revoked ones included, and for `default` and
-    `system`. Needs `keyspaces:write`.
+    `system`. Ends the permissions of root keys that name it, each with an audit event. Needs `keyspaces:write`.
     """
 
 @_typing.type_check_only
@@ -65,7 +65,7 @@ class KeyspaceServiceAsyncStub(KeyspaceServiceStub):
     """Changes the fields named by the mask; ABORTED if an etag is given and stale. Needs `keyspaces:write`."""
     DeleteKeyspace: _aio.UnaryUnaryMultiCallable[_keyspace_service_pb2.DeleteKeyspaceRequest, _keyspace_service_pb2.DeleteKeyspaceResponse]  # type: ignore[assignment]
     """Deletes an empty keyspace; FAILED_PRECONDITION while it has keys, revoked ones included, and for `default` and
-    `system`. Needs `keyspaces:write`.
+    `system`. Ends the permissions of root keys that name it, each with an audit event. Needs `keyspaces:write`.
     """
 
 class KeyspaceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -112,7 +112,7 @@ class KeyspaceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_keyspace_service_pb2.DeleteKeyspaceResponse, _abc.Awaitable[_keyspace_service_pb2.DeleteKeyspaceResponse]]:
         """Deletes an empty keyspace; FAILED_PRECONDITION while it has keys, revoked ones included, and for `default` and
-        `system`. Needs `keyspaces:write`.
+        `system`. Ends the permissions of root keys that name it, each with an audit event. Needs `keyspaces:write`.
         """
 
 def add_KeyspaceServiceServicer_to_server(servicer: KeyspaceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

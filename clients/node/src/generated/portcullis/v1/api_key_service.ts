@@ -61,7 +61,7 @@ export interface CreateApiKeyRequest {
   description: string;
   /**
    * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/*-]`. Duplicates are folded. In keyspace `system`:
-   * permissions such as `keys:verify` or `keys:verify@default`.
+   * permissions such as `keys:verify` or `keys:verify@default`; a keyspace that is named must exist.
    */
   scopes: string[];
   /** JSON that travels with every verdict: up to 8 KiB and 8 levels deep. */
@@ -242,7 +242,11 @@ export interface ListApiKeysRequest {
   keyspace: string;
   /** Only keys of this subject. */
   subject: string;
-  /** Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves. */
+  /**
+   * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves. Texts of
+   * one or two characters are searched for among the next 50,000 keys of each page, and so are created_by and
+   * unused_since: a page may hold fewer keys than were asked for, or none, and a next_page_token.
+   */
   query: string;
   /** Also keys that are revoked, expired or disabled. */
   includeInvalid: boolean;
@@ -258,8 +262,10 @@ export interface ListApiKeysRequest {
   pageSize: number;
   /** next_page_token of an earlier answer to the same request; empty: the first page. */
   pageToken: string;
-  /** How many keys to pass over before the first one answered. */
+  /** How many keys to pass over before the first one answered: at most 10,000. To go further, use page_token. */
   skip: number;
+  /** Count all keys that match, even if there are more than 10,000. RESOURCE_EXHAUSTED if that takes too long. */
+  exactTotal: boolean;
 }
 
 export interface ListApiKeysRequest_MetadataEntry {
@@ -273,8 +279,10 @@ export interface ListApiKeysResponse {
   apiKeys: ApiKey[];
   /** Send it as page_token to get the next page; empty if this was the last. */
   nextPageToken: string;
-  /** How many keys match on all pages together. */
+  /** How many keys match on all pages together: exact up to 10,000, and for one subject. */
   totalSize: bigint;
+  /** Whether more keys than total_size may match: they were counted up to 10,000, or among the newest 50,000 keys. */
+  totalSizeIsLowerBound: boolean;
 }
 
 /** What to change about a key. */
@@ -1576,6 +1584,7 @@ function createBaseListApiKeysRequest(): ListApiKeysRequest {
     pageSize: 0,
     pageToken: "",
     skip: 0,
+    exactTotal: false,
   };
 }
 
@@ -1612,6 +1621,9 @@ export const ListApiKeysRequest: MessageFns<ListApiKeysRequest, "portcullis.v1.L
     }
     if (message.skip !== 0) {
       writer.uint32(80).int32(message.skip);
+    }
+    if (message.exactTotal !== false) {
+      writer.uint32(88).bool(message.exactTotal);
     }
     return writer;
   },
@@ -1712,6 +1724,14 @@ export const ListApiKeysRequest: MessageFns<ListApiKeysRequest, "portcullis.v1.L
             message.skip = reader.int32();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.exactTotal = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1747,6 +1767,7 @@ export const ListApiKeysRequest: MessageFns<ListApiKeysRequest, "portcullis.v1.L
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
     message.skip = object.skip ?? 0;
+    message.exactTotal = object.exactTotal ?? false;
     return message;
   },
 };
@@ -1824,7 +1845,7 @@ export const ListApiKeysRequest_MetadataEntry: MessageFns<
 };
 
 function createBaseListApiKeysResponse(): ListApiKeysResponse {
-  return { apiKeys: [], nextPageToken: "", totalSize: 0n };
+  return { apiKeys: [], nextPageToken: "", totalSize: 0n, totalSizeIsLowerBound: false };
 }
 
 export const ListApiKeysResponse: MessageFns<ListApiKeysResponse, "portcullis.v1.ListApiKeysResponse"> = {
@@ -1842,6 +1863,9 @@ export const ListApiKeysResponse: MessageFns<ListApiKeysResponse, "portcullis.v1
         throw new globalThis.Error("value provided for field message.totalSize of type int64 too large");
       }
       writer.uint32(24).int64(message.totalSize);
+    }
+    if (message.totalSizeIsLowerBound !== false) {
+      writer.uint32(32).bool(message.totalSizeIsLowerBound);
     }
     return writer;
   },
@@ -1883,6 +1907,14 @@ export const ListApiKeysResponse: MessageFns<ListApiKeysResponse, "portcullis.v1
             message.totalSize = reader.int64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.totalSizeIsLowerBound = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1903,6 +1935,7 @@ export const ListApiKeysResponse: MessageFns<ListApiKeysResponse, "portcullis.v1
     message.apiKeys = object.apiKeys?.map((e) => ApiKey.fromPartial(e)) || [];
     message.nextPageToken = object.nextPageToken ?? "";
     message.totalSize = (object.totalSize !== undefined && object.totalSize !== null) ? BigInt(object.totalSize) : 0n;
+    message.totalSizeIsLowerBound = object.totalSizeIsLowerBound ?? false;
     return message;
   },
 };

@@ -36,11 +36,14 @@ export interface AuditEvent {
    * the first start.
    */
   actor: string;
-  /** The method, e.g. `RevokeApiKey`. */
+  /**
+   * The method, e.g. `RevokeApiKey`; `PermissionDenied` for a call that was denied: `changes` says which. Of the denials of
+   * one root key and method there is at most one event a minute, and at most 100 events a minute of all.
+   */
   action: string;
   /** The keyspace it happened in. */
   keyspace: string;
-  /** The key it happened to; empty if it happened to the keyspace. */
+  /** The key it happened to, or the root key that was denied; empty if it happened to the keyspace. */
   keyId: string;
   /** The network address of the caller; empty if it called from inside. */
   peer: string;
@@ -50,7 +53,10 @@ export interface AuditEvent {
 
 /** Which events to list. What is given must all hold. */
 export interface ListAuditEventsRequest {
-  /** Only events of this keyspace; empty: of all that the caller may see. */
+  /**
+   * Only events of this keyspace; empty: of all that the caller may see. Where it was deleted and made again, a caller
+   * whose permission names it sees the events since then, one whose permission is for all keyspaces sees all.
+   */
   keyspace: string;
   /** Only events of this key. */
   keyId: string;

@@ -100,6 +100,30 @@ export const ErrorReason = {
    * google.rpc.RetryInfo says when to try again.
    */
   LEASE_OVER: 29,
+  /**
+   * LISTS_BUSY - RESOURCE_EXHAUSTED: too many lists and reports are being made, or too many of one keyspace; google.rpc.RetryInfo says
+   * when to try again.
+   */
+  LISTS_BUSY: 30,
+  /** LIST_TOO_SLOW - RESOURCE_EXHAUSTED: the list takes too long: ask for less. */
+  LIST_TOO_SLOW: 31,
+  /**
+   * MANAGEMENT_BUSY - RESOURCE_EXHAUSTED: too many management calls of this kind are under way, and nothing was done; google.rpc.RetryInfo says
+   * when to try again.
+   */
+  MANAGEMENT_BUSY: 36,
+  /**
+   * CALLER_LIMIT - RESOURCE_EXHAUSTED: the root key has as many calls in flight, or makes as many a second, as it may, and nothing was done;
+   * google.rpc.RetryInfo says when to try again.
+   */
+  CALLER_LIMIT: 37,
+  /**
+   * KEYSPACE_LIMIT - RESOURCE_EXHAUSTED: as many calls make or change keys of this keyspace as may, and nothing was done;
+   * google.rpc.RetryInfo says when to try again.
+   */
+  KEYSPACE_LIMIT: 38,
+  /** KEYSPACE_FULL - FAILED_PRECONDITION: the keyspace has no room for as many keys more. */
+  KEYSPACE_FULL: 39,
 } as const;
 
 export type ErrorReason = typeof ErrorReason[keyof typeof ErrorReason];
@@ -135,4 +159,10 @@ export namespace ErrorReason {
   export type SERVER_ENDING = typeof ErrorReason.SERVER_ENDING;
   export type CHANGE_UNCONFIRMED = typeof ErrorReason.CHANGE_UNCONFIRMED;
   export type LEASE_OVER = typeof ErrorReason.LEASE_OVER;
+  export type LISTS_BUSY = typeof ErrorReason.LISTS_BUSY;
+  export type LIST_TOO_SLOW = typeof ErrorReason.LIST_TOO_SLOW;
+  export type MANAGEMENT_BUSY = typeof ErrorReason.MANAGEMENT_BUSY;
+  export type CALLER_LIMIT = typeof ErrorReason.CALLER_LIMIT;
+  export type KEYSPACE_LIMIT = typeof ErrorReason.KEYSPACE_LIMIT;
+  export type KEYSPACE_FULL = typeof ErrorReason.KEYSPACE_FULL;
 }

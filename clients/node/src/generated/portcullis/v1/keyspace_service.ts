@@ -82,7 +82,25 @@ export interface Keyspace {
   /** Changes with every change. Send it back in UpdateKeyspace to change only what you have seen. */
   etag: string;
   /** How often each key may be used that has no rate_limit of its own; absent: as often as it likes. Not for `system`. */
-  defaultRateLimit: RateLimit | undefined;
+  defaultRateLimit:
+    | RateLimit
+    | undefined;
+  /** How much the keyspace may take; absent: as the server's settings say. */
+  limits: KeyspaceLimits | undefined;
+}
+
+/** How much a keyspace may take. What is absent is as the server's settings say. */
+export interface KeyspaceLimits {
+  /** Most calls in flight that make or change its keys: 1 to 1,000,000. */
+  callsMax?:
+    | number
+    | undefined;
+  /** Most calls a second that make or change its keys: 1 to 1,000,000. */
+  callsPerSecond?:
+    | number
+    | undefined;
+  /** Most keys, revoked ones included: 1 to 1,000,000,000. If there are more already, they stay. */
+  keysMax?: bigint | undefined;
 }
 
 /** What CreateKeyspace needs to know. */
@@ -133,7 +151,7 @@ export interface UpdateKeyspaceRequest {
     | undefined;
   /**
    * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-   * allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
    * named here and absent in keyspace is cleared.
    */
   updateMask: string[] | undefined;
@@ -169,6 +187,7 @@ function createBaseKeyspace(): Keyspace {
     updateTime: undefined,
     etag: "",
     defaultRateLimit: undefined,
+    limits: undefined,
   };
 }
 
@@ -211,6 +230,9 @@ export const Keyspace: MessageFns<Keyspace, "portcullis.v1.Keyspace"> = {
     }
     if (message.defaultRateLimit !== undefined) {
       RateLimit.encode(message.defaultRateLimit, writer.uint32(98).fork()).join();
+    }
+    if (message.limits !== undefined) {
+      KeyspaceLimits.encode(message.limits, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -324,6 +346,14 @@ export const Keyspace: MessageFns<Keyspace, "portcullis.v1.Keyspace"> = {
             message.defaultRateLimit = RateLimit.decode(reader, reader.uint32());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.limits = KeyspaceLimits.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -359,6 +389,93 @@ export const Keyspace: MessageFns<Keyspace, "portcullis.v1.Keyspace"> = {
     message.defaultRateLimit = (object.defaultRateLimit !== undefined && object.defaultRateLimit !== null)
       ? RateLimit.fromPartial(object.defaultRateLimit)
       : undefined;
+    message.limits = (object.limits !== undefined && object.limits !== null)
+      ? KeyspaceLimits.fromPartial(object.limits)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseKeyspaceLimits(): KeyspaceLimits {
+  return { callsMax: undefined, callsPerSecond: undefined, keysMax: undefined };
+}
+
+export const KeyspaceLimits: MessageFns<KeyspaceLimits, "portcullis.v1.KeyspaceLimits"> = {
+  $type: "portcullis.v1.KeyspaceLimits" as const,
+
+  encode(message: KeyspaceLimits, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.callsMax !== undefined) {
+      writer.uint32(8).int32(message.callsMax);
+    }
+    if (message.callsPerSecond !== undefined) {
+      writer.uint32(16).int32(message.callsPerSecond);
+    }
+    if (message.keysMax !== undefined) {
+      if (BigInt.asIntN(64, message.keysMax) !== message.keysMax) {
+        throw new globalThis.Error("value provided for field message.keysMax of type int64 too large");
+      }
+      writer.uint32(24).int64(message.keysMax);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeyspaceLimits {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeyspaceLimits();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.callsMax = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.callsPerSecond = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.keysMax = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<KeyspaceLimits>): KeyspaceLimits {
+    return KeyspaceLimits.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeyspaceLimits>): KeyspaceLimits {
+    const message = createBaseKeyspaceLimits();
+    message.callsMax = object.callsMax ?? undefined;
+    message.callsPerSecond = object.callsPerSecond ?? undefined;
+    message.keysMax = (object.keysMax !== undefined && object.keysMax !== null) ? BigInt(object.keysMax) : undefined;
     return message;
   },
 };
@@ -1014,7 +1131,7 @@ export const KeyspaceServiceDefinition = {
     },
     /**
      * Deletes an empty keyspace; FAILED_PRECONDITION while it has keys, revoked ones included, and for `default` and
-     * `system`. Needs `keyspaces:write`.
+     * `system`. Ends the permissions of root keys that name it, each with an audit event. Needs `keyspaces:write`.
      */
     deleteKeyspace: {
       name: "DeleteKeyspace",
@@ -1080,7 +1197,7 @@ export const KeyspaceServiceService = {
   },
   /**
    * Deletes an empty keyspace; FAILED_PRECONDITION while it has keys, revoked ones included, and for `default` and
-   * `system`. Needs `keyspaces:write`.
+   * `system`. Ends the permissions of root keys that name it, each with an audit event. Needs `keyspaces:write`.
    */
   deleteKeyspace: {
     path: "/portcullis.v1.KeyspaceService/DeleteKeyspace" as const,
@@ -1106,7 +1223,7 @@ export interface KeyspaceServiceServer extends UntypedServiceImplementation {
   updateKeyspace: handleUnaryCall<UpdateKeyspaceRequest, UpdateKeyspaceResponse>;
   /**
    * Deletes an empty keyspace; FAILED_PRECONDITION while it has keys, revoked ones included, and for `default` and
-   * `system`. Needs `keyspaces:write`.
+   * `system`. Ends the permissions of root keys that name it, each with an audit event. Needs `keyspaces:write`.
    */
   deleteKeyspace: handleUnaryCall<DeleteKeyspaceRequest, DeleteKeyspaceResponse>;
 }
@@ -1178,7 +1295,7 @@ export interface KeyspaceServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Deletes an empty keyspace; FAILED_PRECONDITION while it has keys, revoked ones included, and for `default` and
-   * `system`. Needs `keyspaces:write`.
+   * `system`. Ends the permissions of root keys that name it, each with an audit event. Needs `keyspaces:write`.
    */
   deleteKeyspace(
     request: DeleteKeyspaceRequest,

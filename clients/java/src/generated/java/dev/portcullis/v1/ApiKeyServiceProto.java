@@ -203,7 +203,7 @@ public final class ApiKeyServiceProto {
       "statusB\t\n\007outcome\"\"\n\020GetApiKeyRequest\022\016\n" +
       "\002id\030\001 \001(\tR\002id\"C\n\021GetApiKeyResponse\022.\n\007ap" +
       "i_key\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006apiK" +
-      "ey\"\301\003\n\022ListApiKeysRequest\022\032\n\010keyspace\030\001 " +
+      "ey\"\342\003\n\022ListApiKeysRequest\022\032\n\010keyspace\030\001 " +
       "\001(\tR\010keyspace\022\030\n\007subject\030\002 \001(\tR\007subject\022" +
       "\024\n\005query\030\003 \001(\tR\005query\022\'\n\017include_invalid" +
       "\030\004 \001(\010R\016includeInvalid\022K\n\010metadata\030\005 \003(\013" +
@@ -212,70 +212,72 @@ public final class ApiKeyServiceProto {
       "\tcreatedBy\022=\n\014unused_since\030\007 \001(\0132\032.googl" +
       "e.protobuf.TimestampR\013unusedSince\022\033\n\tpag" +
       "e_size\030\010 \001(\005R\010pageSize\022\035\n\npage_token\030\t \001" +
-      "(\tR\tpageToken\022\022\n\004skip\030\n \001(\005R\004skip\032;\n\rMet" +
-      "adataEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 " +
-      "\001(\tR\005value:\0028\001\"\216\001\n\023ListApiKeysResponse\0220" +
-      "\n\010api_keys\030\001 \003(\0132\025.portcullis.v1.ApiKeyR" +
-      "\007apiKeys\022&\n\017next_page_token\030\002 \001(\tR\rnextP" +
-      "ageToken\022\035\n\ntotal_size\030\003 \001(\003R\ttotalSize\"" +
-      "\202\001\n\023UpdateApiKeyRequest\022.\n\007api_key\030\001 \001(\013" +
-      "2\025.portcullis.v1.ApiKeyR\006apiKey\022;\n\013updat" +
-      "e_mask\030\002 \001(\0132\032.google.protobuf.FieldMask" +
-      "R\nupdateMask\"F\n\024UpdateApiKeyResponse\022.\n\007" +
-      "api_key\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006ap" +
-      "iKey\"Z\n\023RotateApiKeyRequest\022\016\n\002id\030\001 \001(\tR" +
-      "\002id\0223\n\007overlap\030\002 \001(\0132\031.google.protobuf.D" +
-      "urationR\007overlap\"\271\001\n\024RotateApiKeyRespons" +
-      "e\022.\n\007api_key\030\001 \001(\0132\025.portcullis.v1.ApiKe" +
-      "yR\006apiKey\022\026\n\006secret\030\002 \001(\tR\006secret\022Y\n\033pre" +
-      "vious_secret_expire_time\030\003 \001(\0132\032.google." +
-      "protobuf.TimestampR\030previousSecretExpire" +
-      "Time\"\236\001\n\023RevokeApiKeyRequest\022\020\n\002id\030\001 \001(\t" +
-      "H\000R\002id\022\030\n\006secret\030\002 \001(\tH\000R\006secret\0227\n\006reas" +
-      "on\030\003 \001(\0162\037.portcullis.v1.RevocationReaso" +
-      "nR\006reason\022\030\n\007comment\030\004 \001(\tR\007commentB\010\n\006t" +
-      "arget\"F\n\024RevokeApiKeyResponse\022.\n\007api_key" +
-      "\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006apiKey\"%\n" +
-      "\023DeleteApiKeyRequest\022\016\n\002id\030\001 \001(\tR\002id\"\026\n\024" +
-      "DeleteApiKeyResponse\"\317\001\n\023VerifyApiKeyReq" +
-      "uest\022\020\n\003key\030\001 \001(\tR\003key\022\'\n\017required_scope" +
-      "s\030\002 \003(\tR\016requiredScopes\022\"\n\rany_of_scopes" +
-      "\030\003 \003(\tR\013anyOfScopes\022\032\n\010keyspace\030\004 \001(\tR\010k" +
-      "eyspace\022\033\n\tclient_ip\030\005 \001(\tR\010clientIp\022\027\n\004" +
-      "cost\030\006 \001(\003H\000R\004cost\210\001\001B\007\n\005_cost\"\265\001\n\024Verif" +
-      "yApiKeyResponse\022\024\n\005valid\030\001 \001(\010R\005valid\0220\n" +
-      "\007verdict\030\002 \001(\0162\026.portcullis.v1.VerdictR\007" +
-      "verdict\022%\n\016missing_scopes\030\003 \003(\tR\rmissing" +
-      "Scopes\022.\n\007api_key\030\004 \001(\0132\025.portcullis.v1." +
-      "ApiKeyR\006apiKey*\212\001\n\017DigestAlgorithm\022 \n\034DI" +
-      "GEST_ALGORITHM_UNSPECIFIED\020\000\022\033\n\027DIGEST_A" +
-      "LGORITHM_SHA256\020\001\022\033\n\027DIGEST_ALGORITHM_SH" +
-      "A384\020\002\022\033\n\027DIGEST_ALGORITHM_SHA512\020\0032\247\006\n\r" +
-      "ApiKeyService\022W\n\014CreateApiKey\022\".portcull" +
-      "is.v1.CreateApiKeyRequest\032#.portcullis.v" +
-      "1.CreateApiKeyResponse\022Z\n\rImportApiKeys\022" +
-      "#.portcullis.v1.ImportApiKeysRequest\032$.p" +
-      "ortcullis.v1.ImportApiKeysResponse\022N\n\tGe" +
-      "tApiKey\022\037.portcullis.v1.GetApiKeyRequest" +
-      "\032 .portcullis.v1.GetApiKeyResponse\022T\n\013Li" +
-      "stApiKeys\022!.portcullis.v1.ListApiKeysReq" +
-      "uest\032\".portcullis.v1.ListApiKeysResponse" +
-      "\022W\n\014UpdateApiKey\022\".portcullis.v1.UpdateA" +
-      "piKeyRequest\032#.portcullis.v1.UpdateApiKe" +
-      "yResponse\022W\n\014RotateApiKey\022\".portcullis.v" +
-      "1.RotateApiKeyRequest\032#.portcullis.v1.Ro" +
-      "tateApiKeyResponse\022W\n\014RevokeApiKey\022\".por" +
-      "tcullis.v1.RevokeApiKeyRequest\032#.portcul" +
-      "lis.v1.RevokeApiKeyResponse\022W\n\014DeleteApi" +
-      "Key\022\".portcullis.v1.DeleteApiKeyRequest\032" +
-      "#.portcullis.v1.DeleteApiKeyResponse\022W\n\014" +
-      "VerifyApiKey\022\".portcullis.v1.VerifyApiKe" +
-      "yRequest\032#.portcullis.v1.VerifyApiKeyRes" +
-      "ponseB\242\001\n\021dev.portcullis.v1B\022ApiKeyServi" +
-      "ceProtoP\001ZFgithub.com/portcullis/portcul" +
-      "lis/clients/go/portcullis/v1;portcullisv" +
-      "1\252\002\rPortcullis.V1\312\002\rPortcullis\\V1\352\002\016Port" +
-      "cullis::V1b\006proto3"
+      "(\tR\tpageToken\022\022\n\004skip\030\n \001(\005R\004skip\022\037\n\013exa" +
+      "ct_total\030\013 \001(\010R\nexactTotal\032;\n\rMetadataEn" +
+      "try\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005va" +
+      "lue:\0028\001\"\310\001\n\023ListApiKeysResponse\0220\n\010api_k" +
+      "eys\030\001 \003(\0132\025.portcullis.v1.ApiKeyR\007apiKey" +
+      "s\022&\n\017next_page_token\030\002 \001(\tR\rnextPageToke" +
+      "n\022\035\n\ntotal_size\030\003 \001(\003R\ttotalSize\0228\n\031tota" +
+      "l_size_is_lower_bound\030\004 \001(\010R\025totalSizeIs" +
+      "LowerBound\"\202\001\n\023UpdateApiKeyRequest\022.\n\007ap" +
+      "i_key\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006apiK" +
+      "ey\022;\n\013update_mask\030\002 \001(\0132\032.google.protobu" +
+      "f.FieldMaskR\nupdateMask\"F\n\024UpdateApiKeyR" +
+      "esponse\022.\n\007api_key\030\001 \001(\0132\025.portcullis.v1" +
+      ".ApiKeyR\006apiKey\"Z\n\023RotateApiKeyRequest\022\016" +
+      "\n\002id\030\001 \001(\tR\002id\0223\n\007overlap\030\002 \001(\0132\031.google" +
+      ".protobuf.DurationR\007overlap\"\271\001\n\024RotateAp" +
+      "iKeyResponse\022.\n\007api_key\030\001 \001(\0132\025.portcull" +
+      "is.v1.ApiKeyR\006apiKey\022\026\n\006secret\030\002 \001(\tR\006se" +
+      "cret\022Y\n\033previous_secret_expire_time\030\003 \001(" +
+      "\0132\032.google.protobuf.TimestampR\030previousS" +
+      "ecretExpireTime\"\236\001\n\023RevokeApiKeyRequest\022" +
+      "\020\n\002id\030\001 \001(\tH\000R\002id\022\030\n\006secret\030\002 \001(\tH\000R\006sec" +
+      "ret\0227\n\006reason\030\003 \001(\0162\037.portcullis.v1.Revo" +
+      "cationReasonR\006reason\022\030\n\007comment\030\004 \001(\tR\007c" +
+      "ommentB\010\n\006target\"F\n\024RevokeApiKeyResponse" +
+      "\022.\n\007api_key\030\001 \001(\0132\025.portcullis.v1.ApiKey" +
+      "R\006apiKey\"%\n\023DeleteApiKeyRequest\022\016\n\002id\030\001 " +
+      "\001(\tR\002id\"\026\n\024DeleteApiKeyResponse\"\317\001\n\023Veri" +
+      "fyApiKeyRequest\022\020\n\003key\030\001 \001(\tR\003key\022\'\n\017req" +
+      "uired_scopes\030\002 \003(\tR\016requiredScopes\022\"\n\ran" +
+      "y_of_scopes\030\003 \003(\tR\013anyOfScopes\022\032\n\010keyspa" +
+      "ce\030\004 \001(\tR\010keyspace\022\033\n\tclient_ip\030\005 \001(\tR\010c" +
+      "lientIp\022\027\n\004cost\030\006 \001(\003H\000R\004cost\210\001\001B\007\n\005_cos" +
+      "t\"\265\001\n\024VerifyApiKeyResponse\022\024\n\005valid\030\001 \001(" +
+      "\010R\005valid\0220\n\007verdict\030\002 \001(\0162\026.portcullis.v" +
+      "1.VerdictR\007verdict\022%\n\016missing_scopes\030\003 \003" +
+      "(\tR\rmissingScopes\022.\n\007api_key\030\004 \001(\0132\025.por" +
+      "tcullis.v1.ApiKeyR\006apiKey*\212\001\n\017DigestAlgo" +
+      "rithm\022 \n\034DIGEST_ALGORITHM_UNSPECIFIED\020\000\022" +
+      "\033\n\027DIGEST_ALGORITHM_SHA256\020\001\022\033\n\027DIGEST_A" +
+      "LGORITHM_SHA384\020\002\022\033\n\027DIGEST_ALGORITHM_SH" +
+      "A512\020\0032\247\006\n\rApiKeyService\022W\n\014CreateApiKey" +
+      "\022\".portcullis.v1.CreateApiKeyRequest\032#.p" +
+      "ortcullis.v1.CreateApiKeyResponse\022Z\n\rImp" +
+      "ortApiKeys\022#.portcullis.v1.ImportApiKeys" +
+      "Request\032$.portcullis.v1.ImportApiKeysRes" +
+      "ponse\022N\n\tGetApiKey\022\037.portcullis.v1.GetAp" +
+      "iKeyRequest\032 .portcullis.v1.GetApiKeyRes" +
+      "ponse\022T\n\013ListApiKeys\022!.portcullis.v1.Lis" +
+      "tApiKeysRequest\032\".portcullis.v1.ListApiK" +
+      "eysResponse\022W\n\014UpdateApiKey\022\".portcullis" +
+      ".v1.UpdateApiKeyRequest\032#.portcullis.v1." +
+      "UpdateApiKeyResponse\022W\n\014RotateApiKey\022\".p" +
+      "ortcullis.v1.RotateApiKeyRequest\032#.portc" +
+      "ullis.v1.RotateApiKeyResponse\022W\n\014RevokeA" +
+      "piKey\022\".portcullis.v1.RevokeApiKeyReques" +
+      "t\032#.portcullis.v1.RevokeApiKeyResponse\022W" +
+      "\n\014DeleteApiKey\022\".portcullis.v1.DeleteApi" +
+      "KeyRequest\032#.portcullis.v1.DeleteApiKeyR" +
+      "esponse\022W\n\014VerifyApiKey\022\".portcullis.v1." +
+      "VerifyApiKeyRequest\032#.portcullis.v1.Veri" +
+      "fyApiKeyResponseB\242\001\n\021dev.portcullis.v1B\022" +
+      "ApiKeyServiceProtoP\001ZFgithub.com/portcul" +
+      "lis/portcullis/clients/go/portcullis/v1;" +
+      "portcullisv1\252\002\rPortcullis.V1\312\002\rPortculli" +
+      "s\\V1\352\002\016Portcullis::V1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -359,7 +361,7 @@ public final class ApiKeyServiceProto {
     internal_static_portcullis_v1_ListApiKeysRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_ListApiKeysRequest_descriptor,
-        new java.lang.String[] { "Keyspace", "Subject", "Query", "IncludeInvalid", "Metadata", "CreatedBy", "UnusedSince", "PageSize", "PageToken", "Skip", });
+        new java.lang.String[] { "Keyspace", "Subject", "Query", "IncludeInvalid", "Metadata", "CreatedBy", "UnusedSince", "PageSize", "PageToken", "Skip", "ExactTotal", });
     internal_static_portcullis_v1_ListApiKeysRequest_MetadataEntry_descriptor =
       internal_static_portcullis_v1_ListApiKeysRequest_descriptor.getNestedTypes().get(0);
     internal_static_portcullis_v1_ListApiKeysRequest_MetadataEntry_fieldAccessorTable = new
@@ -371,7 +373,7 @@ public final class ApiKeyServiceProto {
     internal_static_portcullis_v1_ListApiKeysResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_ListApiKeysResponse_descriptor,
-        new java.lang.String[] { "ApiKeys", "NextPageToken", "TotalSize", });
+        new java.lang.String[] { "ApiKeys", "NextPageToken", "TotalSize", "TotalSizeIsLowerBound", });
     internal_static_portcullis_v1_UpdateApiKeyRequest_descriptor =
       getDescriptor().getMessageTypes().get(11);
     internal_static_portcullis_v1_UpdateApiKeyRequest_fieldAccessorTable = new

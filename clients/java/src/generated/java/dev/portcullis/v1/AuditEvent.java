@@ -189,7 +189,8 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object action_ = "";
   /**
    * <pre>
-   * The method, e.g. `RevokeApiKey`.
+   * The method, e.g. `RevokeApiKey`; `PermissionDenied` for a call that was denied: `changes` says which. Of the denials of
+   * one root key and method there is at most one event a minute, and at most 100 events a minute of all.
    * </pre>
    *
    * <code>string action = 4 [json_name = "action"];</code>
@@ -210,7 +211,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The method, e.g. `RevokeApiKey`.
+   * The method, e.g. `RevokeApiKey`; `PermissionDenied` for a call that was denied: `changes` says which. Of the denials of
+   * one root key and method there is at most one event a minute, and at most 100 events a minute of all.
    * </pre>
    *
    * <code>string action = 4 [json_name = "action"];</code>
@@ -283,7 +285,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object keyId_ = "";
   /**
    * <pre>
-   * The key it happened to; empty if it happened to the keyspace.
+   * The key it happened to, or the root key that was denied; empty if it happened to the keyspace.
    * </pre>
    *
    * <code>string key_id = 6 [json_name = "keyId"];</code>
@@ -304,7 +306,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The key it happened to; empty if it happened to the keyspace.
+   * The key it happened to, or the root key that was denied; empty if it happened to the keyspace.
    * </pre>
    *
    * <code>string key_id = 6 [json_name = "keyId"];</code>
@@ -1292,7 +1294,8 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object action_ = "";
     /**
      * <pre>
-     * The method, e.g. `RevokeApiKey`.
+     * The method, e.g. `RevokeApiKey`; `PermissionDenied` for a call that was denied: `changes` says which. Of the denials of
+     * one root key and method there is at most one event a minute, and at most 100 events a minute of all.
      * </pre>
      *
      * <code>string action = 4 [json_name = "action"];</code>
@@ -1312,7 +1315,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The method, e.g. `RevokeApiKey`.
+     * The method, e.g. `RevokeApiKey`; `PermissionDenied` for a call that was denied: `changes` says which. Of the denials of
+     * one root key and method there is at most one event a minute, and at most 100 events a minute of all.
      * </pre>
      *
      * <code>string action = 4 [json_name = "action"];</code>
@@ -1333,7 +1337,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The method, e.g. `RevokeApiKey`.
+     * The method, e.g. `RevokeApiKey`; `PermissionDenied` for a call that was denied: `changes` says which. Of the denials of
+     * one root key and method there is at most one event a minute, and at most 100 events a minute of all.
      * </pre>
      *
      * <code>string action = 4 [json_name = "action"];</code>
@@ -1350,7 +1355,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The method, e.g. `RevokeApiKey`.
+     * The method, e.g. `RevokeApiKey`; `PermissionDenied` for a call that was denied: `changes` says which. Of the denials of
+     * one root key and method there is at most one event a minute, and at most 100 events a minute of all.
      * </pre>
      *
      * <code>string action = 4 [json_name = "action"];</code>
@@ -1364,7 +1370,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The method, e.g. `RevokeApiKey`.
+     * The method, e.g. `RevokeApiKey`; `PermissionDenied` for a call that was denied: `changes` says which. Of the denials of
+     * one root key and method there is at most one event a minute, and at most 100 events a minute of all.
      * </pre>
      *
      * <code>string action = 4 [json_name = "action"];</code>
@@ -1476,7 +1483,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object keyId_ = "";
     /**
      * <pre>
-     * The key it happened to; empty if it happened to the keyspace.
+     * The key it happened to, or the root key that was denied; empty if it happened to the keyspace.
      * </pre>
      *
      * <code>string key_id = 6 [json_name = "keyId"];</code>
@@ -1496,7 +1503,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The key it happened to; empty if it happened to the keyspace.
+     * The key it happened to, or the root key that was denied; empty if it happened to the keyspace.
      * </pre>
      *
      * <code>string key_id = 6 [json_name = "keyId"];</code>
@@ -1517,7 +1524,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The key it happened to; empty if it happened to the keyspace.
+     * The key it happened to, or the root key that was denied; empty if it happened to the keyspace.
      * </pre>
      *
      * <code>string key_id = 6 [json_name = "keyId"];</code>
@@ -1534,7 +1541,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The key it happened to; empty if it happened to the keyspace.
+     * The key it happened to, or the root key that was denied; empty if it happened to the keyspace.
      * </pre>
      *
      * <code>string key_id = 6 [json_name = "keyId"];</code>
@@ -1548,7 +1555,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The key it happened to; empty if it happened to the keyspace.
+     * The key it happened to, or the root key that was denied; empty if it happened to the keyspace.
      * </pre>
      *
      * <code>string key_id = 6 [json_name = "keyId"];</code>

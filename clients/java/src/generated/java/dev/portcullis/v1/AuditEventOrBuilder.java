@@ -79,7 +79,8 @@ public interface AuditEventOrBuilder extends
 
   /**
    * <pre>
-   * The method, e.g. `RevokeApiKey`.
+   * The method, e.g. `RevokeApiKey`; `PermissionDenied` for a call that was denied: `changes` says which. Of the denials of
+   * one root key and method there is at most one event a minute, and at most 100 events a minute of all.
    * </pre>
    *
    * <code>string action = 4 [json_name = "action"];</code>
@@ -88,7 +89,8 @@ public interface AuditEventOrBuilder extends
   java.lang.String getAction();
   /**
    * <pre>
-   * The method, e.g. `RevokeApiKey`.
+   * The method, e.g. `RevokeApiKey`; `PermissionDenied` for a call that was denied: `changes` says which. Of the denials of
+   * one root key and method there is at most one event a minute, and at most 100 events a minute of all.
    * </pre>
    *
    * <code>string action = 4 [json_name = "action"];</code>
@@ -119,7 +121,7 @@ public interface AuditEventOrBuilder extends
 
   /**
    * <pre>
-   * The key it happened to; empty if it happened to the keyspace.
+   * The key it happened to, or the root key that was denied; empty if it happened to the keyspace.
    * </pre>
    *
    * <code>string key_id = 6 [json_name = "keyId"];</code>
@@ -128,7 +130,7 @@ public interface AuditEventOrBuilder extends
   java.lang.String getKeyId();
   /**
    * <pre>
-   * The key it happened to; empty if it happened to the keyspace.
+   * The key it happened to, or the root key that was denied; empty if it happened to the keyspace.
    * </pre>
    *
    * <code>string key_id = 6 [json_name = "keyId"];</code>

@@ -303,7 +303,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-   * permissions such as `keys:verify` or `keys:verify&#64;default`.
+   * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
    * </pre>
    *
    * <code>repeated string scopes = 5 [json_name = "scopes"];</code>
@@ -316,7 +316,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-   * permissions such as `keys:verify` or `keys:verify&#64;default`.
+   * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
    * </pre>
    *
    * <code>repeated string scopes = 5 [json_name = "scopes"];</code>
@@ -328,7 +328,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-   * permissions such as `keys:verify` or `keys:verify&#64;default`.
+   * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
    * </pre>
    *
    * <code>repeated string scopes = 5 [json_name = "scopes"];</code>
@@ -341,7 +341,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-   * permissions such as `keys:verify` or `keys:verify&#64;default`.
+   * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
    * </pre>
    *
    * <code>repeated string scopes = 5 [json_name = "scopes"];</code>
@@ -1995,7 +1995,7 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-     * permissions such as `keys:verify` or `keys:verify&#64;default`.
+     * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
      * <code>repeated string scopes = 5 [json_name = "scopes"];</code>
@@ -2009,7 +2009,7 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-     * permissions such as `keys:verify` or `keys:verify&#64;default`.
+     * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
      * <code>repeated string scopes = 5 [json_name = "scopes"];</code>
@@ -2021,7 +2021,7 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-     * permissions such as `keys:verify` or `keys:verify&#64;default`.
+     * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
      * <code>repeated string scopes = 5 [json_name = "scopes"];</code>
@@ -2034,7 +2034,7 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-     * permissions such as `keys:verify` or `keys:verify&#64;default`.
+     * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
      * <code>repeated string scopes = 5 [json_name = "scopes"];</code>
@@ -2048,7 +2048,7 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-     * permissions such as `keys:verify` or `keys:verify&#64;default`.
+     * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
      * <code>repeated string scopes = 5 [json_name = "scopes"];</code>
@@ -2068,7 +2068,7 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-     * permissions such as `keys:verify` or `keys:verify&#64;default`.
+     * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
      * <code>repeated string scopes = 5 [json_name = "scopes"];</code>
@@ -2087,7 +2087,7 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-     * permissions such as `keys:verify` or `keys:verify&#64;default`.
+     * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
      * <code>repeated string scopes = 5 [json_name = "scopes"];</code>
@@ -2106,7 +2106,7 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-     * permissions such as `keys:verify` or `keys:verify&#64;default`.
+     * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
      * <code>repeated string scopes = 5 [json_name = "scopes"];</code>
@@ -2122,7 +2122,7 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-     * permissions such as `keys:verify` or `keys:verify&#64;default`.
+     * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
      * <code>repeated string scopes = 5 [json_name = "scopes"];</code>

@@ -91,7 +91,7 @@ public interface CreateApiKeyRequestOrBuilder extends
   /**
    * <pre>
    * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-   * permissions such as `keys:verify` or `keys:verify&#64;default`.
+   * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
    * </pre>
    *
    * <code>repeated string scopes = 5 [json_name = "scopes"];</code>
@@ -102,7 +102,7 @@ public interface CreateApiKeyRequestOrBuilder extends
   /**
    * <pre>
    * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-   * permissions such as `keys:verify` or `keys:verify&#64;default`.
+   * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
    * </pre>
    *
    * <code>repeated string scopes = 5 [json_name = "scopes"];</code>
@@ -112,7 +112,7 @@ public interface CreateApiKeyRequestOrBuilder extends
   /**
    * <pre>
    * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-   * permissions such as `keys:verify` or `keys:verify&#64;default`.
+   * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
    * </pre>
    *
    * <code>repeated string scopes = 5 [json_name = "scopes"];</code>
@@ -123,7 +123,7 @@ public interface CreateApiKeyRequestOrBuilder extends
   /**
    * <pre>
    * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
-   * permissions such as `keys:verify` or `keys:verify&#64;default`.
+   * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
    * </pre>
    *
    * <code>repeated string scopes = 5 [json_name = "scopes"];</code>

@@ -263,6 +263,58 @@ public enum ErrorReason
    * <code>ERROR_REASON_LEASE_OVER = 29;</code>
    */
   ERROR_REASON_LEASE_OVER(29),
+  /**
+   * <pre>
+   * RESOURCE_EXHAUSTED: too many lists and reports are being made, or too many of one keyspace; google.rpc.RetryInfo says
+   * when to try again.
+   * </pre>
+   *
+   * <code>ERROR_REASON_LISTS_BUSY = 30;</code>
+   */
+  ERROR_REASON_LISTS_BUSY(30),
+  /**
+   * <pre>
+   * RESOURCE_EXHAUSTED: the list takes too long: ask for less.
+   * </pre>
+   *
+   * <code>ERROR_REASON_LIST_TOO_SLOW = 31;</code>
+   */
+  ERROR_REASON_LIST_TOO_SLOW(31),
+  /**
+   * <pre>
+   * RESOURCE_EXHAUSTED: too many management calls of this kind are under way, and nothing was done; google.rpc.RetryInfo says
+   * when to try again.
+   * </pre>
+   *
+   * <code>ERROR_REASON_MANAGEMENT_BUSY = 36;</code>
+   */
+  ERROR_REASON_MANAGEMENT_BUSY(36),
+  /**
+   * <pre>
+   * RESOURCE_EXHAUSTED: the root key has as many calls in flight, or makes as many a second, as it may, and nothing was done;
+   * google.rpc.RetryInfo says when to try again.
+   * </pre>
+   *
+   * <code>ERROR_REASON_CALLER_LIMIT = 37;</code>
+   */
+  ERROR_REASON_CALLER_LIMIT(37),
+  /**
+   * <pre>
+   * RESOURCE_EXHAUSTED: as many calls make or change keys of this keyspace as may, and nothing was done;
+   * google.rpc.RetryInfo says when to try again.
+   * </pre>
+   *
+   * <code>ERROR_REASON_KEYSPACE_LIMIT = 38;</code>
+   */
+  ERROR_REASON_KEYSPACE_LIMIT(38),
+  /**
+   * <pre>
+   * FAILED_PRECONDITION: the keyspace has no room for as many keys more.
+   * </pre>
+   *
+   * <code>ERROR_REASON_KEYSPACE_FULL = 39;</code>
+   */
+  ERROR_REASON_KEYSPACE_FULL(39),
   UNRECOGNIZED(-1),
   ;
 
@@ -515,6 +567,58 @@ public enum ErrorReason
    * <code>ERROR_REASON_LEASE_OVER = 29;</code>
    */
   public static final int ERROR_REASON_LEASE_OVER_VALUE = 29;
+  /**
+   * <pre>
+   * RESOURCE_EXHAUSTED: too many lists and reports are being made, or too many of one keyspace; google.rpc.RetryInfo says
+   * when to try again.
+   * </pre>
+   *
+   * <code>ERROR_REASON_LISTS_BUSY = 30;</code>
+   */
+  public static final int ERROR_REASON_LISTS_BUSY_VALUE = 30;
+  /**
+   * <pre>
+   * RESOURCE_EXHAUSTED: the list takes too long: ask for less.
+   * </pre>
+   *
+   * <code>ERROR_REASON_LIST_TOO_SLOW = 31;</code>
+   */
+  public static final int ERROR_REASON_LIST_TOO_SLOW_VALUE = 31;
+  /**
+   * <pre>
+   * RESOURCE_EXHAUSTED: too many management calls of this kind are under way, and nothing was done; google.rpc.RetryInfo says
+   * when to try again.
+   * </pre>
+   *
+   * <code>ERROR_REASON_MANAGEMENT_BUSY = 36;</code>
+   */
+  public static final int ERROR_REASON_MANAGEMENT_BUSY_VALUE = 36;
+  /**
+   * <pre>
+   * RESOURCE_EXHAUSTED: the root key has as many calls in flight, or makes as many a second, as it may, and nothing was done;
+   * google.rpc.RetryInfo says when to try again.
+   * </pre>
+   *
+   * <code>ERROR_REASON_CALLER_LIMIT = 37;</code>
+   */
+  public static final int ERROR_REASON_CALLER_LIMIT_VALUE = 37;
+  /**
+   * <pre>
+   * RESOURCE_EXHAUSTED: as many calls make or change keys of this keyspace as may, and nothing was done;
+   * google.rpc.RetryInfo says when to try again.
+   * </pre>
+   *
+   * <code>ERROR_REASON_KEYSPACE_LIMIT = 38;</code>
+   */
+  public static final int ERROR_REASON_KEYSPACE_LIMIT_VALUE = 38;
+  /**
+   * <pre>
+   * FAILED_PRECONDITION: the keyspace has no room for as many keys more.
+   * </pre>
+   *
+   * <code>ERROR_REASON_KEYSPACE_FULL = 39;</code>
+   */
+  public static final int ERROR_REASON_KEYSPACE_FULL_VALUE = 39;
 
 
   public final int getNumber() {
@@ -571,6 +675,12 @@ public enum ErrorReason
       case 27: return ERROR_REASON_SERVER_ENDING;
       case 28: return ERROR_REASON_CHANGE_UNCONFIRMED;
       case 29: return ERROR_REASON_LEASE_OVER;
+      case 30: return ERROR_REASON_LISTS_BUSY;
+      case 31: return ERROR_REASON_LIST_TOO_SLOW;
+      case 36: return ERROR_REASON_MANAGEMENT_BUSY;
+      case 37: return ERROR_REASON_CALLER_LIMIT;
+      case 38: return ERROR_REASON_KEYSPACE_LIMIT;
+      case 39: return ERROR_REASON_KEYSPACE_FULL;
       default: return null;
     }
   }

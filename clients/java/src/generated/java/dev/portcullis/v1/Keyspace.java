@@ -526,6 +526,44 @@ private static final long serialVersionUID = 0L;
     return defaultRateLimit_ == null ? dev.portcullis.v1.RateLimit.getDefaultInstance() : defaultRateLimit_;
   }
 
+  public static final int LIMITS_FIELD_NUMBER = 13;
+  private dev.portcullis.v1.KeyspaceLimits limits_;
+  /**
+   * <pre>
+   * How much the keyspace may take; absent: as the server's settings say.
+   * </pre>
+   *
+   * <code>.portcullis.v1.KeyspaceLimits limits = 13 [json_name = "limits"];</code>
+   * @return Whether the limits field is set.
+   */
+  @java.lang.Override
+  public boolean hasLimits() {
+    return ((bitField0_ & 0x00000020) != 0);
+  }
+  /**
+   * <pre>
+   * How much the keyspace may take; absent: as the server's settings say.
+   * </pre>
+   *
+   * <code>.portcullis.v1.KeyspaceLimits limits = 13 [json_name = "limits"];</code>
+   * @return The limits.
+   */
+  @java.lang.Override
+  public dev.portcullis.v1.KeyspaceLimits getLimits() {
+    return limits_ == null ? dev.portcullis.v1.KeyspaceLimits.getDefaultInstance() : limits_;
+  }
+  /**
+   * <pre>
+   * How much the keyspace may take; absent: as the server's settings say.
+   * </pre>
+   *
+   * <code>.portcullis.v1.KeyspaceLimits limits = 13 [json_name = "limits"];</code>
+   */
+  @java.lang.Override
+  public dev.portcullis.v1.KeyspaceLimitsOrBuilder getLimitsOrBuilder() {
+    return limits_ == null ? dev.portcullis.v1.KeyspaceLimits.getDefaultInstance() : limits_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -575,6 +613,9 @@ private static final long serialVersionUID = 0L;
     }
     if (((bitField0_ & 0x00000010) != 0)) {
       output.writeMessage(12, getDefaultRateLimit());
+    }
+    if (((bitField0_ & 0x00000020) != 0)) {
+      output.writeMessage(13, getLimits());
     }
     getUnknownFields().writeTo(output);
   }
@@ -633,6 +674,10 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(12, getDefaultRateLimit());
     }
+    if (((bitField0_ & 0x00000020) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(13, getLimits());
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -686,6 +731,11 @@ private static final long serialVersionUID = 0L;
       if (!getDefaultRateLimit()
           .equals(other.getDefaultRateLimit())) return false;
     }
+    if (hasLimits() != other.hasLimits()) return false;
+    if (hasLimits()) {
+      if (!getLimits()
+          .equals(other.getLimits())) return false;
+    }
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -733,6 +783,10 @@ private static final long serialVersionUID = 0L;
     if (hasDefaultRateLimit()) {
       hash = (37 * hash) + DEFAULT_RATE_LIMIT_FIELD_NUMBER;
       hash = (53 * hash) + getDefaultRateLimit().hashCode();
+    }
+    if (hasLimits()) {
+      hash = (37 * hash) + LIMITS_FIELD_NUMBER;
+      hash = (53 * hash) + getLimits().hashCode();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -874,6 +928,7 @@ private static final long serialVersionUID = 0L;
         getCreateTimeFieldBuilder();
         getUpdateTimeFieldBuilder();
         getDefaultRateLimitFieldBuilder();
+        getLimitsFieldBuilder();
       }
     }
     @java.lang.Override
@@ -912,6 +967,11 @@ private static final long serialVersionUID = 0L;
       if (defaultRateLimitBuilder_ != null) {
         defaultRateLimitBuilder_.dispose();
         defaultRateLimitBuilder_ = null;
+      }
+      limits_ = null;
+      if (limitsBuilder_ != null) {
+        limitsBuilder_.dispose();
+        limitsBuilder_ = null;
       }
       return this;
     }
@@ -998,6 +1058,12 @@ private static final long serialVersionUID = 0L;
             ? defaultRateLimit_
             : defaultRateLimitBuilder_.build();
         to_bitField0_ |= 0x00000010;
+      }
+      if (((from_bitField0_ & 0x00001000) != 0)) {
+        result.limits_ = limitsBuilder_ == null
+            ? limits_
+            : limitsBuilder_.build();
+        to_bitField0_ |= 0x00000020;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -1097,6 +1163,9 @@ private static final long serialVersionUID = 0L;
       if (other.hasDefaultRateLimit()) {
         mergeDefaultRateLimit(other.getDefaultRateLimit());
       }
+      if (other.hasLimits()) {
+        mergeLimits(other.getLimits());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -1194,6 +1263,13 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000800;
               break;
             } // case 98
+            case 106: {
+              input.readMessage(
+                  getLimitsFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00001000;
+              break;
+            } // case 106
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -2631,6 +2707,163 @@ private static final long serialVersionUID = 0L;
         defaultRateLimit_ = null;
       }
       return defaultRateLimitBuilder_;
+    }
+
+    private dev.portcullis.v1.KeyspaceLimits limits_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.portcullis.v1.KeyspaceLimits, dev.portcullis.v1.KeyspaceLimits.Builder, dev.portcullis.v1.KeyspaceLimitsOrBuilder> limitsBuilder_;
+    /**
+     * <pre>
+     * How much the keyspace may take; absent: as the server's settings say.
+     * </pre>
+     *
+     * <code>.portcullis.v1.KeyspaceLimits limits = 13 [json_name = "limits"];</code>
+     * @return Whether the limits field is set.
+     */
+    public boolean hasLimits() {
+      return ((bitField0_ & 0x00001000) != 0);
+    }
+    /**
+     * <pre>
+     * How much the keyspace may take; absent: as the server's settings say.
+     * </pre>
+     *
+     * <code>.portcullis.v1.KeyspaceLimits limits = 13 [json_name = "limits"];</code>
+     * @return The limits.
+     */
+    public dev.portcullis.v1.KeyspaceLimits getLimits() {
+      if (limitsBuilder_ == null) {
+        return limits_ == null ? dev.portcullis.v1.KeyspaceLimits.getDefaultInstance() : limits_;
+      } else {
+        return limitsBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * How much the keyspace may take; absent: as the server's settings say.
+     * </pre>
+     *
+     * <code>.portcullis.v1.KeyspaceLimits limits = 13 [json_name = "limits"];</code>
+     */
+    public Builder setLimits(dev.portcullis.v1.KeyspaceLimits value) {
+      if (limitsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        limits_ = value;
+      } else {
+        limitsBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00001000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How much the keyspace may take; absent: as the server's settings say.
+     * </pre>
+     *
+     * <code>.portcullis.v1.KeyspaceLimits limits = 13 [json_name = "limits"];</code>
+     */
+    public Builder setLimits(
+        dev.portcullis.v1.KeyspaceLimits.Builder builderForValue) {
+      if (limitsBuilder_ == null) {
+        limits_ = builderForValue.build();
+      } else {
+        limitsBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00001000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How much the keyspace may take; absent: as the server's settings say.
+     * </pre>
+     *
+     * <code>.portcullis.v1.KeyspaceLimits limits = 13 [json_name = "limits"];</code>
+     */
+    public Builder mergeLimits(dev.portcullis.v1.KeyspaceLimits value) {
+      if (limitsBuilder_ == null) {
+        if (((bitField0_ & 0x00001000) != 0) &&
+          limits_ != null &&
+          limits_ != dev.portcullis.v1.KeyspaceLimits.getDefaultInstance()) {
+          getLimitsBuilder().mergeFrom(value);
+        } else {
+          limits_ = value;
+        }
+      } else {
+        limitsBuilder_.mergeFrom(value);
+      }
+      if (limits_ != null) {
+        bitField0_ |= 0x00001000;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How much the keyspace may take; absent: as the server's settings say.
+     * </pre>
+     *
+     * <code>.portcullis.v1.KeyspaceLimits limits = 13 [json_name = "limits"];</code>
+     */
+    public Builder clearLimits() {
+      bitField0_ = (bitField0_ & ~0x00001000);
+      limits_ = null;
+      if (limitsBuilder_ != null) {
+        limitsBuilder_.dispose();
+        limitsBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How much the keyspace may take; absent: as the server's settings say.
+     * </pre>
+     *
+     * <code>.portcullis.v1.KeyspaceLimits limits = 13 [json_name = "limits"];</code>
+     */
+    public dev.portcullis.v1.KeyspaceLimits.Builder getLimitsBuilder() {
+      bitField0_ |= 0x00001000;
+      onChanged();
+      return getLimitsFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * How much the keyspace may take; absent: as the server's settings say.
+     * </pre>
+     *
+     * <code>.portcullis.v1.KeyspaceLimits limits = 13 [json_name = "limits"];</code>
+     */
+    public dev.portcullis.v1.KeyspaceLimitsOrBuilder getLimitsOrBuilder() {
+      if (limitsBuilder_ != null) {
+        return limitsBuilder_.getMessageOrBuilder();
+      } else {
+        return limits_ == null ?
+            dev.portcullis.v1.KeyspaceLimits.getDefaultInstance() : limits_;
+      }
+    }
+    /**
+     * <pre>
+     * How much the keyspace may take; absent: as the server's settings say.
+     * </pre>
+     *
+     * <code>.portcullis.v1.KeyspaceLimits limits = 13 [json_name = "limits"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.portcullis.v1.KeyspaceLimits, dev.portcullis.v1.KeyspaceLimits.Builder, dev.portcullis.v1.KeyspaceLimitsOrBuilder> 
+        getLimitsFieldBuilder() {
+      if (limitsBuilder_ == null) {
+        limitsBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            dev.portcullis.v1.KeyspaceLimits, dev.portcullis.v1.KeyspaceLimits.Builder, dev.portcullis.v1.KeyspaceLimitsOrBuilder>(
+                getLimits(),
+                getParentForChildren(),
+                isClean());
+        limits_ = null;
+      }
+      return limitsBuilder_;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

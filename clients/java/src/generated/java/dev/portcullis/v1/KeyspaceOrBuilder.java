@@ -294,4 +294,31 @@ public interface KeyspaceOrBuilder extends
    * <code>.portcullis.v1.RateLimit default_rate_limit = 12 [json_name = "defaultRateLimit"];</code>
    */
   dev.portcullis.v1.RateLimitOrBuilder getDefaultRateLimitOrBuilder();
+
+  /**
+   * <pre>
+   * How much the keyspace may take; absent: as the server's settings say.
+   * </pre>
+   *
+   * <code>.portcullis.v1.KeyspaceLimits limits = 13 [json_name = "limits"];</code>
+   * @return Whether the limits field is set.
+   */
+  boolean hasLimits();
+  /**
+   * <pre>
+   * How much the keyspace may take; absent: as the server's settings say.
+   * </pre>
+   *
+   * <code>.portcullis.v1.KeyspaceLimits limits = 13 [json_name = "limits"];</code>
+   * @return The limits.
+   */
+  dev.portcullis.v1.KeyspaceLimits getLimits();
+  /**
+   * <pre>
+   * How much the keyspace may take; absent: as the server's settings say.
+   * </pre>
+   *
+   * <code>.portcullis.v1.KeyspaceLimits limits = 13 [json_name = "limits"];</code>
+   */
+  dev.portcullis.v1.KeyspaceLimitsOrBuilder getLimitsOrBuilder();
 }

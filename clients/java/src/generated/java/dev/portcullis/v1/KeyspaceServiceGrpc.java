@@ -281,7 +281,7 @@ public final class KeyspaceServiceGrpc {
     /**
      * <pre>
      * Deletes an empty keyspace; FAILED_PRECONDITION while it has keys, revoked ones included, and for `default` and
-     * `system`. Needs `keyspaces:write`.
+     * `system`. Ends the permissions of root keys that name it, each with an audit event. Needs `keyspaces:write`.
      * </pre>
      */
     default void deleteKeyspace(dev.portcullis.v1.DeleteKeyspaceRequest request,
@@ -372,7 +372,7 @@ public final class KeyspaceServiceGrpc {
     /**
      * <pre>
      * Deletes an empty keyspace; FAILED_PRECONDITION while it has keys, revoked ones included, and for `default` and
-     * `system`. Needs `keyspaces:write`.
+     * `system`. Ends the permissions of root keys that name it, each with an audit event. Needs `keyspaces:write`.
      * </pre>
      */
     public void deleteKeyspace(dev.portcullis.v1.DeleteKeyspaceRequest request,
@@ -445,7 +445,7 @@ public final class KeyspaceServiceGrpc {
     /**
      * <pre>
      * Deletes an empty keyspace; FAILED_PRECONDITION while it has keys, revoked ones included, and for `default` and
-     * `system`. Needs `keyspaces:write`.
+     * `system`. Ends the permissions of root keys that name it, each with an audit event. Needs `keyspaces:write`.
      * </pre>
      */
     public dev.portcullis.v1.DeleteKeyspaceResponse deleteKeyspace(dev.portcullis.v1.DeleteKeyspaceRequest request) throws io.grpc.StatusException {
@@ -517,7 +517,7 @@ public final class KeyspaceServiceGrpc {
     /**
      * <pre>
      * Deletes an empty keyspace; FAILED_PRECONDITION while it has keys, revoked ones included, and for `default` and
-     * `system`. Needs `keyspaces:write`.
+     * `system`. Ends the permissions of root keys that name it, each with an audit event. Needs `keyspaces:write`.
      * </pre>
      */
     public dev.portcullis.v1.DeleteKeyspaceResponse deleteKeyspace(dev.portcullis.v1.DeleteKeyspaceRequest request) {
@@ -593,7 +593,7 @@ public final class KeyspaceServiceGrpc {
     /**
      * <pre>
      * Deletes an empty keyspace; FAILED_PRECONDITION while it has keys, revoked ones included, and for `default` and
-     * `system`. Needs `keyspaces:write`.
+     * `system`. Ends the permissions of root keys that name it, each with an audit event. Needs `keyspaces:write`.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<dev.portcullis.v1.DeleteKeyspaceResponse> deleteKeyspace(

@@ -21,6 +21,11 @@ public final class KeyspaceServiceProto {
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_portcullis_v1_Keyspace_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_portcullis_v1_KeyspaceLimits_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_portcullis_v1_KeyspaceLimits_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_portcullis_v1_CreateKeyspaceRequest_descriptor;
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
@@ -83,7 +88,7 @@ public final class KeyspaceServiceProto {
       "portcullis.v1\032\036google/protobuf/duration." +
       "proto\032 google/protobuf/field_mask.proto\032" +
       "\037google/protobuf/timestamp.proto\032\033portcu" +
-      "llis/v1/api_key.proto\"\306\004\n\010Keyspace\022\016\n\002id" +
+      "llis/v1/api_key.proto\"\375\004\n\010Keyspace\022\016\n\002id" +
       "\030\001 \001(\tR\002id\022!\n\014display_name\030\002 \001(\tR\013displa" +
       "yName\022\035\n\nkey_prefix\030\003 \001(\tR\tkeyPrefix\0222\n\025" +
       "allowed_subject_types\030\004 \003(\tR\023allowedSubj" +
@@ -98,44 +103,50 @@ public final class KeyspaceServiceProto {
       "gle.protobuf.TimestampR\nupdateTime\022\022\n\004et" +
       "ag\030\013 \001(\tR\004etag\022F\n\022default_rate_limit\030\014 \001" +
       "(\0132\030.portcullis.v1.RateLimitR\020defaultRat" +
-      "eLimit\"L\n\025CreateKeyspaceRequest\0223\n\010keysp" +
-      "ace\030\001 \001(\0132\027.portcullis.v1.KeyspaceR\010keys" +
-      "pace\"M\n\026CreateKeyspaceResponse\0223\n\010keyspa" +
-      "ce\030\001 \001(\0132\027.portcullis.v1.KeyspaceR\010keysp" +
-      "ace\"$\n\022GetKeyspaceRequest\022\016\n\002id\030\001 \001(\tR\002i" +
-      "d\"J\n\023GetKeyspaceResponse\0223\n\010keyspace\030\001 \001" +
-      "(\0132\027.portcullis.v1.KeyspaceR\010keyspace\"R\n" +
-      "\024ListKeyspacesRequest\022\033\n\tpage_size\030\001 \001(\005" +
-      "R\010pageSize\022\035\n\npage_token\030\002 \001(\tR\tpageToke" +
-      "n\"v\n\025ListKeyspacesResponse\0225\n\tkeyspaces\030" +
-      "\001 \003(\0132\027.portcullis.v1.KeyspaceR\tkeyspace" +
-      "s\022&\n\017next_page_token\030\002 \001(\tR\rnextPageToke" +
-      "n\"\211\001\n\025UpdateKeyspaceRequest\0223\n\010keyspace\030" +
-      "\001 \001(\0132\027.portcullis.v1.KeyspaceR\010keyspace" +
-      "\022;\n\013update_mask\030\002 \001(\0132\032.google.protobuf." +
-      "FieldMaskR\nupdateMask\"M\n\026UpdateKeyspaceR" +
-      "esponse\0223\n\010keyspace\030\001 \001(\0132\027.portcullis.v" +
-      "1.KeyspaceR\010keyspace\"\'\n\025DeleteKeyspaceRe" +
-      "quest\022\016\n\002id\030\001 \001(\tR\002id\"\030\n\026DeleteKeyspaceR" +
-      "esponse*[\n\nHashPolicy\022\033\n\027HASH_POLICY_UNS" +
-      "PECIFIED\020\000\022\026\n\022HASH_POLICY_SHA256\020\001\022\030\n\024HA" +
-      "SH_POLICY_ARGON2ID\020\0022\340\003\n\017KeyspaceService" +
-      "\022]\n\016CreateKeyspace\022$.portcullis.v1.Creat" +
-      "eKeyspaceRequest\032%.portcullis.v1.CreateK" +
-      "eyspaceResponse\022T\n\013GetKeyspace\022!.portcul" +
-      "lis.v1.GetKeyspaceRequest\032\".portcullis.v" +
-      "1.GetKeyspaceResponse\022Z\n\rListKeyspaces\022#" +
-      ".portcullis.v1.ListKeyspacesRequest\032$.po" +
-      "rtcullis.v1.ListKeyspacesResponse\022]\n\016Upd" +
-      "ateKeyspace\022$.portcullis.v1.UpdateKeyspa" +
-      "ceRequest\032%.portcullis.v1.UpdateKeyspace" +
-      "Response\022]\n\016DeleteKeyspace\022$.portcullis." +
-      "v1.DeleteKeyspaceRequest\032%.portcullis.v1" +
-      ".DeleteKeyspaceResponseB\244\001\n\021dev.portcull" +
-      "is.v1B\024KeyspaceServiceProtoP\001ZFgithub.co" +
-      "m/portcullis/portcullis/clients/go/portc" +
-      "ullis/v1;portcullisv1\252\002\rPortcullis.V1\312\002\r" +
-      "Portcullis\\V1\352\002\016Portcullis::V1b\006proto3"
+      "eLimit\0225\n\006limits\030\r \001(\0132\035.portcullis.v1.K" +
+      "eyspaceLimitsR\006limits\"\261\001\n\016KeyspaceLimits" +
+      "\022 \n\tcalls_max\030\001 \001(\005H\000R\010callsMax\210\001\001\022-\n\020ca" +
+      "lls_per_second\030\002 \001(\005H\001R\016callsPerSecond\210\001" +
+      "\001\022\036\n\010keys_max\030\003 \001(\003H\002R\007keysMax\210\001\001B\014\n\n_ca" +
+      "lls_maxB\023\n\021_calls_per_secondB\013\n\t_keys_ma" +
+      "x\"L\n\025CreateKeyspaceRequest\0223\n\010keyspace\030\001" +
+      " \001(\0132\027.portcullis.v1.KeyspaceR\010keyspace\"" +
+      "M\n\026CreateKeyspaceResponse\0223\n\010keyspace\030\001 " +
+      "\001(\0132\027.portcullis.v1.KeyspaceR\010keyspace\"$" +
+      "\n\022GetKeyspaceRequest\022\016\n\002id\030\001 \001(\tR\002id\"J\n\023" +
+      "GetKeyspaceResponse\0223\n\010keyspace\030\001 \001(\0132\027." +
+      "portcullis.v1.KeyspaceR\010keyspace\"R\n\024List" +
+      "KeyspacesRequest\022\033\n\tpage_size\030\001 \001(\005R\010pag" +
+      "eSize\022\035\n\npage_token\030\002 \001(\tR\tpageToken\"v\n\025" +
+      "ListKeyspacesResponse\0225\n\tkeyspaces\030\001 \003(\013" +
+      "2\027.portcullis.v1.KeyspaceR\tkeyspaces\022&\n\017" +
+      "next_page_token\030\002 \001(\tR\rnextPageToken\"\211\001\n" +
+      "\025UpdateKeyspaceRequest\0223\n\010keyspace\030\001 \001(\013" +
+      "2\027.portcullis.v1.KeyspaceR\010keyspace\022;\n\013u" +
+      "pdate_mask\030\002 \001(\0132\032.google.protobuf.Field" +
+      "MaskR\nupdateMask\"M\n\026UpdateKeyspaceRespon" +
+      "se\0223\n\010keyspace\030\001 \001(\0132\027.portcullis.v1.Key" +
+      "spaceR\010keyspace\"\'\n\025DeleteKeyspaceRequest" +
+      "\022\016\n\002id\030\001 \001(\tR\002id\"\030\n\026DeleteKeyspaceRespon" +
+      "se*[\n\nHashPolicy\022\033\n\027HASH_POLICY_UNSPECIF" +
+      "IED\020\000\022\026\n\022HASH_POLICY_SHA256\020\001\022\030\n\024HASH_PO" +
+      "LICY_ARGON2ID\020\0022\340\003\n\017KeyspaceService\022]\n\016C" +
+      "reateKeyspace\022$.portcullis.v1.CreateKeys" +
+      "paceRequest\032%.portcullis.v1.CreateKeyspa" +
+      "ceResponse\022T\n\013GetKeyspace\022!.portcullis.v" +
+      "1.GetKeyspaceRequest\032\".portcullis.v1.Get" +
+      "KeyspaceResponse\022Z\n\rListKeyspaces\022#.port" +
+      "cullis.v1.ListKeyspacesRequest\032$.portcul" +
+      "lis.v1.ListKeyspacesResponse\022]\n\016UpdateKe" +
+      "yspace\022$.portcullis.v1.UpdateKeyspaceReq" +
+      "uest\032%.portcullis.v1.UpdateKeyspaceRespo" +
+      "nse\022]\n\016DeleteKeyspace\022$.portcullis.v1.De" +
+      "leteKeyspaceRequest\032%.portcullis.v1.Dele" +
+      "teKeyspaceResponseB\244\001\n\021dev.portcullis.v1" +
+      "B\024KeyspaceServiceProtoP\001ZFgithub.com/por" +
+      "tcullis/portcullis/clients/go/portcullis" +
+      "/v1;portcullisv1\252\002\rPortcullis.V1\312\002\rPortc" +
+      "ullis\\V1\352\002\016Portcullis::V1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -150,63 +161,69 @@ public final class KeyspaceServiceProto {
     internal_static_portcullis_v1_Keyspace_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_Keyspace_descriptor,
-        new java.lang.String[] { "Id", "DisplayName", "KeyPrefix", "AllowedSubjectTypes", "DefaultTtl", "MaxTtl", "AllowWildcardScopes", "HashPolicy", "CreateTime", "UpdateTime", "Etag", "DefaultRateLimit", });
-    internal_static_portcullis_v1_CreateKeyspaceRequest_descriptor =
+        new java.lang.String[] { "Id", "DisplayName", "KeyPrefix", "AllowedSubjectTypes", "DefaultTtl", "MaxTtl", "AllowWildcardScopes", "HashPolicy", "CreateTime", "UpdateTime", "Etag", "DefaultRateLimit", "Limits", });
+    internal_static_portcullis_v1_KeyspaceLimits_descriptor =
       getDescriptor().getMessageTypes().get(1);
+    internal_static_portcullis_v1_KeyspaceLimits_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_portcullis_v1_KeyspaceLimits_descriptor,
+        new java.lang.String[] { "CallsMax", "CallsPerSecond", "KeysMax", });
+    internal_static_portcullis_v1_CreateKeyspaceRequest_descriptor =
+      getDescriptor().getMessageTypes().get(2);
     internal_static_portcullis_v1_CreateKeyspaceRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_CreateKeyspaceRequest_descriptor,
         new java.lang.String[] { "Keyspace", });
     internal_static_portcullis_v1_CreateKeyspaceResponse_descriptor =
-      getDescriptor().getMessageTypes().get(2);
+      getDescriptor().getMessageTypes().get(3);
     internal_static_portcullis_v1_CreateKeyspaceResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_CreateKeyspaceResponse_descriptor,
         new java.lang.String[] { "Keyspace", });
     internal_static_portcullis_v1_GetKeyspaceRequest_descriptor =
-      getDescriptor().getMessageTypes().get(3);
+      getDescriptor().getMessageTypes().get(4);
     internal_static_portcullis_v1_GetKeyspaceRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_GetKeyspaceRequest_descriptor,
         new java.lang.String[] { "Id", });
     internal_static_portcullis_v1_GetKeyspaceResponse_descriptor =
-      getDescriptor().getMessageTypes().get(4);
+      getDescriptor().getMessageTypes().get(5);
     internal_static_portcullis_v1_GetKeyspaceResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_GetKeyspaceResponse_descriptor,
         new java.lang.String[] { "Keyspace", });
     internal_static_portcullis_v1_ListKeyspacesRequest_descriptor =
-      getDescriptor().getMessageTypes().get(5);
+      getDescriptor().getMessageTypes().get(6);
     internal_static_portcullis_v1_ListKeyspacesRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_ListKeyspacesRequest_descriptor,
         new java.lang.String[] { "PageSize", "PageToken", });
     internal_static_portcullis_v1_ListKeyspacesResponse_descriptor =
-      getDescriptor().getMessageTypes().get(6);
+      getDescriptor().getMessageTypes().get(7);
     internal_static_portcullis_v1_ListKeyspacesResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_ListKeyspacesResponse_descriptor,
         new java.lang.String[] { "Keyspaces", "NextPageToken", });
     internal_static_portcullis_v1_UpdateKeyspaceRequest_descriptor =
-      getDescriptor().getMessageTypes().get(7);
+      getDescriptor().getMessageTypes().get(8);
     internal_static_portcullis_v1_UpdateKeyspaceRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_UpdateKeyspaceRequest_descriptor,
         new java.lang.String[] { "Keyspace", "UpdateMask", });
     internal_static_portcullis_v1_UpdateKeyspaceResponse_descriptor =
-      getDescriptor().getMessageTypes().get(8);
+      getDescriptor().getMessageTypes().get(9);
     internal_static_portcullis_v1_UpdateKeyspaceResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_UpdateKeyspaceResponse_descriptor,
         new java.lang.String[] { "Keyspace", });
     internal_static_portcullis_v1_DeleteKeyspaceRequest_descriptor =
-      getDescriptor().getMessageTypes().get(9);
+      getDescriptor().getMessageTypes().get(10);
     internal_static_portcullis_v1_DeleteKeyspaceRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_DeleteKeyspaceRequest_descriptor,
         new java.lang.String[] { "Id", });
     internal_static_portcullis_v1_DeleteKeyspaceResponse_descriptor =
-      getDescriptor().getMessageTypes().get(10);
+      getDescriptor().getMessageTypes().get(11);
     internal_static_portcullis_v1_DeleteKeyspaceResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_DeleteKeyspaceResponse_descriptor,

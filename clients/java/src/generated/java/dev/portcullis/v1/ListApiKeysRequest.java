@@ -160,7 +160,9 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object query_ = "";
   /**
    * <pre>
-   * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves.
+   * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves. Texts of
+   * one or two characters are searched for among the next 50,000 keys of each page, and so are created_by and
+   * unused_since: a page may hold fewer keys than were asked for, or none, and a next_page_token.
    * </pre>
    *
    * <code>string query = 3 [json_name = "query"];</code>
@@ -181,7 +183,9 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves.
+   * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves. Texts of
+   * one or two characters are searched for among the next 50,000 keys of each page, and so are created_by and
+   * unused_since: a page may hold fewer keys than were asked for, or none, and a next_page_token.
    * </pre>
    *
    * <code>string query = 3 [json_name = "query"];</code>
@@ -463,7 +467,7 @@ java.lang.String defaultValue) {
   private int skip_ = 0;
   /**
    * <pre>
-   * How many keys to pass over before the first one answered.
+   * How many keys to pass over before the first one answered: at most 10,000. To go further, use page_token.
    * </pre>
    *
    * <code>int32 skip = 10 [json_name = "skip"];</code>
@@ -472,6 +476,21 @@ java.lang.String defaultValue) {
   @java.lang.Override
   public int getSkip() {
     return skip_;
+  }
+
+  public static final int EXACT_TOTAL_FIELD_NUMBER = 11;
+  private boolean exactTotal_ = false;
+  /**
+   * <pre>
+   * Count all keys that match, even if there are more than 10,000. RESOURCE_EXHAUSTED if that takes too long.
+   * </pre>
+   *
+   * <code>bool exact_total = 11 [json_name = "exactTotal"];</code>
+   * @return The exactTotal.
+   */
+  @java.lang.Override
+  public boolean getExactTotal() {
+    return exactTotal_;
   }
 
   private byte memoizedIsInitialized = -1;
@@ -520,6 +539,9 @@ java.lang.String defaultValue) {
     }
     if (skip_ != 0) {
       output.writeInt32(10, skip_);
+    }
+    if (exactTotal_ != false) {
+      output.writeBool(11, exactTotal_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -571,6 +593,10 @@ java.lang.String defaultValue) {
       size += com.google.protobuf.CodedOutputStream
         .computeInt32Size(10, skip_);
     }
+    if (exactTotal_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(11, exactTotal_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -609,6 +635,8 @@ java.lang.String defaultValue) {
         .equals(other.getPageToken())) return false;
     if (getSkip()
         != other.getSkip()) return false;
+    if (getExactTotal()
+        != other.getExactTotal()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -645,6 +673,9 @@ java.lang.String defaultValue) {
     hash = (53 * hash) + getPageToken().hashCode();
     hash = (37 * hash) + SKIP_FIELD_NUMBER;
     hash = (53 * hash) + getSkip();
+    hash = (37 * hash) + EXACT_TOTAL_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getExactTotal());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -822,6 +853,7 @@ java.lang.String defaultValue) {
       pageSize_ = 0;
       pageToken_ = "";
       skip_ = 0;
+      exactTotal_ = false;
       return this;
     }
 
@@ -889,6 +921,9 @@ java.lang.String defaultValue) {
       }
       if (((from_bitField0_ & 0x00000200) != 0)) {
         result.skip_ = skip_;
+      }
+      if (((from_bitField0_ & 0x00000400) != 0)) {
+        result.exactTotal_ = exactTotal_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -977,6 +1012,9 @@ java.lang.String defaultValue) {
       if (other.getSkip() != 0) {
         setSkip(other.getSkip());
       }
+      if (other.getExactTotal() != false) {
+        setExactTotal(other.getExactTotal());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -1059,6 +1097,11 @@ java.lang.String defaultValue) {
               bitField0_ |= 0x00000200;
               break;
             } // case 80
+            case 88: {
+              exactTotal_ = input.readBool();
+              bitField0_ |= 0x00000400;
+              break;
+            } // case 88
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1263,7 +1306,9 @@ java.lang.String defaultValue) {
     private java.lang.Object query_ = "";
     /**
      * <pre>
-     * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves.
+     * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves. Texts of
+     * one or two characters are searched for among the next 50,000 keys of each page, and so are created_by and
+     * unused_since: a page may hold fewer keys than were asked for, or none, and a next_page_token.
      * </pre>
      *
      * <code>string query = 3 [json_name = "query"];</code>
@@ -1283,7 +1328,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves.
+     * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves. Texts of
+     * one or two characters are searched for among the next 50,000 keys of each page, and so are created_by and
+     * unused_since: a page may hold fewer keys than were asked for, or none, and a next_page_token.
      * </pre>
      *
      * <code>string query = 3 [json_name = "query"];</code>
@@ -1304,7 +1351,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves.
+     * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves. Texts of
+     * one or two characters are searched for among the next 50,000 keys of each page, and so are created_by and
+     * unused_since: a page may hold fewer keys than were asked for, or none, and a next_page_token.
      * </pre>
      *
      * <code>string query = 3 [json_name = "query"];</code>
@@ -1321,7 +1370,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves.
+     * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves. Texts of
+     * one or two characters are searched for among the next 50,000 keys of each page, and so are created_by and
+     * unused_since: a page may hold fewer keys than were asked for, or none, and a next_page_token.
      * </pre>
      *
      * <code>string query = 3 [json_name = "query"];</code>
@@ -1335,7 +1386,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves.
+     * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves. Texts of
+     * one or two characters are searched for among the next 50,000 keys of each page, and so are created_by and
+     * unused_since: a page may hold fewer keys than were asked for, or none, and a next_page_token.
      * </pre>
      *
      * <code>string query = 3 [json_name = "query"];</code>
@@ -1939,7 +1992,7 @@ java.lang.String defaultValue) {
     private int skip_ ;
     /**
      * <pre>
-     * How many keys to pass over before the first one answered.
+     * How many keys to pass over before the first one answered: at most 10,000. To go further, use page_token.
      * </pre>
      *
      * <code>int32 skip = 10 [json_name = "skip"];</code>
@@ -1951,7 +2004,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How many keys to pass over before the first one answered.
+     * How many keys to pass over before the first one answered: at most 10,000. To go further, use page_token.
      * </pre>
      *
      * <code>int32 skip = 10 [json_name = "skip"];</code>
@@ -1967,7 +2020,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How many keys to pass over before the first one answered.
+     * How many keys to pass over before the first one answered: at most 10,000. To go further, use page_token.
      * </pre>
      *
      * <code>int32 skip = 10 [json_name = "skip"];</code>
@@ -1976,6 +2029,50 @@ java.lang.String defaultValue) {
     public Builder clearSkip() {
       bitField0_ = (bitField0_ & ~0x00000200);
       skip_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private boolean exactTotal_ ;
+    /**
+     * <pre>
+     * Count all keys that match, even if there are more than 10,000. RESOURCE_EXHAUSTED if that takes too long.
+     * </pre>
+     *
+     * <code>bool exact_total = 11 [json_name = "exactTotal"];</code>
+     * @return The exactTotal.
+     */
+    @java.lang.Override
+    public boolean getExactTotal() {
+      return exactTotal_;
+    }
+    /**
+     * <pre>
+     * Count all keys that match, even if there are more than 10,000. RESOURCE_EXHAUSTED if that takes too long.
+     * </pre>
+     *
+     * <code>bool exact_total = 11 [json_name = "exactTotal"];</code>
+     * @param value The exactTotal to set.
+     * @return This builder for chaining.
+     */
+    public Builder setExactTotal(boolean value) {
+
+      exactTotal_ = value;
+      bitField0_ |= 0x00000400;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Count all keys that match, even if there are more than 10,000. RESOURCE_EXHAUSTED if that takes too long.
+     * </pre>
+     *
+     * <code>bool exact_total = 11 [json_name = "exactTotal"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearExactTotal() {
+      bitField0_ = (bitField0_ & ~0x00000400);
+      exactTotal_ = false;
       onChanged();
       return this;
     }

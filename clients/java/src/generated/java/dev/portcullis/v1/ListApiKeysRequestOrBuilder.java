@@ -50,7 +50,9 @@ public interface ListApiKeysRequestOrBuilder extends
 
   /**
    * <pre>
-   * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves.
+   * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves. Texts of
+   * one or two characters are searched for among the next 50,000 keys of each page, and so are created_by and
+   * unused_since: a page may hold fewer keys than were asked for, or none, and a next_page_token.
    * </pre>
    *
    * <code>string query = 3 [json_name = "query"];</code>
@@ -59,7 +61,9 @@ public interface ListApiKeysRequestOrBuilder extends
   java.lang.String getQuery();
   /**
    * <pre>
-   * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves.
+   * Only keys whose name contains this text, in any case. Up to 100 characters; `%` and `_` mean themselves. Texts of
+   * one or two characters are searched for among the next 50,000 keys of each page, and so are created_by and
+   * unused_since: a page may hold fewer keys than were asked for, or none, and a next_page_token.
    * </pre>
    *
    * <code>string query = 3 [json_name = "query"];</code>
@@ -211,11 +215,21 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * How many keys to pass over before the first one answered.
+   * How many keys to pass over before the first one answered: at most 10,000. To go further, use page_token.
    * </pre>
    *
    * <code>int32 skip = 10 [json_name = "skip"];</code>
    * @return The skip.
    */
   int getSkip();
+
+  /**
+   * <pre>
+   * Count all keys that match, even if there are more than 10,000. RESOURCE_EXHAUSTED if that takes too long.
+   * </pre>
+   *
+   * <code>bool exact_total = 11 [json_name = "exactTotal"];</code>
+   * @return The exactTotal.
+   */
+  boolean getExactTotal();
 }

@@ -157,7 +157,7 @@ private static final long serialVersionUID = 0L;
   private long totalSize_ = 0L;
   /**
    * <pre>
-   * How many keys match on all pages together.
+   * How many keys match on all pages together: exact up to 10,000, and for one subject.
    * </pre>
    *
    * <code>int64 total_size = 3 [json_name = "totalSize"];</code>
@@ -166,6 +166,21 @@ private static final long serialVersionUID = 0L;
   @java.lang.Override
   public long getTotalSize() {
     return totalSize_;
+  }
+
+  public static final int TOTAL_SIZE_IS_LOWER_BOUND_FIELD_NUMBER = 4;
+  private boolean totalSizeIsLowerBound_ = false;
+  /**
+   * <pre>
+   * Whether more keys than total_size may match: they were counted up to 10,000, or among the newest 50,000 keys.
+   * </pre>
+   *
+   * <code>bool total_size_is_lower_bound = 4 [json_name = "totalSizeIsLowerBound"];</code>
+   * @return The totalSizeIsLowerBound.
+   */
+  @java.lang.Override
+  public boolean getTotalSizeIsLowerBound() {
+    return totalSizeIsLowerBound_;
   }
 
   private byte memoizedIsInitialized = -1;
@@ -191,6 +206,9 @@ private static final long serialVersionUID = 0L;
     if (totalSize_ != 0L) {
       output.writeInt64(3, totalSize_);
     }
+    if (totalSizeIsLowerBound_ != false) {
+      output.writeBool(4, totalSizeIsLowerBound_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -210,6 +228,10 @@ private static final long serialVersionUID = 0L;
     if (totalSize_ != 0L) {
       size += com.google.protobuf.CodedOutputStream
         .computeInt64Size(3, totalSize_);
+    }
+    if (totalSizeIsLowerBound_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(4, totalSizeIsLowerBound_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -232,6 +254,8 @@ private static final long serialVersionUID = 0L;
         .equals(other.getNextPageToken())) return false;
     if (getTotalSize()
         != other.getTotalSize()) return false;
+    if (getTotalSizeIsLowerBound()
+        != other.getTotalSizeIsLowerBound()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -252,6 +276,9 @@ private static final long serialVersionUID = 0L;
     hash = (37 * hash) + TOTAL_SIZE_FIELD_NUMBER;
     hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
         getTotalSize());
+    hash = (37 * hash) + TOTAL_SIZE_IS_LOWER_BOUND_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getTotalSizeIsLowerBound());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -396,6 +423,7 @@ private static final long serialVersionUID = 0L;
       bitField0_ = (bitField0_ & ~0x00000001);
       nextPageToken_ = "";
       totalSize_ = 0L;
+      totalSizeIsLowerBound_ = false;
       return this;
     }
 
@@ -447,6 +475,9 @@ private static final long serialVersionUID = 0L;
       }
       if (((from_bitField0_ & 0x00000004) != 0)) {
         result.totalSize_ = totalSize_;
+      }
+      if (((from_bitField0_ & 0x00000008) != 0)) {
+        result.totalSizeIsLowerBound_ = totalSizeIsLowerBound_;
       }
     }
 
@@ -528,6 +559,9 @@ private static final long serialVersionUID = 0L;
       if (other.getTotalSize() != 0L) {
         setTotalSize(other.getTotalSize());
       }
+      if (other.getTotalSizeIsLowerBound() != false) {
+        setTotalSizeIsLowerBound(other.getTotalSizeIsLowerBound());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -577,6 +611,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000004;
               break;
             } // case 24
+            case 32: {
+              totalSizeIsLowerBound_ = input.readBool();
+              bitField0_ |= 0x00000008;
+              break;
+            } // case 32
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1001,7 +1040,7 @@ private static final long serialVersionUID = 0L;
     private long totalSize_ ;
     /**
      * <pre>
-     * How many keys match on all pages together.
+     * How many keys match on all pages together: exact up to 10,000, and for one subject.
      * </pre>
      *
      * <code>int64 total_size = 3 [json_name = "totalSize"];</code>
@@ -1013,7 +1052,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many keys match on all pages together.
+     * How many keys match on all pages together: exact up to 10,000, and for one subject.
      * </pre>
      *
      * <code>int64 total_size = 3 [json_name = "totalSize"];</code>
@@ -1029,7 +1068,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many keys match on all pages together.
+     * How many keys match on all pages together: exact up to 10,000, and for one subject.
      * </pre>
      *
      * <code>int64 total_size = 3 [json_name = "totalSize"];</code>
@@ -1038,6 +1077,50 @@ private static final long serialVersionUID = 0L;
     public Builder clearTotalSize() {
       bitField0_ = (bitField0_ & ~0x00000004);
       totalSize_ = 0L;
+      onChanged();
+      return this;
+    }
+
+    private boolean totalSizeIsLowerBound_ ;
+    /**
+     * <pre>
+     * Whether more keys than total_size may match: they were counted up to 10,000, or among the newest 50,000 keys.
+     * </pre>
+     *
+     * <code>bool total_size_is_lower_bound = 4 [json_name = "totalSizeIsLowerBound"];</code>
+     * @return The totalSizeIsLowerBound.
+     */
+    @java.lang.Override
+    public boolean getTotalSizeIsLowerBound() {
+      return totalSizeIsLowerBound_;
+    }
+    /**
+     * <pre>
+     * Whether more keys than total_size may match: they were counted up to 10,000, or among the newest 50,000 keys.
+     * </pre>
+     *
+     * <code>bool total_size_is_lower_bound = 4 [json_name = "totalSizeIsLowerBound"];</code>
+     * @param value The totalSizeIsLowerBound to set.
+     * @return This builder for chaining.
+     */
+    public Builder setTotalSizeIsLowerBound(boolean value) {
+
+      totalSizeIsLowerBound_ = value;
+      bitField0_ |= 0x00000008;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Whether more keys than total_size may match: they were counted up to 10,000, or among the newest 50,000 keys.
+     * </pre>
+     *
+     * <code>bool total_size_is_lower_bound = 4 [json_name = "totalSizeIsLowerBound"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearTotalSizeIsLowerBound() {
+      bitField0_ = (bitField0_ & ~0x00000008);
+      totalSizeIsLowerBound_ = false;
       onChanged();
       return this;
     }

@@ -74,11 +74,21 @@ public interface ListApiKeysResponseOrBuilder extends
 
   /**
    * <pre>
-   * How many keys match on all pages together.
+   * How many keys match on all pages together: exact up to 10,000, and for one subject.
    * </pre>
    *
    * <code>int64 total_size = 3 [json_name = "totalSize"];</code>
    * @return The totalSize.
    */
   long getTotalSize();
+
+  /**
+   * <pre>
+   * Whether more keys than total_size may match: they were counted up to 10,000, or among the newest 50,000 keys.
+   * </pre>
+   *
+   * <code>bool total_size_is_lower_bound = 4 [json_name = "totalSizeIsLowerBound"];</code>
+   * @return The totalSizeIsLowerBound.
+   */
+  boolean getTotalSizeIsLowerBound();
 }

@@ -53,7 +53,8 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object keyspace_ = "";
   /**
    * <pre>
-   * Only events of this keyspace; empty: of all that the caller may see.
+   * Only events of this keyspace; empty: of all that the caller may see. Where it was deleted and made again, a caller
+   * whose permission names it sees the events since then, one whose permission is for all keyspaces sees all.
    * </pre>
    *
    * <code>string keyspace = 1 [json_name = "keyspace"];</code>
@@ -74,7 +75,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Only events of this keyspace; empty: of all that the caller may see.
+   * Only events of this keyspace; empty: of all that the caller may see. Where it was deleted and made again, a caller
+   * whose permission names it sees the events since then, one whose permission is for all keyspaces sees all.
    * </pre>
    *
    * <code>string keyspace = 1 [json_name = "keyspace"];</code>
@@ -838,7 +840,8 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object keyspace_ = "";
     /**
      * <pre>
-     * Only events of this keyspace; empty: of all that the caller may see.
+     * Only events of this keyspace; empty: of all that the caller may see. Where it was deleted and made again, a caller
+     * whose permission names it sees the events since then, one whose permission is for all keyspaces sees all.
      * </pre>
      *
      * <code>string keyspace = 1 [json_name = "keyspace"];</code>
@@ -858,7 +861,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only events of this keyspace; empty: of all that the caller may see.
+     * Only events of this keyspace; empty: of all that the caller may see. Where it was deleted and made again, a caller
+     * whose permission names it sees the events since then, one whose permission is for all keyspaces sees all.
      * </pre>
      *
      * <code>string keyspace = 1 [json_name = "keyspace"];</code>
@@ -879,7 +883,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only events of this keyspace; empty: of all that the caller may see.
+     * Only events of this keyspace; empty: of all that the caller may see. Where it was deleted and made again, a caller
+     * whose permission names it sees the events since then, one whose permission is for all keyspaces sees all.
      * </pre>
      *
      * <code>string keyspace = 1 [json_name = "keyspace"];</code>
@@ -896,7 +901,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only events of this keyspace; empty: of all that the caller may see.
+     * Only events of this keyspace; empty: of all that the caller may see. Where it was deleted and made again, a caller
+     * whose permission names it sees the events since then, one whose permission is for all keyspaces sees all.
      * </pre>
      *
      * <code>string keyspace = 1 [json_name = "keyspace"];</code>
@@ -910,7 +916,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only events of this keyspace; empty: of all that the caller may see.
+     * Only events of this keyspace; empty: of all that the caller may see. Where it was deleted and made again, a caller
+     * whose permission names it sees the events since then, one whose permission is for all keyspaces sees all.
      * </pre>
      *
      * <code>string keyspace = 1 [json_name = "keyspace"];</code>

@@ -10,7 +10,8 @@ public interface ListAuditEventsRequestOrBuilder extends
 
   /**
    * <pre>
-   * Only events of this keyspace; empty: of all that the caller may see.
+   * Only events of this keyspace; empty: of all that the caller may see. Where it was deleted and made again, a caller
+   * whose permission names it sees the events since then, one whose permission is for all keyspaces sees all.
    * </pre>
    *
    * <code>string keyspace = 1 [json_name = "keyspace"];</code>
@@ -19,7 +20,8 @@ public interface ListAuditEventsRequestOrBuilder extends
   java.lang.String getKeyspace();
   /**
    * <pre>
-   * Only events of this keyspace; empty: of all that the caller may see.
+   * Only events of this keyspace; empty: of all that the caller may see. Where it was deleted and made again, a caller
+   * whose permission names it sees the events since then, one whose permission is for all keyspaces sees all.
    * </pre>
    *
    * <code>string keyspace = 1 [json_name = "keyspace"];</code>

@@ -87,7 +87,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-   * allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
    * named here and absent in keyspace is cleared.
    * </pre>
    *
@@ -101,7 +101,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-   * allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
    * named here and absent in keyspace is cleared.
    * </pre>
    *
@@ -115,7 +115,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-   * allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
    * named here and absent in keyspace is cleared.
    * </pre>
    *
@@ -678,7 +678,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
      * named here and absent in keyspace is cleared.
      * </pre>
      *
@@ -691,7 +691,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
      * named here and absent in keyspace is cleared.
      * </pre>
      *
@@ -708,7 +708,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
      * named here and absent in keyspace is cleared.
      * </pre>
      *
@@ -730,7 +730,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
      * named here and absent in keyspace is cleared.
      * </pre>
      *
@@ -750,7 +750,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
      * named here and absent in keyspace is cleared.
      * </pre>
      *
@@ -777,7 +777,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
      * named here and absent in keyspace is cleared.
      * </pre>
      *
@@ -796,7 +796,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
      * named here and absent in keyspace is cleared.
      * </pre>
      *
@@ -810,7 +810,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
      * named here and absent in keyspace is cleared.
      * </pre>
      *
@@ -827,7 +827,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
      * named here and absent in keyspace is cleared.
      * </pre>
      *

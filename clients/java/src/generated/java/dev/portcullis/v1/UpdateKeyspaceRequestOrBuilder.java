@@ -38,7 +38,7 @@ public interface UpdateKeyspaceRequestOrBuilder extends
   /**
    * <pre>
    * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-   * allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
    * named here and absent in keyspace is cleared.
    * </pre>
    *
@@ -49,7 +49,7 @@ public interface UpdateKeyspaceRequestOrBuilder extends
   /**
    * <pre>
    * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-   * allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
    * named here and absent in keyspace is cleared.
    * </pre>
    *
@@ -60,7 +60,7 @@ public interface UpdateKeyspaceRequestOrBuilder extends
   /**
    * <pre>
    * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-   * allow_wildcard_scopes, hash_policy, default_rate_limit; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
+   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
    * named here and absent in keyspace is cleared.
    * </pre>
    *
