@@ -21,8 +21,8 @@ use portcullis::store::log::{Listener, News};
 use portcullis::store::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent};
 use portcullis::store::usage::{Retention, UsageBatch, UsagePage, UsageQuery};
 use portcullis::store::{
-    Actor, EventPage, EventQuery, Found, HeldPage, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey, Outcome, Refusal,
-    Store, StoreError,
+    Actor, EventPage, EventQuery, Found, HeldPage, Holder, Installation, KeyPage, KeyQuery, NewImport, NewKey, Outcome,
+    Refusal, RootKeysWithoutMac, Store, StoreError,
 };
 use portcullis::verify::verdict::Verdict;
 use portcullis::verify::{Ledger, Memory, Question, Verifier};
@@ -159,6 +159,10 @@ impl Store for Numbered {
     }
 
     async fn bootstrap(&self, _: &NewKey, _: &Actor) -> Result<bool, StoreError> {
+        unreachable!()
+    }
+
+    async fn keyspace_size(&self, _: &str) -> Result<u64, StoreError> {
         unreachable!()
     }
 

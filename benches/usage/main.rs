@@ -93,7 +93,7 @@ async fn ask(store: &dyn Store, query: &UsageQuery) -> Result<(usize, usize), Er
     let mut query = query.clone();
     let (mut rows, mut pages) = (0, 0);
     loop {
-        let page = store.query_usage(&query).await?;
+        let page = store.query_usage(&query).await?.page;
         rows += page.rows.len();
         pages += 1;
         query.after = page.next;

@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use portcullis::clock::Timestamp;
 use portcullis::key::id::{IdSource, KeyspaceUid};
-use portcullis::key::keyspace::{DEFAULT, Keyspace};
+use portcullis::key::keyspace::{DEFAULT, Keyspace, KeyspaceLimits};
 use portcullis::key::record::{ApiKey, NewSecret};
 use portcullis::key::token::{self, Prefix, Token};
 use portcullis::key::verifier::{HashPolicy, Verifier, sha256};
@@ -188,6 +188,7 @@ fn keyspace() -> Keyspace {
         allow_wildcard_scopes: false,
         hash_policy: HashPolicy::Sha256,
         default_rate_limits: Vec::new(),
+        limits: KeyspaceLimits::default(),
         create_time: at,
         update_time: at,
         revision: 1,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use portcullis::admission::{self, Admission};
 use portcullis::clock::Clock;
 use portcullis::fleet::Fleet;
 use portcullis::hashing::Hashing;
@@ -123,7 +124,8 @@ async fn start(world: &Arc<World>, process: usize) -> Result<(Fleet, Arc<Replica
     let write_claims = |_: Json| Box::default();
     let lease = fleet.lease().clone();
     let verifier = Verifier::new(store.clone(), memory, lease, hashing.clone(), clock.clone(), ledger, write_claims);
-    let management = Management::new(store, hashing, clock, fleet.barrier().clone(), usage).await?;
+    let admission = Arc::new(Admission::new(admission::Settings::default(), &clock));
+    let management = Management::new(store, hashing, clock, fleet.barrier().clone(), usage, admission).await?;
     Ok((fleet, Arc::new(Replica { verifier, management, busy: AtomicUsize::new(0) })))
 }
 

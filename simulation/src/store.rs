@@ -81,6 +81,10 @@ impl Store for SimulatedStore {
         .await
     }
 
+    async fn keyspace_size(&self, _: &str) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn root_keys_without_mac(&self, _: Timestamp, _: usize) -> Result<RootKeysWithoutMac, StoreError> {
         unreachable!("nobody calls with a root key here")
     }
@@ -127,7 +131,8 @@ impl Store for SimulatedStore {
 
     async fn find_secret(&self, public_prefix: &str) -> Result<Vec<Found>, StoreError> {
         let (which, lookup) = (self.number(public_prefix), public_prefix.to_owned());
-        self.call(Kind::Hurried, "find", which, move |database| database.find_secret(&lookup).into_iter().collect()).await
+        self.call(Kind::Hurried, "find", which, move |database| database.find_secret(&lookup).into_iter().collect())
+            .await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -156,7 +161,13 @@ impl Store for SimulatedStore {
         unreachable!("nobody asks")
     }
 
-    async fn import_keys(&self, _: &str, _: Option<KeyspaceUid>, _: &[NewImport], _: &Actor) -> Outcome<Vec<Result<ApiKey, Refusal>>> {
+    async fn import_keys(
+        &self,
+        _: &str,
+        _: Option<KeyspaceUid>,
+        _: &[NewImport],
+        _: &Actor,
+    ) -> Outcome<Vec<Result<ApiKey, Refusal>>> {
         unreachable!("nobody asks")
     }
 

@@ -1,6 +1,6 @@
 //! A PostgreSQL of the harness's own: that of the tests.
 
-#[expect(dead_code, clippy::manual_assert, reason = "nothing crashes here; the tests have lints of their own")]
+#[expect(dead_code, reason = "nothing crashes here; the tests have lints of their own")]
 #[path = "../../it/support/postgres.rs"]
 mod cluster;
 
