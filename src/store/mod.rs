@@ -41,8 +41,9 @@ use log::{Listener, News};
 use spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent};
 use usage::{Retention, UsageBatch, UsagePage, UsageQuery};
 
-/// Most look-ups of secrets that a store is asked for at once. On Postgres they have as many connections of their own.
-pub const LOOKUPS_MAX: usize = 8;
+/// Most look-ups of secrets that a store is asked for at once: 8 of customers' keys, 3 of root keys. On Postgres they have as
+/// many connections of their own.
+pub const LOOKUPS_MAX: usize = 11;
 /// Most audit events that are forgotten at once.
 pub const EVENTS_PRUNED_MAX: usize = 500;
 /// How long a request_id is remembered.
