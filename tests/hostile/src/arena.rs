@@ -94,12 +94,12 @@ impl<'a> Arena<'a> {
 
     fn run_kinds(&mut self, name: &str, kinds: &[(Kind, usize)]) -> Result<bool, Error> {
         let mut row = self.measure(name, kinds)?;
-        let mut wrong = row.failures();
+        let mut wrong = row.failures(self.options.errors_percent_max());
         // Times depend on what else the machine does: once more, calm included. All else does not.
         if wrong.is_empty() && !row.late(&self.options.time_limits()).is_empty() {
             self.calm = None;
             row = self.measure(name, kinds)?;
-            wrong = row.failures();
+            wrong = row.failures(self.options.errors_percent_max());
         }
         wrong.extend(row.late(&self.options.time_limits()));
         row.print(&wrong);

@@ -28,8 +28,8 @@ pub struct Row {
 }
 
 impl Row {
-    /// What is wrong whatever the machine does beside this.
-    pub fn failures(&self) -> Vec<String> {
+    /// What is wrong whatever the machine does beside this. At most `errors_percent_max` of the calls of a kind may fail.
+    pub fn failures(&self, errors_percent_max: u64) -> Vec<String> {
         let mut failures = Vec::new();
         if let Some(killed) = &self.killed {
             failures.push(format!("the server ended: {killed}"));
@@ -44,9 +44,10 @@ impl Row {
         }
         for action in Action::ALL {
             let errors = self.attack.errors(action);
-            if errors > 0 {
-                failures.push(format!("{errors} of {} {} failed", errors + self.attack.count(action), action.name()));
-            } else if self.attack.count(action) == 0 && self.killed.is_none() && !follows_another(action) {
+            let calls = errors + self.attack.count(action);
+            if errors * 100 > calls * errors_percent_max {
+                failures.push(format!("{errors} of {calls} {} failed", action.name()));
+            } else if calls == 0 && self.killed.is_none() && !follows_another(action) {
                 failures.push(format!("no {} was answered", action.name()));
             }
         }
