@@ -123,6 +123,7 @@ fn over_limit(whose: &str, reason: ErrorReason, over: Over) -> Status {
 pub fn from_verify(error: VerifyError) -> Status {
     match error {
         VerifyError::Store(error) => store(&error),
+        error @ VerifyError::Stalled => store(&StoreError::Unavailable(error.into())),
         VerifyError::Hashing(error) => hashing(&error),
         VerifyError::Throttled(wait) => {
             let message = "too many wrong secrets for this key of late";

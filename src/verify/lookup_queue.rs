@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::VerifyError;
-use crate::store::{self, StoreError};
+use crate::store;
 
 /// How long a look-up waits for its turn. Far less than any caller's deadline: it learns in time to try again.
 pub const WAIT_MAX: Duration = Duration::from_millis(200);
@@ -126,7 +126,7 @@ impl LookupQueues {
             Err(_) => {
                 places.shed.fetch_add(1, Ordering::Relaxed);
                 let is_stalled = self.answered.load(Ordering::Relaxed) == answered_before;
-                Err(if is_stalled { stalled() } else { VerifyError::Overloaded })
+                Err(if is_stalled { VerifyError::Stalled } else { VerifyError::Overloaded })
             }
         }
     }
@@ -146,10 +146,6 @@ impl LookupQueues {
     fn places(&self, queue: Queue) -> &Places {
         &self.places[queue as usize]
     }
-}
-
-fn stalled() -> VerifyError {
-    StoreError::Unavailable(format!("no look-up was answered within {} ms", WAIT_MAX.as_millis()).into()).into()
 }
 
 #[cfg(test)]
@@ -178,7 +174,7 @@ mod tests {
         let queues = LookupQueues::default();
         let _turn = queues.turn(Queue::WithoutMac).await.unwrap();
         let stalled = queues.turn(Queue::WithoutMac).await.map(drop);
-        assert!(matches!(stalled, Err(VerifyError::Store(_))), "{stalled:?}");
+        assert!(matches!(stalled, Err(VerifyError::Stalled)), "{stalled:?}");
         let (shed, ()) = tokio::join!(queues.turn(Queue::WithoutMac), async {
             // It waits already.
             queues.note_answer();

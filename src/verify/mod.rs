@@ -115,6 +115,9 @@ pub enum VerifyError {
     /// There is no lease, so nobody knows what the other replicas have changed.
     #[error("the lease is over")]
     LeaseOver,
+    /// The store answered no look-up while this one waited for its turn.
+    #[error("the store answers no look-up")]
+    Stalled,
     /// As many look-ups as may are waiting for the store already.
     #[error("too many look-ups are waiting for the store")]
     Overloaded,

@@ -54,7 +54,7 @@ async fn ask(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Result<
     let reach = asked.reach(caller)?;
     let mut verdict = verifier.verify(&asked.question(), reach).await;
     for _ in 1..TURNS_MAX {
-        if !matches!(verdict, Err(VerifyError::Overloaded)) {
+        if !matches!(verdict, Err(VerifyError::Overloaded | VerifyError::Stalled)) {
             break;
         }
         verdict = verifier.verify(&asked.question(), reach).await;
@@ -63,9 +63,7 @@ async fn ask(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Result<
         Ok(verdict) => Ok(Entry::Told(verdict)),
         Err(VerifyError::Throttled(_)) => Ok(untold(ErrorReason::GuessingThrottled)),
         Err(VerifyError::Hashing(_)) => Ok(untold(ErrorReason::HashingBusy)),
-        Err(error @ (VerifyError::Store(_) | VerifyError::LeaseOver | VerifyError::Overloaded)) => {
-            Err(status::from_verify(error))
-        }
+        Err(error) => Err(status::from_verify(error)),
     }
 }
 
