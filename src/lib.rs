@@ -4,6 +4,8 @@
 //!
 //! - [`clock`]: time as a parameter
 //! - [`key`]: what a key is. Pure
+//! - [`client_network`]: where clients come from
+//! - [`log_sampler`]: log lines of which few are enough
 //! - [`security_events`]: who was refused: counted, sampled for the log, told to the audit trail
 //! - [`seeded`]: faults that tests put in. In no build but theirs
 //! - [`admission`]: which calls may begin: budgets, places, queues
@@ -27,6 +29,7 @@
 
 pub mod admission;
 pub mod cli;
+pub mod client_network;
 pub mod clock;
 pub mod config;
 pub mod fleet;
@@ -34,6 +37,7 @@ pub mod grpc;
 pub mod hashing;
 pub mod key;
 pub mod lifecycle;
+pub mod log_sampler;
 pub mod manage;
 pub mod memory_budget;
 pub mod memory_limit;

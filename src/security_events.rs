@@ -12,9 +12,8 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::key::permission::Permission;
+use crate::log_sampler::LogSampler;
 
-/// How often a kind of event is logged.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// How often denials of one root key and method are told to the audit trail.
 const AUDIT_INTERVAL: Duration = Duration::from_mins(1);
 /// Most denials in an [`AUDIT_INTERVAL`] that are told to the audit trail, those of all root keys together.
@@ -159,34 +158,6 @@ impl fmt::Debug for SecurityEvents {
     }
 }
 
-/// Lets one log line through in [`LOG_INTERVAL`].
-#[derive(Debug, Default)]
-pub struct LogSampler {
-    /// When the last one went through, in milliseconds of [`Clock::elapsed`] and one more; 0: none did.
-    last: AtomicU64,
-    suppressed: AtomicU64,
-}
-
-impl LogSampler {
-    /// A sampler that let nothing through yet.
-    pub const fn new() -> Self {
-        Self { last: AtomicU64::new(0), suppressed: AtomicU64::new(0) }
-    }
-
-    /// Whether a line may go through at `now`, and how many did not since the last.
-    pub fn take(&self, now: Duration) -> Option<u64> {
-        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX - 1) + 1;
-        let interval = u64::try_from(LOG_INTERVAL.as_millis()).expect("ten seconds");
-        let is_due = |last: u64| (last == 0 || now.saturating_sub(last) >= interval).then_some(now);
-        if self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_due).is_ok() {
-            Some(self.suppressed.swap(0, Ordering::Relaxed))
-        } else {
-            self.suppressed.fetch_add(1, Ordering::Relaxed);
-            None
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,16 +174,6 @@ mod tests {
 
     fn drain(denials: &mut mpsc::Receiver<Denial>) -> usize {
         std::iter::from_fn(|| denials.try_recv().ok()).count()
-    }
-
-    #[test]
-    fn one_line_in_ten_seconds() {
-        let sampler = LogSampler::new();
-        assert_eq!(sampler.take(Duration::ZERO), Some(0));
-        for _ in 0..5 {
-            assert_eq!(sampler.take(Duration::from_secs(9)), None);
-        }
-        assert_eq!(sampler.take(Duration::from_secs(10)), Some(5));
     }
 
     #[test]

@@ -21,8 +21,8 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::hashing::HashingError;
 use crate::key::id::KeyId;
 use crate::key::permission::Permission;
+use crate::log_sampler::LogSampler;
 use crate::manage::{self, Violation};
-use crate::security_events::LogSampler;
 use crate::store::{Refusal, StoreError};
 use crate::verify::VerifyError;
 

@@ -1,8 +1,6 @@
 //! What can be counted about connections. The log says the same, but no more than a line of a kind every so often.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -10,9 +8,7 @@ use prometheus_client::registry::Registry;
 
 use super::state::EndReason;
 use crate::clock::{Clock as _, SystemClock};
-
-/// At most one line of a kind in this time.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
+use crate::log_sampler::LogSampler;
 
 type Labels = [(&'static str, &'static str); 1];
 
@@ -21,7 +17,7 @@ pub struct ConnectionMetrics {
     accepted: Counter,
     refused: Family<Labels, Counter>,
     ended: Family<Labels, Counter>,
-    logged: [Sampled; EndReason::ALL.len() + Refusal::ALL.len()],
+    logged: [LogSampler; EndReason::ALL.len() + Refusal::ALL.len()],
 }
 
 /// Why a connection was not served.
@@ -29,13 +25,6 @@ pub struct ConnectionMetrics {
 pub enum Refusal {
     /// Every place was taken by a connection that has authenticated.
     Full,
-}
-
-/// A kind of line: when it was logged last, and how many were left out since.
-#[derive(Default)]
-struct Sampled {
-    next_seconds: AtomicU64,
-    left_out: AtomicU64,
 }
 
 impl Default for ConnectionMetrics {
@@ -66,7 +55,7 @@ impl ConnectionMetrics {
 
     pub(super) fn refused(&self, refusal: Refusal, peer: SocketAddr) {
         self.refused.get_or_create(&[("reason", refusal.name())]).inc();
-        if let Some(left_out) = self.logged[EndReason::ALL.len() + refusal as usize].turn() {
+        if let Some(left_out) = self.logged[EndReason::ALL.len() + refusal as usize].take(SystemClock.elapsed()) {
             tracing::warn!(reason = refusal.name(), %peer, left_out, "a connection was refused");
         }
     }
@@ -74,7 +63,7 @@ impl ConnectionMetrics {
     pub(super) fn ended(&self, reason: EndReason, peer: SocketAddr) {
         self.ended.get_or_create(&[("reason", reason.name())]).inc();
         if matches!(reason, EndReason::Evicted | EndReason::Stalled | EndReason::FrameFlood)
-            && let Some(left_out) = self.logged[reason as usize - 1].turn()
+            && let Some(left_out) = self.logged[reason as usize - 1].take(SystemClock.elapsed())
         {
             tracing::warn!(reason = reason.name(), %peer, left_out, "a connection was ended");
         }
@@ -88,23 +77,5 @@ impl Refusal {
         match self {
             Self::Full => "full",
         }
-    }
-}
-
-impl Sampled {
-    /// How many lines were left out since the last, if one may be logged now.
-    fn turn(&self) -> Option<u64> {
-        let now = SystemClock.elapsed().as_secs();
-        let next = self.next_seconds.load(Ordering::Relaxed);
-        let taken = now >= next
-            && self
-                .next_seconds
-                .compare_exchange(next, now + LOG_INTERVAL.as_secs(), Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        if taken {
-            return Some(self.left_out.swap(0, Ordering::Relaxed));
-        }
-        self.left_out.fetch_add(1, Ordering::Relaxed);
-        None
     }
 }

@@ -2,7 +2,7 @@
 //! keeps its place. Of the rest the oldest goes first: whoever has nothing to say cannot shut others out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +12,7 @@ use super::connection_metrics::{ConnectionMetrics, Refusal};
 use super::files;
 use super::state::{ConnectionState, EndReason};
 use super::unsent::Unsent;
+use crate::client_network::ClientNetwork;
 
 /// Most connections at once, however much memory there is. See docs/performance.md for what one holds.
 const PLACES_MAX: usize = 16_384;
@@ -46,13 +47,9 @@ struct Open {
     next: u64,
     all: HashMap<u64, Arc<ConnectionState>>,
     /// Those that may have to go, by age: all that had not authenticated when they were looked at last.
-    unauthenticated: BTreeMap<u64, Source>,
-    by_source: HashMap<Source, BTreeSet<u64>>,
+    unauthenticated: BTreeMap<u64, ClientNetwork>,
+    by_source: HashMap<ClientNetwork, BTreeSet<u64>>,
 }
-
-/// Where connections come from, as far as one client can choose: an IPv6 client has a network of 2^64 addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Source(IpAddr);
 
 /// A widened window that a connection has for as long as this lives.
 pub struct WindowGrant {
@@ -63,7 +60,7 @@ pub struct WindowGrant {
 /// A place that a connection has for as long as this lives.
 pub struct Place {
     id: u64,
-    source: Source,
+    source: ClientNetwork,
     connections: Arc<OpenConnections>,
     /// The connection in that place.
     pub state: Arc<ConnectionState>,
@@ -123,7 +120,7 @@ impl OpenConnections {
 
     /// Gives a new connection from `peer` a place, or none. Its streams end with `closing`.
     pub fn admit(self: &Arc<Self>, peer: SocketAddr, closing: CancellationToken) -> Option<Place> {
-        let source = Source::of(peer.ip());
+        let source = ClientNetwork::of(Some(peer.ip()));
         let mut open = self.lock();
         if open.of_source(source) >= (self.places / SOURCE_SHARE).max(1) {
             evict(open.oldest_of(source));
@@ -163,7 +160,7 @@ fn evict(connection: Option<Arc<ConnectionState>>) {
 
 impl Open {
     /// How many connections from there have not authenticated. Forgets those that have.
-    fn of_source(&mut self, source: Source) -> usize {
+    fn of_source(&mut self, source: ClientNetwork) -> usize {
         let Some(ids) = self.by_source.get(&source) else { return 0 };
         // From the oldest on: the newest have hardly had the time to.
         let known = ids.iter().take_while(|id| self.all.get(*id).is_none_or(|one| one.is_authenticated()));
@@ -176,7 +173,7 @@ impl Open {
     /// Takes out the oldest connection that may have to go: one on which nothing is being answered, if there is such a one
     /// among the oldest.
     fn oldest(&mut self) -> Option<Arc<ConnectionState>> {
-        let mut candidates: Vec<(u64, Source)> = Vec::new();
+        let mut candidates: Vec<(u64, ClientNetwork)> = Vec::new();
         while candidates.len() < LOOKED_AT_MAX {
             let after = candidates.last().map_or(0, |(id, _)| *id + 1);
             let Some((id, source)) = self.unauthenticated.range(after..).next().map(|(id, source)| (*id, *source))
@@ -192,37 +189,28 @@ impl Open {
     }
 
     /// The same, of those from one source.
-    fn oldest_of(&mut self, source: Source) -> Option<Arc<ConnectionState>> {
+    fn oldest_of(&mut self, source: ClientNetwork) -> Option<Arc<ConnectionState>> {
         let ids = self.by_source.get(&source)?.iter().take(LOOKED_AT_MAX);
         let known = |id: &u64| self.all.get(id).is_some_and(|one| !one.is_authenticated());
         let candidates: Vec<_> = ids.copied().filter(known).map(|id| (id, source)).collect();
         self.take(&candidates)
     }
 
-    fn take(&mut self, candidates: &[(u64, Source)]) -> Option<Arc<ConnectionState>> {
-        let is_idle = |(id, _): &&(u64, Source)| self.all.get(id).is_some_and(|one| one.calls() == 0);
+    fn take(&mut self, candidates: &[(u64, ClientNetwork)]) -> Option<Arc<ConnectionState>> {
+        let is_idle = |(id, _): &&(u64, ClientNetwork)| self.all.get(id).is_some_and(|one| one.calls() == 0);
         let (id, source) = *candidates.iter().find(is_idle).or(candidates.first())?;
         self.forget(id, source);
         self.all.get(&id).cloned()
     }
 
     /// Forgets that a connection may have to go.
-    fn forget(&mut self, id: u64, source: Source) {
+    fn forget(&mut self, id: u64, source: ClientNetwork) {
         self.unauthenticated.remove(&id);
         if let Some(ids) = self.by_source.get_mut(&source) {
             ids.remove(&id);
             if ids.is_empty() {
                 self.by_source.remove(&source);
             }
-        }
-    }
-}
-
-impl Source {
-    fn of(addr: IpAddr) -> Self {
-        match addr.to_canonical() {
-            IpAddr::V6(addr) => Self(Ipv6Addr::from_bits(addr.to_bits() & !u128::from(u64::MAX)).into()),
-            addr @ IpAddr::V4(_) => Self(addr),
         }
     }
 }
@@ -326,7 +314,7 @@ mod tests {
 
     #[test]
     fn sources_are_addresses_or_networks() {
-        let of = |text: &str| Source::of(text.parse().unwrap());
+        let of = |text: &str| ClientNetwork::of(Some(text.parse().unwrap()));
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));

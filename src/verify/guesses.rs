@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use crate::client_network::ClientNetwork;
 
 /// Guesses that each network may make at once.
 pub const BURST: u32 = 10;
@@ -24,32 +25,6 @@ pub const BURST_TOTAL: u32 = 20;
 /// later, so that far fewer are in use at once.
 const BUCKETS_MAX: usize = 16_384;
 
-/// Where a guess comes from, as far as it is counted: an IPv4 address, or an IPv6 network of 64 bits, which is what one
-/// customer of a provider gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Network {
-    /// Not known: all of those are one.
-    Unknown,
-    /// One address.
-    V4(u32),
-    /// The first 64 bits.
-    V6(u64),
-}
-
-impl Network {
-    /// The network of `address`.
-    pub fn of(address: Option<IpAddr>) -> Self {
-        match address.map(|address| address.to_canonical()) {
-            None => Self::Unknown,
-            Some(IpAddr::V4(address)) => Self::V4(address.to_bits()),
-            Some(IpAddr::V6(address)) => {
-                let [bytes @ .., _, _, _, _, _, _, _, _] = address.octets();
-                Self::V6(u64::from_be_bytes(bytes))
-            }
-        }
-    }
-}
-
 /// Counts guesses.
 #[derive(Debug, Default)]
 pub struct Guesses(Mutex<State>);
@@ -58,7 +33,7 @@ pub struct Guesses(Mutex<State>);
 struct State {
     /// Apart from the others: however many networks there are, none drives out a total.
     by_lookup: Buckets<Box<str>>,
-    by_network: Buckets<(Box<str>, Network)>,
+    by_network: Buckets<(Box<str>, ClientNetwork)>,
 }
 
 /// How much a bucket takes, in milliseconds.
@@ -83,7 +58,7 @@ impl Guesses {
     ///
     /// # Errors
     /// There are none left; how long until there is one.
-    pub fn take(&self, lookup: &str, network: Network, cost: Duration, now: Duration) -> Result<(), Duration> {
+    pub fn take(&self, lookup: &str, network: ClientNetwork, cost: Duration, now: Duration) -> Result<(), Duration> {
         let (each, total) = Rate::of(cost);
         let now = millis(now);
         let mut state = self.lock();
@@ -97,7 +72,7 @@ impl Guesses {
     }
 
     /// Gives a guess back that was not made after all.
-    pub fn give_back(&self, lookup: &str, network: Network, cost: Duration) {
+    pub fn give_back(&self, lookup: &str, network: ClientNetwork, cost: Duration) {
         let (each, total) = Rate::of(cost);
         let mut state = self.lock();
         state.by_network.give_back(&(lookup.into(), network), each);
@@ -160,12 +135,12 @@ mod tests {
         Duration::from_millis(1_000_000 + millis)
     }
 
-    fn network(address: &str) -> Network {
-        Network::of(Some(address.parse().unwrap()))
+    fn network(address: &str) -> ClientNetwork {
+        ClientNetwork::of(Some(address.parse().unwrap()))
     }
 
     /// How many guesses at `k` a network has at this time.
-    fn count(guesses: &Guesses, network: Network, now: Duration) -> u32 {
+    fn count(guesses: &Guesses, network: ClientNetwork, now: Duration) -> u32 {
         let mut count = 0;
         while guesses.take("k", network, Duration::ZERO, now).is_ok() {
             count += 1;
@@ -176,7 +151,7 @@ mod tests {
     #[test]
     fn a_burst_then_one_a_second() {
         let guesses = Guesses::default();
-        let take = |now| guesses.take("k", Network::Unknown, Duration::ZERO, now);
+        let take = |now| guesses.take("k", ClientNetwork::Unknown, Duration::ZERO, now);
         for _ in 0..BURST {
             assert_eq!(take(at(0)), Ok(()));
         }
@@ -184,14 +159,14 @@ mod tests {
         assert_eq!(take(at(900)), Err(Duration::from_millis(100)));
         assert_eq!(take(at(1_000)), Ok(()));
         assert!(take(at(1_000)).is_err());
-        assert_eq!(count(&guesses, Network::Unknown, at(20_000)), BURST);
-        assert_eq!(guesses.take("another", Network::Unknown, Duration::ZERO, at(20_000)), Ok(()));
+        assert_eq!(count(&guesses, ClientNetwork::Unknown, at(20_000)), BURST);
+        assert_eq!(guesses.take("another", ClientNetwork::Unknown, Duration::ZERO, at(20_000)), Ok(()));
     }
 
     #[test]
     fn a_costly_guess_is_rarer() {
         let guesses = Guesses::default();
-        let take = |now| guesses.take("k", Network::Unknown, Duration::from_millis(500), now);
+        let take = |now| guesses.take("k", ClientNetwork::Unknown, Duration::from_millis(500), now);
         for _ in 0..BURST {
             assert_eq!(take(at(0)), Ok(()));
         }
@@ -232,8 +207,8 @@ mod tests {
     fn what_was_not_made_counts_for_nothing() {
         let guesses = Guesses::default();
         for _ in 0..100 {
-            assert_eq!(guesses.take("k", Network::Unknown, Duration::ZERO, at(0)), Ok(()));
-            guesses.give_back("k", Network::Unknown, Duration::ZERO);
+            assert_eq!(guesses.take("k", ClientNetwork::Unknown, Duration::ZERO, at(0)), Ok(()));
+            guesses.give_back("k", ClientNetwork::Unknown, Duration::ZERO);
         }
     }
 
@@ -241,14 +216,14 @@ mod tests {
     fn when_there_are_too_many_the_emptiest_go() {
         let guesses = Guesses::default();
         let (long, short) = (Duration::from_secs(1), Duration::ZERO);
-        guesses.take("busy", Network::Unknown, long, at(0)).unwrap();
+        guesses.take("busy", ClientNetwork::Unknown, long, at(0)).unwrap();
         for nth in 0..BUCKETS_MAX + 10 {
-            guesses.take(&nth.to_string(), Network::Unknown, short, at(0)).unwrap();
+            guesses.take(&nth.to_string(), ClientNetwork::Unknown, short, at(0)).unwrap();
         }
         assert_eq!(guesses.lock().by_network.0.len(), BUCKETS_MAX);
         assert!(guesses.lock().by_lookup.0.contains_key("busy"));
         // All but one are empty by then.
-        guesses.take("last", Network::Unknown, short, at(10_000)).unwrap();
+        guesses.take("last", ClientNetwork::Unknown, short, at(10_000)).unwrap();
         assert_eq!(guesses.lock().by_network.0.len(), 2);
     }
 }

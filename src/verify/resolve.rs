@@ -13,10 +13,10 @@ use futures_util::future::join_all;
 
 use super::cache::Known;
 use super::cached::Proof;
-use super::guesses::Network;
 use super::lookup_queue::Queue;
 use super::slow::Presenter;
 use super::{CachedKey, Judged, Question, Verifier, VerifyError, admits, judge};
+use crate::client_network::ClientNetwork;
 use crate::clock::Timestamp;
 use crate::hashing::Requester;
 use crate::key::field;
@@ -352,7 +352,7 @@ impl Verifier {
             Some(Queue::Callers) => Requester::Callers,
             Some(Queue::WithoutMac) | None => Requester::CallersWithoutMac,
         };
-        Presenter { requester, network: Some(Network::of(asked.peer.or(asked.client))) }
+        Presenter { requester, network: Some(ClientNetwork::of(asked.peer.or(asked.client))) }
     }
 }
 

@@ -12,7 +12,8 @@ use tokio::sync::watch;
 
 use super::VerifyError;
 use super::cached::{CachedKey, OtherProof, Proof};
-use super::guesses::{Guesses, Network};
+use super::guesses::Guesses;
+use crate::client_network::ClientNetwork;
 use crate::clock::Clock;
 use crate::hashing::{Class, ClassLoad, Hashing, HashingError, Requester};
 use crate::key::keyspace::SYSTEM;
@@ -56,7 +57,7 @@ pub(super) struct Presenter<'a> {
     /// Whose turn the hashing takes.
     pub requester: Requester<'a>,
     /// Whose guess it is; `None`: it is no guess, but the operator's own secret.
-    pub network: Option<Network>,
+    pub network: Option<ClientNetwork>,
 }
 
 impl SlowSecrets {

@@ -9,22 +9,36 @@ use portcullis::grpc::pb;
 use prost_reflect::{DescriptorPool, Kind};
 
 /// Who may import whom: each module, and what it may name with `crate::`. Nothing imports from its right.
-const MAY_IMPORT: [(&str, &[&str]); 22] = [
+const MAY_IMPORT: [(&str, &[&str]); 24] = [
     ("clock", &[]),
     ("key", &["clock"]),
-    ("security_events", &["clock", "key"]),
+    ("client_network", &[]),
+    ("log_sampler", &[]),
+    ("security_events", &["clock", "key", "log_sampler"]),
     ("seeded", &[]),
     ("admission", &["clock", "key"]),
     ("store", &["clock", "key"]),
     ("fleet", &["clock", "seeded", "store"]),
     ("hashing", &["clock", "key"]),
     ("usage", &["clock", "key", "store"]),
-    ("verify", &["clock", "fleet", "hashing", "key", "seeded", "store", "usage"]),
+    ("verify", &["client_network", "clock", "fleet", "hashing", "key", "seeded", "store", "usage"]),
     ("manage", &["admission", "clock", "fleet", "hashing", "key", "security_events", "seeded", "store", "usage"]),
-    ("transport", &["clock"]),
+    ("transport", &["client_network", "clock", "log_sampler"]),
     (
         "grpc",
-        &["admission", "clock", "fleet", "hashing", "key", "manage", "security_events", "store", "transport", "verify"],
+        &[
+            "admission",
+            "clock",
+            "fleet",
+            "hashing",
+            "key",
+            "log_sampler",
+            "manage",
+            "security_events",
+            "store",
+            "transport",
+            "verify",
+        ],
     ),
     ("metrics", &["admission", "fleet", "grpc", "hashing", "security_events", "store", "transport", "verify"]),
     ("upkeep", &["clock", "fleet", "key", "store", "usage", "verify"]),
