@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::queue::Queue;
-use super::{Over, QUEUED};
+use super::{Over, QUEUED, VERIFICATION};
 
 type Label = (&'static str, &'static str);
 
@@ -34,6 +34,7 @@ impl Default for Metrics {
             drop(metrics.admitted.get_or_create(&[("kind", kind)]));
             drop(metrics.busy.get_or_create(&[("kind", kind)]));
         }
+        drop(metrics.busy.get_or_create(&[("kind", VERIFICATION)]));
         for limit in LIMITS {
             drop(metrics.over.get_or_create(&[("limit", limit)]));
         }
@@ -45,7 +46,7 @@ impl Metrics {
     /// Makes the counters readable.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("calls_admitted", "Management calls that got a place", self.admitted.clone());
-        let help = "Management calls refused because too many of their kind were under way";
+        let help = "Calls refused because too many of their kind were under way, or waited to be read";
         registry.register("calls_shed", help, self.busy.clone());
         let help = "Calls refused because a root key or a keyspace had no budget left";
         registry.register("calls_over_limit", help, self.over.clone());

@@ -2,7 +2,8 @@
 //! and keep nobody else waiting.
 //!
 //! A caller has a budget: calls in flight, and management calls a second. Then each kind of call has places of its own, and
-//! a short queue in which callers take turns. What gets no place in time is refused at once. Verify passes nothing of this.
+//! a short queue in which callers take turns. A call that gets no place in time is refused, and so is at once one whose
+//! caller has others that wait for long. Verify has no places; see [`Admission::note_late`].
 
 mod budget;
 mod metrics;
@@ -31,12 +32,14 @@ pub const KEYSPACE_KEYS_MAX: u64 = 10_000_000;
 
 /// How long a call waits for a place. Far longer than a place takes to get free while the store keeps up.
 const WAIT_MAX: Duration = Duration::from_millis(200);
-/// How long it waits while the queue is never empty.
-const WAIT_MAX_CONGESTED: Duration = Duration::from_millis(20);
+/// How long the calls of one caller wait before new ones are refused at once. A store that keeps up makes a caller with 64
+/// calls in flight wait for less.
+const WAIT_TARGET: Duration = Duration::from_millis(50);
 /// How long imports wait: each takes up to seconds, and nobody waits for them at a screen.
 const IMPORT_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long a revocation waits: it is the last to be refused.
 const REVOCATION_WAIT_MAX: Duration = Duration::from_secs(1);
+const REVOCATION_WAIT_TARGET: Duration = Duration::from_millis(500);
 
 /// What a call does, as far as it matters for admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,17 +62,20 @@ pub enum Kind {
 
 /// The kinds that have places, and how many.
 const QUEUED: [(Kind, &str, Limits); 5] = [
-    (Kind::Creation, "creation", limits(64, 256, WAIT_MAX, WAIT_MAX_CONGESTED)),
+    (Kind::Creation, "creation", limits(24, 256, WAIT_MAX, WAIT_TARGET)),
     (Kind::Import, "import", limits(8, 32, IMPORT_WAIT_MAX, IMPORT_WAIT_MAX)),
-    (Kind::Change, "change", limits(256, 256, WAIT_MAX, WAIT_MAX_CONGESTED)),
-    (Kind::Revocation, "revocation", limits(256, 512, REVOCATION_WAIT_MAX, WAIT_MAX)),
-    (Kind::Read, "read", limits(64, 256, WAIT_MAX, WAIT_MAX_CONGESTED)),
+    (Kind::Change, "change", limits(256, 256, WAIT_MAX, WAIT_TARGET)),
+    (Kind::Revocation, "revocation", limits(256, 512, REVOCATION_WAIT_MAX, REVOCATION_WAIT_TARGET)),
+    (Kind::Read, "read", limits(64, 256, WAIT_MAX, WAIT_TARGET)),
 ];
 
-const fn limits(running_max: usize, waiting_max: usize, wait_max: Duration, wait_max_congested: Duration) -> Limits {
+/// The kind of Verify in metrics.
+const VERIFICATION: &str = "verification";
+
+const fn limits(running_max: usize, waiting_max: usize, wait_max: Duration, wait_target: Duration) -> Limits {
     // One caller leaves a quarter of the places to all others.
     let share_max = running_max - running_max / 4;
-    Limits { running_max, share_max, waiting_max, wait_max, wait_max_congested }
+    Limits { running_max, share_max, waiting_max, wait_max, wait_target }
 }
 
 /// The budgets of callers and keyspaces.
@@ -145,6 +151,22 @@ impl Admission {
         Ok(Permit { _place: Some(place?), _spending: spending })
     }
 
+    /// Returns whether calls of `kind` wait for a place.
+    pub fn has_waiting(&self, kind: Kind) -> bool {
+        self.queues.iter().any(|(of, _, queue)| *of == kind && queue.load().1 > 0)
+    }
+
+    /// Returns whether a call of the root key `caller` is refused without waiting, because others of its calls wait for
+    /// long. To be asked before anything is done for the call.
+    pub fn refuses(&self, kind: Kind, caller: &str) -> bool {
+        let Some((_, name, queue)) = self.queues.iter().find(|(of, ..)| *of == kind) else { return false };
+        let is_refused = queue.is_late(caller);
+        if is_refused {
+            self.metrics.entered(name, false);
+        }
+        is_refused
+    }
+
     /// Charges a call to the keyspace whose keys it makes or changes, by `own` limits before those that are set.
     ///
     /// # Errors
@@ -167,6 +189,11 @@ impl Admission {
     /// Notes that a keyspace had no room for another key.
     pub fn note_keyspace_full(&self) {
         self.metrics.keyspace_full();
+    }
+
+    /// Notes that a Verify came too late to be served: those have no places, and are shed by how long they waited unread.
+    pub fn note_late(&self) {
+        self.metrics.entered(VERIFICATION, false);
     }
 
     /// Makes the counters readable, under `portcullis_…`.
@@ -200,6 +227,7 @@ mod tests {
         assert!(matches!(refused, Some(Refused::Caller(Over::Rate { .. }))), "{refused:?}");
         let _revocation = admission.admit(Kind::Revocation, "a").await.unwrap();
         let _other = admission.admit(Kind::Creation, "b").await.unwrap();
+        assert!(!admission.refuses(Kind::Creation, "a"), "none of its calls waits");
         let load: Vec<_> = admission.queues.iter().map(|(.., queue)| queue.load()).collect();
         assert_eq!(load, [(2, 0), (0, 0), (0, 0), (1, 0), (0, 0)]);
     }

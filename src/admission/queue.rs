@@ -1,7 +1,8 @@
 //! Places for calls of one kind, and a short, fair queue before them.
 //!
 //! Callers take turns, and none has more than a share of the places. A call that waits holds nothing but its request as
-//! it arrived. While the queue is never empty, waiting longer only makes every answer late: then calls are shed sooner.
+//! it arrived. While a caller's calls wait for long, more of them would only make all of its answers late: a new call is
+//! refused at once, which costs least.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,8 +24,8 @@ pub struct Limits {
     pub waiting_max: usize,
     /// How long a call waits.
     pub wait_max: Duration,
-    /// How long a call waits if the queue was not empty for `wait_max`.
-    pub wait_max_congested: Duration,
+    /// A new call is refused at once while the oldest of its caller's that wait has waited for longer than this.
+    pub wait_target: Duration,
 }
 
 /// The places and the queue.
@@ -52,8 +53,6 @@ struct State {
     callers: HashMap<Arc<str>, Calls>,
     /// Callers that have calls waiting, the next one first.
     turns: VecDeque<Arc<str>>,
-    /// When the queue was last seen empty.
-    empty_at: Duration,
     tickets: u64,
 }
 
@@ -66,6 +65,7 @@ struct Calls {
 
 struct Waiting {
     ticket: u64,
+    since: Duration,
     place: oneshot::Sender<Place>,
 }
 
@@ -87,27 +87,28 @@ impl Queue {
     /// # Errors
     /// [`Busy`].
     pub async fn enter(self: &Arc<Self>, caller: &Arc<str>) -> Result<Place, Busy> {
-        let (ticket, receiver, patience) = {
-            let now = self.clock.elapsed();
+        let (ticket, receiver) = {
             let mut state = self.lock();
-            if state.waiting == 0 {
-                state.empty_at = now;
-            }
             if state.running < self.limits.running_max && state.may_run(caller, self.limits.share_max) {
                 state.start(caller);
                 return Ok(self.place(caller.clone()));
             }
-            if state.waiting >= self.limits.waiting_max && !state.displace(caller) {
+            let now = self.clock.elapsed();
+            if state.is_late(caller, now, self.limits.wait_target)
+                || (state.waiting >= self.limits.waiting_max && !state.displace(caller))
+            {
                 return Err(Busy);
             }
-            let congested = now.saturating_sub(state.empty_at) > self.limits.wait_max;
-            let (sender, receiver) = oneshot::channel();
-            let ticket = state.wait(caller, sender);
-            let patience = if congested { self.limits.wait_max_congested } else { self.limits.wait_max };
-            (ticket, receiver, patience)
+            let (place, receiver) = oneshot::channel();
+            (state.wait(caller, now, place), receiver)
         };
         let _leaving = Leaving { queue: self, caller, ticket };
-        timeout(patience, receiver).await.map_err(|_| Busy)?.map_err(|_| Busy)
+        timeout(self.limits.wait_max, receiver).await.map_err(|_| Busy)?.map_err(|_| Busy)
+    }
+
+    /// Whether a call of `caller` would be refused at once, as its calls wait for long.
+    pub fn is_late(&self, caller: &str) -> bool {
+        self.lock().is_late(caller, self.clock.elapsed(), self.limits.wait_target)
     }
 
     /// How many calls run, and how many wait.
@@ -158,14 +159,20 @@ impl State {
         self.forget(caller);
     }
 
-    fn wait(&mut self, caller: &Arc<str>, place: oneshot::Sender<Place>) -> u64 {
+    /// Whether the oldest call of `caller` that waits has waited for longer than `target`.
+    fn is_late(&self, caller: &str, now: Duration, target: Duration) -> bool {
+        let oldest = self.callers.get(caller).and_then(|calls| calls.waiting.front());
+        oldest.is_some_and(|oldest| now.saturating_sub(oldest.since) > target)
+    }
+
+    fn wait(&mut self, caller: &Arc<str>, since: Duration, place: oneshot::Sender<Place>) -> u64 {
         self.tickets += 1;
         self.waiting += 1;
         let calls = self.callers.entry(caller.clone()).or_default();
         if calls.waiting.is_empty() {
             self.turns.push_back(caller.clone());
         }
-        calls.waiting.push_back(Waiting { ticket: self.tickets, place });
+        calls.waiting.push_back(Waiting { ticket: self.tickets, since, place });
         self.tickets
     }
 
@@ -242,18 +249,12 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::SystemClock;
+    use crate::clock::{ManualClock, SystemClock, Timestamp};
 
     const WAIT_MAX: Duration = Duration::from_millis(50);
 
     fn queue(running_max: usize, share_max: usize, waiting_max: usize) -> Arc<Queue> {
-        let limits = Limits {
-            running_max,
-            share_max,
-            waiting_max,
-            wait_max: WAIT_MAX,
-            wait_max_congested: Duration::from_millis(5),
-        };
+        let limits = Limits { running_max, share_max, waiting_max, wait_max: WAIT_MAX, wait_target: WAIT_MAX };
         Queue::new(limits, Arc::new(SystemClock))
     }
 
@@ -320,6 +321,36 @@ mod tests {
         drop(first);
         assert_eq!(second.err(), Some(Busy));
         assert_eq!(other, Err(Busy), "the first holds its place, as long as it is not dropped");
+        assert_eq!(queue.load(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_caller_whose_calls_wait_for_long_is_refused_at_once_and_others_are_not() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(0)));
+        let limits = Limits {
+            running_max: 1,
+            share_max: 1,
+            waiting_max: 10,
+            wait_max: Duration::from_mins(1),
+            wait_target: WAIT_MAX,
+        };
+        let queue = Queue::new(limits, clock.clone());
+        let (flood, other) = (named("flood"), named("other"));
+        let running = queue.enter(&flood).await.unwrap();
+        let mut first = Box::pin(queue.enter(&flood));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        clock.advance(WAIT_MAX);
+        let mut second = Box::pin(queue.enter(&flood));
+        assert!(futures_util::poll!(&mut second).is_pending(), "the first has waited for as long as is meant");
+        clock.advance(Duration::from_millis(1));
+        assert!(queue.is_late("flood") && !queue.is_late("other"));
+        assert_eq!(queue.enter(&flood).await.err(), Some(Busy));
+        let mut third = Box::pin(queue.enter(&other));
+        assert!(futures_util::poll!(&mut third).is_pending());
+        drop(running);
+        drop(first.await.unwrap());
+        assert!(!queue.is_late("flood"), "the second came later");
+        drop((second, third));
         assert_eq!(queue.load(), (0, 0));
     }
 

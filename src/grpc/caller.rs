@@ -18,7 +18,7 @@ use crate::admission::Admission;
 use crate::key::permission::{Permission, Reach, reach};
 use crate::manage::Principal;
 use crate::security_events::{AuthenticationFailure, Denial, SecurityEvents};
-use crate::transport::{ConnectionState, Peer};
+use crate::transport::{ConnectionState, Peer, RequestBody};
 use crate::verify::verdict::Verdict;
 use crate::verify::{CachedKey, Verifier, VerifyError};
 
@@ -78,6 +78,23 @@ impl Callers {
             Verdict::Valid(key, _) => Some(Caller { key, peer: String::new() }),
             _ => None,
         }
+    }
+
+    /// Returns the response to a call of a known caller whose calls of this kind wait for long. A refusal here costs far
+    /// less than one from the task of the call.
+    pub fn refuse_at_once(&self, request: &HttpRequest<RequestBody>) -> Option<HttpResponse<Body>> {
+        let kind = admitted::kind(request.uri().path())?;
+        if !self.admission.has_waiting(kind) {
+            return None;
+        }
+        let caller = self.known(request.headers())?;
+        request.body().connection().authenticated();
+        self.admission.refuses(kind, caller.key.id()).then(status::management_busy)
+    }
+
+    /// Counts a Verify that came too late to be served.
+    pub fn note_late(&self) {
+        self.admission.note_late();
     }
 
     /// Whether these headers bear a root key that is known, or one that only this installation can have made. Says so

@@ -30,6 +30,11 @@ impl Deadline {
         Self { allowed, timer: None }
     }
 
+    /// How long the call may take in all.
+    pub fn allowed(&self) -> Duration {
+        self.allowed
+    }
+
     /// The error, once it is over.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
         let allowed = self.allowed;

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
 use tokio::runtime::Handle;
@@ -21,7 +22,7 @@ use super::deadline::Deadline;
 use super::details::{CompleteErrors, Completing};
 use super::health::{Health, is_health};
 use super::status;
-use super::verification::{Answer, Called, Calling, Verification};
+use super::verification::{Answer, Called, Calling, VERIFY, Verification};
 use super::web::{self, Web};
 use crate::transport::{self, Origins, Peer, RequestBody};
 use crate::verify::Verifier;
@@ -129,13 +130,26 @@ impl transport::Door for Door {
         let deadline = Deadline::of(request.headers());
         let way = match Calling::begin(request, &self.0.callers, &self.0.verifier) {
             Ok(calling) => Way::Known(calling, self.clone()),
-            Err(unknown) => {
-                request = unknown;
-                note_connection(&mut request);
-                Way::Going(self.go(request.map(Body::new)))
-            }
+            Err(unknown) => match self.0.callers.refuse_at_once(&unknown) {
+                Some(response) => Way::Refused(Some(response)),
+                None => {
+                    request = unknown;
+                    note_connection(&mut request);
+                    Way::Going(self.go(request.map(Body::new)))
+                }
+            },
         };
         Answering { way, deadline }
+    }
+
+    fn late_patience(&self, request: &Request<RequestBody>) -> Option<Duration> {
+        let is_verify = request.uri().path() == VERIFY && web::is_grpc(request);
+        is_verify.then(|| Deadline::of(request.headers()).map_or(Duration::MAX, |deadline| deadline.allowed()))
+    }
+
+    fn refuse_late(&self) -> Answering {
+        self.0.callers.note_late();
+        Answering { way: Way::Refused(Some(status::server_busy())), deadline: None }
     }
 
     fn is_known(&self, headers: &HeaderMap) -> bool {
@@ -162,6 +176,8 @@ pub struct Answering {
 enum Way {
     /// An ordinary Verify over gRPC.
     Known(Calling, Door),
+    /// A call that is refused before anything is done for it.
+    Refused(Option<Response<Body>>),
     /// Anything else.
     Going(Going),
 }
@@ -194,6 +210,9 @@ impl Way {
         }
         match self {
             Self::Going(going) => going.as_mut().poll(cx).map(|response| response.map(Answer::Other)),
+            Self::Refused(response) => {
+                Poll::Ready(response.take().expect("a call is answered once").map(Answer::Other))
+            }
             Self::Known(..) => unreachable!("it went the long way"),
         }
     }

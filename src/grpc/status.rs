@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prost::Message as _;
 use rand::TryRng;
 use rand::rngs::SysRng;
-use tonic::codegen::http::HeaderMap;
+use tonic::body::Body;
+use tonic::codegen::http::{HeaderMap, Response};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -101,12 +103,38 @@ pub fn from_manage(error: manage::Error) -> Status {
 /// The status of a call that was not admitted.
 pub fn not_admitted(refused: Refused) -> Status {
     match refused {
-        Refused::Busy => {
-            let message = "too many calls of this kind are under way: nothing was done";
-            retry(Code::ResourceExhausted, ErrorReason::ManagementBusy, message, RETRY_AFTER)
-        }
+        Refused::Busy => retry(Code::ResourceExhausted, ErrorReason::ManagementBusy, MANAGEMENT_BUSY, RETRY_AFTER),
         Refused::Caller(over) => over_limit("the root key", ErrorReason::CallerLimit, over),
     }
+}
+
+const MANAGEMENT_BUSY: &str = "too many calls of this kind are under way: nothing was done";
+
+/// The response to a call that is refused with MANAGEMENT_BUSY before anything is done for it.
+pub fn management_busy() -> Response<Body> {
+    static HEADERS: OnceLock<HeaderMap> = OnceLock::new();
+    prepared(&HEADERS, ErrorReason::ManagementBusy, MANAGEMENT_BUSY)
+}
+
+/// The response to a call that has waited for too long before it was read.
+pub fn server_busy() -> Response<Body> {
+    static HEADERS: OnceLock<HeaderMap> = OnceLock::new();
+    let message = "more calls arrive than can be answered: this one was not looked at";
+    prepared(&HEADERS, ErrorReason::ServerBusy, message)
+}
+
+/// A RESOURCE_EXHAUSTED whose `headers` are encoded once: under overload there are many, and each must cost little.
+fn prepared(headers: &OnceLock<HeaderMap>, reason: ErrorReason, message: &str) -> Response<Body> {
+    note(reason);
+    let encode = || {
+        let mut details = uncounted_info(reason, []);
+        details.set_retry_info(Some(RETRY_AFTER));
+        let status = Status::with_error_details(Code::ResourceExhausted, message, details);
+        status.into_http::<Body>().into_parts().0.headers
+    };
+    let mut response = Response::new(Body::empty());
+    response.headers_mut().clone_from(headers.get_or_init(encode));
+    response
 }
 
 fn over_limit(whose: &str, reason: ErrorReason, over: Over) -> Status {
@@ -400,6 +428,10 @@ fn plain(code: Code, reason: ErrorReason, message: &str) -> Status {
 
 fn info<const N: usize>(reason: ErrorReason, metadata: [(&str, String); N]) -> ErrorDetails {
     note(reason);
+    uncounted_info(reason, metadata)
+}
+
+fn uncounted_info<const N: usize>(reason: ErrorReason, metadata: [(&str, String); N]) -> ErrorDetails {
     let metadata: Vec<(String, String)> = metadata.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
     ErrorDetails::with_error_info(reason.as_str_name(), DOMAIN, metadata.into_iter().collect::<HashMap<_, _>>())
 }

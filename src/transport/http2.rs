@@ -21,6 +21,7 @@ use super::connection::{Door, GREETING_TIMEOUT, Settings, age_grace, jittered};
 use super::frame_meter::FrameMeter;
 use super::open_connections::{OpenConnections, WindowGrant};
 use super::patience::{Advice, Patience, TICK};
+use super::queue_time::{QueueTime, UNNOTICED};
 use super::request_body::RequestBody;
 use super::state::{ConnectionState, EndReason};
 
@@ -86,6 +87,7 @@ where
         accepted: Vec::new(),
         heads: 0,
         patience: Patience::default(),
+        queue_time: QueueTime::new(),
         connections: settings.connections.clone(),
         window: Window::Least,
         has_begun: false,
@@ -106,6 +108,7 @@ struct Connection<S, D: Door> {
     /// The bytes of the heads of calls that began before the connection authenticated.
     heads: usize,
     patience: Patience,
+    queue_time: QueueTime,
     connections: Arc<OpenConnections>,
     window: Window,
     /// The next tick, or the next step of its age, whichever is earlier.
@@ -215,8 +218,9 @@ where
             }
             let mut accepted = std::mem::take(&mut self.accepted);
             let mut progressed = !accepted.is_empty();
+            let waited = if progressed { self.queue_time.of_batch() } else { Duration::ZERO };
             for (request, respond) in accepted.drain(..) {
-                self.begin(request, respond, cx);
+                self.begin(request, respond, waited, cx);
             }
             self.accepted = accepted;
             while let Poll::Ready(Some(head)) = Pin::new(&mut self.calls).poll_next(cx) {
@@ -229,7 +233,13 @@ where
         }
     }
 
-    fn begin(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, cx: &mut Context<'_>) {
+    fn begin(
+        &mut self,
+        request: Request<RecvStream>,
+        mut respond: SendResponse<Bytes>,
+        waited: Duration,
+        cx: &mut Context<'_>,
+    ) {
         self.has_begun = true;
         let mut head = 0;
         if !self.state.is_authenticated() {
@@ -243,7 +253,12 @@ where
         }
         let len = content_length(request.headers());
         let request = request.map(|stream| RequestBody::http2(stream, len, self.state.clone()));
-        let mut call = Call::new(self.door.answer(request), respond, self.state.clone());
+        let patience = if waited > UNNOTICED { self.door.late_patience(&request) } else { None };
+        let answering = match patience {
+            Some(patience) if !self.queue_time.is_served(waited, patience) => self.door.refuse_late(),
+            _ => self.door.answer(request),
+        };
+        let mut call = Call::new(answering, respond, self.state.clone());
         if Pin::new(&mut call).poll(cx).is_pending() {
             self.heads += head;
             self.calls.push(WithHead(call, head));
@@ -317,4 +332,106 @@ fn head_size(request: &Request<RecvStream>) -> usize {
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Ready, ready};
+    use std::net::SocketAddr;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use futures_util::future::join_all;
+    use http::Response;
+    use http_body_util::Full;
+    use tokio::runtime;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::transport::Handshakes;
+    use crate::transport::queue_time::note_wake_up;
+    use crate::transport::unsent::Unsent;
+
+    /// Answers `/slow` by keeping the thread busy from when `began` says so, and everything else at once. `/late` may be
+    /// refused.
+    #[derive(Clone)]
+    struct Busy {
+        began: Arc<Barrier>,
+        refused: Arc<AtomicUsize>,
+    }
+
+    impl Door for Busy {
+        type Body = Full<Bytes>;
+        type Answering = Ready<Response<Full<Bytes>>>;
+
+        fn answer(&self, request: Request<RequestBody>) -> Self::Answering {
+            if request.uri().path() == "/slow" {
+                self.began.wait();
+                thread::sleep(Duration::from_millis(700));
+            }
+            ready(Response::new(Full::new(Bytes::new())))
+        }
+
+        fn late_patience(&self, request: &Request<RequestBody>) -> Option<Duration> {
+            (request.uri().path() == "/late").then_some(Duration::from_mins(1))
+        }
+
+        fn refuse_late(&self) -> Self::Answering {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            ready(Response::new(Full::new(Bytes::new())))
+        }
+
+        fn is_known(&self, _: &HeaderMap) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn calls_that_waited_unread_behind_others_are_refused_and_those_that_may_not_be_are_served() {
+        let serving =
+            runtime::Builder::new_current_thread().enable_all().on_thread_unpark(note_wake_up).build().unwrap();
+        let door = Busy { began: Arc::new(Barrier::new(2)), refused: Arc::default() };
+        let (Busy { began, refused }, stop) = (door.clone(), CancellationToken::new());
+        let (handle, stopped) = (serving.handle().clone(), stop.clone());
+        let thread = thread::spawn(move || serving.block_on(stopped.cancelled()));
+        let calling = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        calling.block_on(async {
+            let settings = Settings {
+                tls: None,
+                age_max: None,
+                ending: CancellationToken::new(),
+                close: CancellationToken::new(),
+                connections: Arc::new(OpenConnections::new(1 << 20)),
+                handshakes: Arc::new(Handshakes::start().unwrap()),
+            };
+            let connect = || async {
+                let (client, server) = tokio::io::duplex(64 * 1024);
+                let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+                let unsent = Arc::new(Unsent::new(1 << 20));
+                let state = Arc::new(ConnectionState::new(peer, CancellationToken::new(), unsent));
+                let (settings, door) = (settings.clone(), door.clone());
+                handle.spawn(async move { serve(server, state, &settings, door).await });
+                let (send, connection) = h2::client::handshake(client).await.unwrap();
+                tokio::spawn(connection);
+                send
+            };
+            let (busy, idle) = (connect().await, connect().await);
+            let call = |send: &h2::client::SendRequest<Bytes>, path| {
+                let mut send = send.clone();
+                let request = Request::get(format!("http://localhost{path}")).body(()).unwrap();
+                tokio::spawn(send.send_request(request, true).unwrap().0)
+            };
+            call(&idle, "/late").await.unwrap().unwrap();
+            assert_eq!(refused.load(Ordering::Relaxed), 0, "it did not wait");
+            let slow = call(&busy, "/slow");
+            tokio::task::spawn_blocking(move || began.wait()).await.unwrap();
+            for answered in join_all([slow, call(&idle, "/late"), call(&idle, "/other")]).await {
+                answered.unwrap().unwrap();
+            }
+            assert_eq!(refused.load(Ordering::Relaxed), 1);
+        });
+        stop.cancel();
+        thread.join().unwrap();
+    }
 }

@@ -20,6 +20,7 @@ mod http2;
 mod open_connections;
 mod origins;
 mod patience;
+mod queue_time;
 mod request_body;
 mod rewound;
 mod state;

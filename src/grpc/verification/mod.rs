@@ -26,7 +26,7 @@ use crate::verify::{Verifier, VerifyError};
 pub use known::{Answer, Called, Calling};
 pub use place::Place;
 pub use response::{number, write_claims};
-pub use service::Verification;
+pub use service::{VERIFY, Verification};
 pub use wire::{FRAME_HEAD_LEN, Malformed};
 
 use request::Asked;

@@ -113,6 +113,9 @@ const (
 	ErrorReason_ERROR_REASON_KEYSPACE_LIMIT ErrorReason = 38
 	// FAILED_PRECONDITION: the keyspace has no room for as many keys more.
 	ErrorReason_ERROR_REASON_KEYSPACE_FULL ErrorReason = 39
+	// RESOURCE_EXHAUSTED: more verifications arrive than can be answered in time, and this one was not looked at;
+	// google.rpc.RetryInfo says when to try again.
+	ErrorReason_ERROR_REASON_SERVER_BUSY ErrorReason = 40
 )
 
 // Enum value maps for ErrorReason.
@@ -154,6 +157,7 @@ var (
 		37: "ERROR_REASON_CALLER_LIMIT",
 		38: "ERROR_REASON_KEYSPACE_LIMIT",
 		39: "ERROR_REASON_KEYSPACE_FULL",
+		40: "ERROR_REASON_SERVER_BUSY",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":         0,
@@ -192,6 +196,7 @@ var (
 		"ERROR_REASON_CALLER_LIMIT":        37,
 		"ERROR_REASON_KEYSPACE_LIMIT":      38,
 		"ERROR_REASON_KEYSPACE_FULL":       39,
+		"ERROR_REASON_SERVER_BUSY":         40,
 	}
 )
 
@@ -226,7 +231,7 @@ var File_portcullis_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_portcullis_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	" portcullis/v1/error_reason.proto\x12\rportcullis.v1*\xbf\t\n" +
+	" portcullis/v1/error_reason.proto\x12\rportcullis.v1*\xdd\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12#\n" +
 	"\x1fERROR_REASON_CREDENTIAL_MISSING\x10\x01\x12#\n" +
@@ -264,7 +269,8 @@ const file_portcullis_v1_error_reason_proto_rawDesc = "" +
 	"\x1cERROR_REASON_MANAGEMENT_BUSY\x10$\x12\x1d\n" +
 	"\x19ERROR_REASON_CALLER_LIMIT\x10%\x12\x1f\n" +
 	"\x1bERROR_REASON_KEYSPACE_LIMIT\x10&\x12\x1e\n" +
-	"\x1aERROR_REASON_KEYSPACE_FULL\x10'B\xa0\x01\n" +
+	"\x1aERROR_REASON_KEYSPACE_FULL\x10'\x12\x1c\n" +
+	"\x18ERROR_REASON_SERVER_BUSY\x10(B\xa0\x01\n" +
 	"\x11dev.portcullis.v1B\x10ErrorReasonProtoP\x01ZFgithub.com/portcullis/portcullis/clients/go/portcullis/v1;portcullisv1\xaa\x02\rPortcullis.V1\xca\x02\rPortcullis\\V1\xea\x02\x0ePortcullis::V1b\x06proto3"
 
 var (

@@ -1033,6 +1033,9 @@ pub enum ErrorReason {
     KeyspaceLimit = 38,
     /// FAILED_PRECONDITION: the keyspace has no room for as many keys more.
     KeyspaceFull = 39,
+    /// RESOURCE_EXHAUSTED: more verifications arrive than can be answered in time, and this one was not looked at;
+    /// google.rpc.RetryInfo says when to try again.
+    ServerBusy = 40,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1077,6 +1080,7 @@ impl ErrorReason {
             Self::CallerLimit => "ERROR_REASON_CALLER_LIMIT",
             Self::KeyspaceLimit => "ERROR_REASON_KEYSPACE_LIMIT",
             Self::KeyspaceFull => "ERROR_REASON_KEYSPACE_FULL",
+            Self::ServerBusy => "ERROR_REASON_SERVER_BUSY",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1118,6 +1122,7 @@ impl ErrorReason {
             "ERROR_REASON_CALLER_LIMIT" => Some(Self::CallerLimit),
             "ERROR_REASON_KEYSPACE_LIMIT" => Some(Self::KeyspaceLimit),
             "ERROR_REASON_KEYSPACE_FULL" => Some(Self::KeyspaceFull),
+            "ERROR_REASON_SERVER_BUSY" => Some(Self::ServerBusy),
             _ => None,
         }
     }

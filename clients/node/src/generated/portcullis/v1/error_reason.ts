@@ -124,6 +124,11 @@ export const ErrorReason = {
   KEYSPACE_LIMIT: 38,
   /** KEYSPACE_FULL - FAILED_PRECONDITION: the keyspace has no room for as many keys more. */
   KEYSPACE_FULL: 39,
+  /**
+   * SERVER_BUSY - RESOURCE_EXHAUSTED: more verifications arrive than can be answered in time, and this one was not looked at;
+   * google.rpc.RetryInfo says when to try again.
+   */
+  SERVER_BUSY: 40,
 } as const;
 
 export type ErrorReason = typeof ErrorReason[keyof typeof ErrorReason];
@@ -165,4 +170,5 @@ export namespace ErrorReason {
   export type CALLER_LIMIT = typeof ErrorReason.CALLER_LIMIT;
   export type KEYSPACE_LIMIT = typeof ErrorReason.KEYSPACE_LIMIT;
   export type KEYSPACE_FULL = typeof ErrorReason.KEYSPACE_FULL;
+  export type SERVER_BUSY = typeof ErrorReason.SERVER_BUSY;
 }

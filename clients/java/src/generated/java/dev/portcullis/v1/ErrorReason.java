@@ -315,6 +315,15 @@ public enum ErrorReason
    * <code>ERROR_REASON_KEYSPACE_FULL = 39;</code>
    */
   ERROR_REASON_KEYSPACE_FULL(39),
+  /**
+   * <pre>
+   * RESOURCE_EXHAUSTED: more verifications arrive than can be answered in time, and this one was not looked at;
+   * google.rpc.RetryInfo says when to try again.
+   * </pre>
+   *
+   * <code>ERROR_REASON_SERVER_BUSY = 40;</code>
+   */
+  ERROR_REASON_SERVER_BUSY(40),
   UNRECOGNIZED(-1),
   ;
 
@@ -619,6 +628,15 @@ public enum ErrorReason
    * <code>ERROR_REASON_KEYSPACE_FULL = 39;</code>
    */
   public static final int ERROR_REASON_KEYSPACE_FULL_VALUE = 39;
+  /**
+   * <pre>
+   * RESOURCE_EXHAUSTED: more verifications arrive than can be answered in time, and this one was not looked at;
+   * google.rpc.RetryInfo says when to try again.
+   * </pre>
+   *
+   * <code>ERROR_REASON_SERVER_BUSY = 40;</code>
+   */
+  public static final int ERROR_REASON_SERVER_BUSY_VALUE = 40;
 
 
   public final int getNumber() {
@@ -681,6 +699,7 @@ public enum ErrorReason
       case 37: return ERROR_REASON_CALLER_LIMIT;
       case 38: return ERROR_REASON_KEYSPACE_LIMIT;
       case 39: return ERROR_REASON_KEYSPACE_FULL;
+      case 40: return ERROR_REASON_SERVER_BUSY;
       default: return null;
     }
   }
