@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 
 use super::state::{ConnectionState, EndReason};
 use crate::clock::{Clock as _, SystemClock};
@@ -33,11 +33,17 @@ const FRAMES_PER_REQUEST: u32 = 8;
 const UNAUTHENTICATED_RESETS: Rate = Rate { burst: 100, per_second: 20 };
 const RESETS: Rate = Rate { burst: 20_000, per_second: 5_000 };
 
+/// How much is read at a time before a connection has authenticated. The codec keeps a place for each call whose head was
+/// read until the call was looked at, some 700 bytes, and a head takes 20 bytes.
+const UNAUTHENTICATED_READ_MAX: u64 = 1_024;
+
 /// A stream whose frames are counted.
 pub struct FrameMeter<S> {
-    stream: S,
+    stream: Take<S>,
     connection: Arc<ConnectionState>,
     follower: Follower,
+    /// The round of the connection's task in which was read last.
+    round: usize,
     is_authenticated: bool,
     is_over: bool,
 }
@@ -74,7 +80,7 @@ struct Bucket {
 /// More came than may.
 struct Exceeded;
 
-impl<S> FrameMeter<S> {
+impl<S: AsyncRead> FrameMeter<S> {
     /// Counts the frames of `stream`, of which the preface was not read.
     pub fn new(stream: S, connection: Arc<ConnectionState>) -> Self {
         let now = SystemClock.elapsed();
@@ -88,14 +94,27 @@ impl<S> FrameMeter<S> {
             may_earn: false,
             completed: 0,
         };
-        Self { stream, connection, follower, is_authenticated: false, is_over: false }
+        let stream = stream.take(UNAUTHENTICATED_READ_MAX);
+        Self { stream, connection, follower, round: 0, is_authenticated: false, is_over: false }
+    }
+
+    /// Returns whether anything may be read in this round of the connection's task.
+    fn may_read(&mut self) -> bool {
+        if !self.is_authenticated {
+            let round = self.connection.round();
+            if self.connection.is_authenticated() {
+                self.is_authenticated = true;
+                self.follower.trust();
+                self.stream.set_limit(u64::MAX);
+            } else if round != self.round {
+                self.stream.set_limit(UNAUTHENTICATED_READ_MAX);
+            }
+            self.round = round;
+        }
+        self.stream.limit() > 0
     }
 
     fn count(&mut self, bytes: &[u8]) {
-        if !self.is_authenticated && self.connection.is_authenticated() {
-            self.is_authenticated = true;
-            self.follower.trust();
-        }
         if self.follower.follow(bytes, || SystemClock.elapsed()).is_err() {
             self.is_over = true;
             self.connection.end(EndReason::FrameFlood);
@@ -205,6 +224,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for FrameMeter<S> {
         if this.is_over {
             return Poll::Pending;
         }
+        if !this.may_read() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
         if polled.is_ready() {
@@ -221,9 +244,9 @@ impl<S: AsyncWrite + Unpin> FrameMeter<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for FrameMeter<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FrameMeter<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let polled = Pin::new(self.stream.get_mut()).poll_write(cx, buf);
         self.written(polled)
     }
 
@@ -232,26 +255,31 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FrameMeter<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let polled = Pin::new(self.stream.get_mut()).poll_write_vectored(cx, bufs);
         self.written(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.get_ref().is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(self.stream.get_mut()).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(self.stream.get_mut()).poll_shutdown(cx)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::transport::unsent::Unsent;
 
     const PING: u8 = 6;
     const WINDOW_UPDATE: u8 = 8;
@@ -278,6 +306,31 @@ mod tests {
     /// How many frames of a kind come through at once.
     fn allowed(follower: &mut Follower, frame: &[u8]) -> u32 {
         (0..1_000_000).find(|_| follower.follow(frame, || Duration::ZERO).is_err()).unwrap_or(u32::MAX)
+    }
+
+    /// How many bytes come through until there is nothing more to read in this round.
+    fn read_in_a_round(meter: &mut FrameMeter<&[u8]>) -> usize {
+        meter.connection.next_round();
+        let (mut read, mut space) = (0, [0; 300]);
+        loop {
+            let mut buf = ReadBuf::new(&mut space);
+            match Pin::new(&mut *meter).poll_read(&mut Context::from_waker(Waker::noop()), &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => read += buf.filled().len(),
+                _ => return read,
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_stranger_little_is_read_before_it_is_looked_at() {
+        let unsent = Arc::new(Unsent::new(0));
+        let state = ConnectionState::new(([127, 0, 0, 1], 1).into(), CancellationToken::new(), unsent);
+        let (state, sent) = (Arc::new(state), [0; 10_000]);
+        let mut meter = FrameMeter::new(&sent[..], state.clone());
+        assert_eq!(read_in_a_round(&mut meter), 1_024);
+        assert_eq!(read_in_a_round(&mut meter), 1_024);
+        state.authenticated();
+        assert_eq!(read_in_a_round(&mut meter), sent.len() - 2 * 1_024);
     }
 
     #[test]

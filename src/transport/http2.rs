@@ -207,7 +207,9 @@ where
     /// Reads and answers until there is nothing to do.
     fn poll_calls(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         loop {
-            // All that has arrived is read before any of it is answered, so that responses leave together.
+            self.state.next_round();
+            // All that has arrived is read before any of it is answered, so that responses leave together. Of what a
+            // stranger sends it is a part: the next round reads on.
             loop {
                 match self.h2.poll_accept(cx) {
                     Poll::Ready(Some(Ok(call))) => self.accepted.push(call),
@@ -222,12 +224,19 @@ where
             for (request, respond) in accepted.drain(..) {
                 self.begin(request, respond, waited, cx);
             }
-            self.accepted = accepted;
+            if self.state.is_authenticated() {
+                self.accepted = accepted;
+            }
             while let Poll::Ready(Some(head)) = Pin::new(&mut self.calls).poll_next(cx) {
                 self.heads -= head;
                 progressed = true;
             }
             if !progressed {
+                return Poll::Pending;
+            }
+            if !self.state.is_authenticated() {
+                // Other connections of this thread have their turn first.
+                cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
         }

@@ -31,6 +31,8 @@ pub struct ConnectionState {
     calls: AtomicUsize,
     /// Calls that were answered, so that a task can see whether there were any since it last looked.
     finished: AtomicUsize,
+    /// How often the connection's task has looked at what arrived.
+    round: AtomicUsize,
     traffic: Traffic,
     /// Cancelled when streams that last must end.
     closing: CancellationToken,
@@ -84,6 +86,7 @@ impl ConnectionState {
             held: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
             finished: AtomicUsize::new(0),
+            round: AtomicUsize::new(0),
             traffic: Traffic::default(),
             closing,
             unsent,
@@ -142,6 +145,16 @@ impl ConnectionState {
             self.end_reason().map_or(Poll::Pending, Poll::Ready)
         })
         .await
+    }
+
+    /// The number of the present round: of reading what has arrived, and looking at all of it.
+    pub(super) fn round(&self) -> usize {
+        self.round.load(Ordering::Relaxed)
+    }
+
+    /// Notes that all calls that were read have been looked at.
+    pub(super) fn next_round(&self) {
+        self.round.store(self.round().wrapping_add(1), Ordering::Relaxed);
     }
 
     pub(super) fn traffic(&self) -> &Traffic {
