@@ -1,5 +1,7 @@
-//! A key that is known is verified without taking memory. A program of its own: it counts what its allocator is asked for.
+//! What takes memory, and how much: a key that is known is verified without any, a page takes twice its bytes. A program of
+//! its own: it counts what its allocator is asked for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,15 +9,17 @@ use allocation_counter::{AllocationInfo, measure};
 use portcullis::admission::{Admission, Settings};
 use portcullis::clock::{Clock, ManualClock, SystemClock};
 use portcullis::fleet::Fleet;
+use portcullis::grpc::{convert, pb};
 use portcullis::hashing::Hashing;
 use portcullis::key::keyspace::SYSTEM;
 use portcullis::key::permission::Reach;
 use portcullis::key::scope::Demand;
-use portcullis::manage::{Bootstrap, Management};
-use portcullis::store::{Hints, Schema, connect};
+use portcullis::manage::{Bootstrap, ListKeys, Management, Principal};
+use portcullis::store::{Hints, Schema, Store, connect};
 use portcullis::usage::Usage;
 use portcullis::verify::verdict::Verdict;
 use portcullis::verify::{Ledger, Memory, Question, Verifier};
+use prost::Message as _;
 
 fn asked<'a>(key: &'a str, demand: Demand<'a>) -> Question<'a> {
     Question { keyspace: SYSTEM, demand, ..Question::about(key) }
@@ -28,8 +32,20 @@ fn takes_nothing(what: &str, work: impl FnOnce()) {
     assert_eq!((count_total, bytes_total), (0, 0), "{what}");
 }
 
-#[tokio::test]
-async fn what_is_known_is_verified_without_memory() {
+/// A new store with what works on it.
+struct Rig {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    hashing: Arc<Hashing>,
+    memory: Arc<Memory>,
+    usage: Arc<Usage>,
+    fleet: Fleet,
+    management: Management,
+    /// Gone with this.
+    _dir: tempfile::TempDir,
+}
+
+async fn rig() -> Rig {
     let dir = tempfile::tempdir().expect("a directory");
     let url = format!("sqlite://{}", dir.path().join("portcullis.db").display());
     let store = connect(&url, Schema::Migrate, &Hints::None).await.expect("a store");
@@ -43,6 +59,59 @@ async fn what_is_known_is_verified_without_memory() {
     let barrier = fleet.barrier().clone();
     let management = Management::new(store.clone(), hashing.clone(), clock.clone(), barrier, usage.clone(), admission);
     let management = management.await.expect("a new store");
+    Rig { store, clock, hashing, memory, usage, fleet, management, _dir: dir }
+}
+
+/// Keys with 3 KB of labels each: more than fit on a page.
+const LARGE_KEYS: usize = 1_000;
+
+#[test]
+fn a_page_takes_no_more_than_twice_its_bytes() {
+    // What is counted is what this thread asks for: all is done on it, but for what SQLite itself does.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let rig = runtime.block_on(rig());
+    let metadata = (0..6).map(|label| (format!("label-{label}"), "x".repeat(500))).collect();
+    let key =
+        pb::CreateApiKeyRequest { name: "large".into(), subject: "user_1".into(), metadata, ..Default::default() };
+    runtime.block_on(async {
+        for _ in 0..LARGE_KEYS {
+            let new = convert::create_key(key.clone());
+            rig.management.create(new, Principal { name: "test", peer: "" }).await.expect("a key");
+        }
+    });
+    let list = || {
+        let list = ListKeys {
+            keyspace: String::new(),
+            subject: String::new(),
+            query: String::new(),
+            include_invalid: false,
+            metadata: BTreeMap::new(),
+            created_by: String::new(),
+            unused_since: None,
+            page_size: 1_000,
+            page_token: String::new(),
+            skip: 0,
+            exact_total: false,
+        };
+        runtime.block_on(rig.management.list(list)).expect("a page")
+    };
+    // A reader is opened once, and its statements are prepared once.
+    drop(list());
+    let mut page = None;
+    let listing = measure(|| page = Some(list()));
+    let page = page.expect("it was just listed");
+    assert!(page.items.len() > LARGE_KEYS / 4 && !page.next_page_token.is_empty(), "{} keys", page.items.len());
+    let now = rig.clock.now();
+    let encoded_len: usize = page.items.into_iter().map(|key| convert::api_key(key, now).encoded_len()).sum();
+    let AllocationInfo { bytes_max, .. } = listing;
+    assert!(bytes_max > encoded_len as u64, "it counts");
+    assert!(bytes_max <= 2 * encoded_len as u64, "{bytes_max} bytes for a page of {encoded_len}");
+    runtime.block_on(rig.store.close());
+}
+
+#[tokio::test]
+async fn what_is_known_is_verified_without_memory() {
+    let Rig { store, clock, hashing, memory, usage, fleet, management, _dir } = rig().await;
     let Bootstrap::Made(secret) = management.bootstrap(None).await.expect("a root key") else { panic!("a new store") };
     let key = secret.expose();
     let write_claims = |_| Box::default();

@@ -27,7 +27,7 @@ const GRAM_LEN: usize = 3;
 const GRAMS_MAX: usize = 16;
 /// How many rows the first read asks for, and the largest. A driver may hold some of them before they are weighed.
 const READ_LEN_FIRST: usize = 8;
-const READ_LEN_MAX: usize = 32;
+const READ_LEN_MAX: usize = 128;
 
 /// The place of a row in its list: its time in microseconds, and its id.
 pub type Place = (i64, String);
@@ -35,8 +35,9 @@ pub type Place = (i64, String);
 /// Where keys are listed from: all calls see the same state of the store.
 #[async_trait]
 pub trait KeySource: Send {
-    /// Counts the keys that match, up to `limit`.
-    async fn count(&mut self, limit: Option<u64>) -> Result<u64, StoreError>;
+    /// Counts the keys that match, up to `limit`, among the newest `rows` keys of the keyspace (of the subject, if one is
+    /// given).
+    async fn count(&mut self, rows: Option<usize>, limit: Option<u64>) -> Result<u64, StoreError>;
 
     /// Reads the newest `rows` keys of the keyspace (of the subject, if one is given). How many there are, and how many
     /// of them match.
@@ -116,33 +117,77 @@ async fn find(source: &mut impl KeySource, query: &KeyQuery) -> Result<Found, St
     if query.is_covered() {
         // One subject has few keys, and an index of its own.
         let count_max = (!query.exact_total && query.subject.is_none()).then_some(TOTAL_MAX + 1);
-        let counted = source.count(count_max).await?;
+        let counted = source.count(None, count_max).await?;
         let is_lower_bound = count_max == Some(counted);
         let places = source.scan(None, limit).await?;
         let total = if is_lower_bound { TOTAL_MAX } else { counted };
         return Ok(Found { total, is_lower_bound, places, scanned_to: None });
     }
-    let exact = if query.exact_total { Some(source.count(None).await?) } else { None };
+    let exact = if query.exact_total { Some(source.count(None, None).await?) } else { None };
+    let found = if query.has_index() {
+        find_indexed(source, limit).await?
+    } else {
+        find_among_next(source, query, limit).await?
+    };
+    Ok(match exact {
+        Some(total) => Found { total, is_lower_bound: false, ..found },
+        None => found,
+    })
+}
+
+/// Finds matches by an index of names or labels, or among the next keys if so many match that this is cheaper.
+async fn find_indexed(source: &mut impl KeySource, limit: usize) -> Result<Found, StoreError> {
     let (rows, matches) = source.probe(PROBE_ROWS).await?;
     if rows < PROBE_ROWS as u64 {
         let places = source.scan(None, limit).await?;
         return Ok(Found { total: matches, is_lower_bound: false, places, scanned_to: None });
     }
-    let (mut total, mut is_lower_bound) = (0, true);
-    if !query.has_index() || matches >= COMMON {
-        let (rows, matches) = source.probe(SCAN_ROWS).await?;
-        (total, is_lower_bound) = (matches.min(TOTAL_MAX), rows == SCAN_ROWS as u64 || matches > TOTAL_MAX);
-    }
-    if query.has_index() && total < TOTAL_MAX {
-        let (matches, places) = source.indexed(limit).await?;
-        (total, is_lower_bound) = (matches.min(TOTAL_MAX), matches > TOTAL_MAX);
-        if !is_lower_bound {
-            return Ok(Found { total: exact.unwrap_or(total), is_lower_bound, places, scanned_to: None });
+    if !is_common(source, matches).await? {
+        let (total, places) = source.indexed(limit).await?;
+        if total <= TOTAL_MAX {
+            return Ok(Found { total, is_lower_bound: false, places, scanned_to: None });
         }
     }
+    let (places, scanned_to) = scan_next(source, limit).await?;
+    Ok(Found { total: TOTAL_MAX, is_lower_bound: true, places, scanned_to })
+}
+
+/// Finds matches among the next keys, where no index leads to them.
+async fn find_among_next(source: &mut impl KeySource, query: &KeyQuery, limit: usize) -> Result<Found, StoreError> {
+    let (places, scanned_to) = scan_next(source, limit).await?;
+    let (total, is_lower_bound) = if query.after.is_none() && query.skip == 0 && places.len() < limit {
+        // These are all that the newest keys have: they need not be read again to be counted.
+        (places.len() as u64, scanned_to.is_some())
+    } else {
+        count_newest(source).await?
+    };
+    Ok(Found { total, is_lower_bound, places, scanned_to })
+}
+
+/// The matches among the next [`SCAN_ROWS`] keys; and the last of these keys, if it was reached and may not be the last.
+async fn scan_next(source: &mut impl KeySource, limit: usize) -> Result<(Vec<Place>, Option<Place>), StoreError> {
     let places = source.scan(Some(SCAN_ROWS), limit).await?;
     let scanned_to = if places.len() < limit { source.place_of(SCAN_ROWS).await? } else { None };
-    Ok(Found { total: exact.unwrap_or(total), is_lower_bound: exact.is_none() && is_lower_bound, places, scanned_to })
+    Ok((places, scanned_to))
+}
+
+/// How many of the newest [`SCAN_ROWS`] keys match, up to [`TOTAL_MAX`]; whether more may match.
+async fn count_newest(source: &mut impl KeySource) -> Result<(u64, bool), StoreError> {
+    let (rows, matches) = source.probe(PROBE_ROWS).await?;
+    if rows < PROBE_ROWS as u64 {
+        return Ok((matches, false));
+    }
+    if is_common(source, matches).await? {
+        return Ok((TOTAL_MAX, true));
+    }
+    let (rows, matches) = source.probe(SCAN_ROWS).await?;
+    Ok((matches.min(TOTAL_MAX), rows == SCAN_ROWS as u64 || matches > TOTAL_MAX))
+}
+
+/// Whether more than [`TOTAL_MAX`] of the newest [`SCAN_ROWS`] keys match. Not looked at unless it is likely: so many of
+/// the newest [`PROBE_ROWS`] do.
+async fn is_common(source: &mut impl KeySource, matches: u64) -> Result<bool, StoreError> {
+    Ok(matches >= COMMON && source.count(Some(SCAN_ROWS), Some(TOTAL_MAX + 1)).await? > TOTAL_MAX)
 }
 
 async fn read(source: &mut impl KeySource, places: &[Place], weight_max: usize) -> Result<Vec<ApiKey>, StoreError> {

@@ -23,9 +23,9 @@ struct Source<'v> {
 
 #[async_trait]
 impl KeySource for Source<'_> {
-    async fn count(&mut self, limit: Option<u64>) -> Result<u64, StoreError> {
+    async fn count(&mut self, rows: Option<usize>, limit: Option<u64>) -> Result<u64, StoreError> {
         let mut sql = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM ");
-        push_rows(&mut sql, self.query, false, None);
+        push_rows(&mut sql, self.query, false, rows);
         sql.push(" WHERE ");
         push_conditions(&mut sql, self.query)?;
         if let Some(limit) = limit {

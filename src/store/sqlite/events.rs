@@ -67,6 +67,11 @@ pub async fn list(view: &mut SqliteConnection, query: &EventQuery) -> Result<Eve
     listing::event_page(&mut Source { view, query }, query).await
 }
 
+/// Events by id. The order of the tables is the order in which to go through them: rows come in the order of the ids.
+pub(super) const READ: &str =
+    "SELECT e.id, e.create_time_us, e.actor, e.action, e.keyspace, e.key_id, e.peer, e.changes
+    FROM json_each($1) wanted CROSS JOIN audit_event e ON e.id = wanted.value";
+
 struct Source<'v> {
     view: &'v mut SqliteConnection,
     query: &'v EventQuery,
@@ -79,12 +84,7 @@ impl EventSource for Source<'_> {
     }
 
     async fn read(&mut self, ids: &[&str], page: &mut Filling<Event>) -> Result<(), StoreError> {
-        // The order of the tables is the order in which to go through them: rows come in the order of the ids.
-        let query = sqlx::query_as(
-            "SELECT e.id, e.create_time_us, e.actor, e.action, e.keyspace, e.key_id, e.peer, e.changes
-             FROM json_each($1) wanted CROSS JOIN audit_event e ON e.id = wanted.value",
-        );
-        let mut rows = query.bind(to_json(&ids)?).fetch(&mut *self.view);
+        let mut rows = sqlx::query_as(READ).bind(to_json(&ids)?).fetch(&mut *self.view);
         while let Some(row) = rows.try_next().await? {
             let row: EventRow = row;
             if !page.add(row.try_into()?) {
@@ -98,7 +98,7 @@ impl EventSource for Source<'_> {
 /// Keyspaces whose events are put together by index. SQLite takes 500 parts of a query at most.
 const MERGED_MAX: usize = 200;
 
-fn scan_sql(query: &EventQuery, limit: usize) -> Result<QueryBuilder<Sqlite>, StoreError> {
+pub(super) fn scan_sql(query: &EventQuery, limit: usize) -> Result<QueryBuilder<Sqlite>, StoreError> {
     let mut sql = QueryBuilder::new("SELECT e.create_time_us, e.id FROM ");
     // The index of keys or actors has few to look through.
     let is_narrow = query.key_id.is_some() || query.actor.is_some();

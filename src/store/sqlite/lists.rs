@@ -33,7 +33,8 @@ impl Lists {
     /// Opens no reader yet.
     pub fn new(writer: &SqliteConnectOptions) -> Self {
         let connections_max = u32::try_from(PLACES_MAX).unwrap_or(u32::MAX);
-        Self { readers: open::readers(writer, connections_max), gate: Arc::default() }
+        let readers = open::readers(writer, connections_max, open::LIST_ROWS_AHEAD_MAX);
+        Self { readers, gate: Arc::default() }
     }
 
     /// Makes a list of `keyspace`; one of several keyspaces is of "". It ends when nobody waits for it any more.

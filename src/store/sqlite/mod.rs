@@ -11,6 +11,8 @@ mod keyspaces;
 mod lists;
 mod lock;
 mod open;
+#[cfg(test)]
+mod plans;
 mod root_tokens;
 mod search;
 mod spending;
@@ -60,7 +62,8 @@ impl Sqlite {
     /// Opens the file that `url` names; makes it if there is none.
     pub async fn open(url: &str, schema: Schema) -> Result<Self, ConnectError> {
         let opened = open::open(url, schema).await?;
-        let (readers, lists) = (open::readers(&opened.options, open::READERS_MAX), Lists::new(&opened.options));
+        let readers = open::readers(&opened.options, open::READERS_MAX, open::ROWS_AHEAD_MAX);
+        let lists = Lists::new(&opened.options);
         let writer = Writer::start(opened.conn, opened.options, opened.lock);
         Ok(Self { writer, readers, lists, ailing: AtomicBool::new(false) })
     }

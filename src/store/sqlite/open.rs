@@ -22,8 +22,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READER_WAIT_MAX: Duration = Duration::from_secs(3);
 /// Most reads at once, lists apart. Each reader has a thread and up to 2 MiB of page cache.
 pub const READERS_MAX: u32 = 4;
-/// Rows that a reader may be ahead of who takes them. The largest have some 150 KiB each.
-const ROWS_AHEAD_MAX: usize = 8;
+/// Rows that a reader may be ahead of the task that takes them. The largest have some 150 KiB each.
+pub const ROWS_AHEAD_MAX: usize = 8;
+/// The same for lists: their rows are many and mostly small, and a reader that is too far ahead goes to sleep for each row.
+pub const LIST_ROWS_AHEAD_MAX: usize = 16;
 
 /// A file that is ours: locked, and its schema as it should be.
 pub struct Opened {
@@ -57,9 +59,9 @@ pub async fn open(url: &str, schema: Schema) -> Result<Opened, ConnectError> {
     Ok(Opened { lock, options, conn, migrated: pending })
 }
 
-/// Connections that can only read.
-pub fn readers(writer: &SqliteConnectOptions, connections_max: u32) -> SqlitePool {
-    let options = options(writer.get_filename()).pragma("query_only", "ON").row_buffer_size(ROWS_AHEAD_MAX);
+/// Connections that can only read; each may be so many rows ahead of the task that takes them.
+pub fn readers(writer: &SqliteConnectOptions, connections_max: u32, rows_ahead_max: usize) -> SqlitePool {
+    let options = options(writer.get_filename()).pragma("query_only", "ON").row_buffer_size(rows_ahead_max);
     SqlitePoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(READER_WAIT_MAX)

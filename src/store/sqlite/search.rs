@@ -18,6 +18,10 @@ pub async fn list(view: &mut SqliteConnection, query: &KeyQuery) -> Result<KeyPa
     listing::page(&mut Source { view, query }, query).await
 }
 
+/// Keys by id. The order of the tables is the order in which to go through them: rows come in the order of the ids.
+pub(super) const READ: &str =
+    concat!("SELECT ", columns!(), " FROM json_each($1) wanted CROSS JOIN api_key k ON k.id = wanted.value");
+
 struct Source<'v> {
     view: &'v mut SqliteConnection,
     query: &'v KeyQuery,
@@ -25,8 +29,8 @@ struct Source<'v> {
 
 #[async_trait]
 impl KeySource for Source<'_> {
-    async fn count(&mut self, limit: Option<u64>) -> Result<u64, StoreError> {
-        let total: i64 = count_sql(self.query, limit).build_query_scalar().fetch_one(&mut *self.view).await?;
+    async fn count(&mut self, rows: Option<usize>, limit: Option<u64>) -> Result<u64, StoreError> {
+        let total: i64 = count_sql(self.query, rows, limit).build_query_scalar().fetch_one(&mut *self.view).await?;
         Ok(total.unsigned_abs())
     }
 
@@ -48,20 +52,11 @@ impl KeySource for Source<'_> {
     }
 
     async fn place_of(&mut self, rows: usize) -> Result<Option<Place>, StoreError> {
-        let mut sql = QueryBuilder::new("SELECT k.create_time_us, k.id FROM ");
-        push_rows(&mut sql, self.query, true, Some(rows));
-        sql.push(" LIMIT 1 OFFSET ").push_bind(count(rows.saturating_sub(1)));
-        Ok(sql.build_query_as().fetch_optional(&mut *self.view).await?)
+        Ok(place_sql(self.query, rows).build_query_as().fetch_optional(&mut *self.view).await?)
     }
 
     async fn read(&mut self, ids: &[&str], page: &mut Filling<ApiKey>) -> Result<(), StoreError> {
-        // The order of the tables is the order in which to go through them: rows come in the order of the ids.
-        let query = sqlx::query_as(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM json_each($1) wanted CROSS JOIN api_key k ON k.id = wanted.value"
-        ));
-        let mut rows = query.bind(to_json(&ids)?).fetch(&mut *self.view);
+        let mut rows = sqlx::query_as(READ).bind(to_json(&ids)?).fetch(&mut *self.view);
         while let Some(row) = rows.try_next().await? {
             let row: KeyRow = row;
             if !page.add(row.try_into()?) {
@@ -72,9 +67,9 @@ impl KeySource for Source<'_> {
     }
 }
 
-fn count_sql(query: &KeyQuery, limit: Option<u64>) -> QueryBuilder<Sqlite> {
+pub(super) fn count_sql(query: &KeyQuery, rows: Option<usize>, limit: Option<u64>) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new("SELECT count(*) FROM (SELECT 1 FROM ");
-    push_rows(&mut sql, query, false, None);
+    push_rows(&mut sql, query, false, rows);
     sql.push(" WHERE ");
     push_conditions(&mut sql, query);
     if let Some(limit) = limit {
@@ -84,7 +79,7 @@ fn count_sql(query: &KeyQuery, limit: Option<u64>) -> QueryBuilder<Sqlite> {
     sql
 }
 
-fn probe_sql(query: &KeyQuery, rows: usize) -> QueryBuilder<Sqlite> {
+pub(super) fn probe_sql(query: &KeyQuery, rows: usize) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new("SELECT count(*), count(*) FILTER (WHERE ");
     push_conditions(&mut sql, query);
     sql.push(") FROM ");
@@ -92,7 +87,7 @@ fn probe_sql(query: &KeyQuery, rows: usize) -> QueryBuilder<Sqlite> {
     sql
 }
 
-fn indexed_sql(query: &KeyQuery, limit: usize) -> QueryBuilder<Sqlite> {
+pub(super) fn indexed_sql(query: &KeyQuery, limit: usize) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new("WITH matches AS MATERIALIZED (SELECT k.create_time_us, k.id FROM ");
     let grams = query.grams();
     if grams.is_empty() {
@@ -127,13 +122,20 @@ fn indexed_sql(query: &KeyQuery, limit: usize) -> QueryBuilder<Sqlite> {
     sql
 }
 
-fn scan_sql(query: &KeyQuery, rows: Option<usize>, limit: usize) -> QueryBuilder<Sqlite> {
+pub(super) fn scan_sql(query: &KeyQuery, rows: Option<usize>, limit: usize) -> QueryBuilder<Sqlite> {
     // The order is that of the rows; to ask for it again would have SQLite sort them.
     let mut sql = QueryBuilder::new("SELECT k.create_time_us, k.id FROM ");
     push_rows(&mut sql, query, true, rows);
     sql.push(" WHERE ");
     push_conditions(&mut sql, query);
     sql.push(" LIMIT ").push_bind(count(limit)).push(" OFFSET ").push_bind(count(query.skip));
+    sql
+}
+
+pub(super) fn place_sql(query: &KeyQuery, rows: usize) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new("SELECT k.create_time_us, k.id FROM ");
+    push_rows(&mut sql, query, true, Some(rows));
+    sql.push(" LIMIT 1 OFFSET ").push_bind(count(rows.saturating_sub(1)));
     sql
 }
 

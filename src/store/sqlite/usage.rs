@@ -81,25 +81,7 @@ struct Reader<'v>(&'v mut SqliteConnection);
 #[async_trait]
 impl Tally for Reader<'_> {
     async fn groups(&mut self, of: &UsageOf, start: Bound<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
-        let (mut sql, name) = match of {
-            UsageOf::Keyspaces(within) => (keyspaces(within)?, "id"),
-            UsageOf::Keys { keyspace, subject } => {
-                // The `+` keeps SQLite from going through the whole keyspace when a subject has but a few of the keys.
-                let id = if subject.is_some() { "+id" } else { "id" };
-                (keys("SELECT id", keyspace, subject.as_ref()), id)
-            }
-            UsageOf::Subjects { keyspace, subject } => {
-                (keys("SELECT DISTINCT subject", keyspace, subject.as_ref()), "subject")
-            }
-            UsageOf::Key(_) => return Err(StoreError::fault("one key is one group")),
-        };
-        match start {
-            Bound::Included(start) => _ = sql.push(" AND ").push(name).push(" >= ").push_bind(start),
-            Bound::Excluded(start) => _ = sql.push(" AND ").push(name).push(" > ").push_bind(start),
-            Bound::Unbounded => (),
-        }
-        sql.push(" ORDER BY ").push(name).push(" LIMIT ").push_bind(count(limit));
-        Ok(sql.build_query_scalar().fetch_all(&mut *self.0).await?)
+        Ok(groups_sql(of, start, limit)?.build_query_scalar().fetch_all(&mut *self.0).await?)
     }
 
     async fn sums(
@@ -108,29 +90,7 @@ impl Tally for Reader<'_> {
         limit: usize,
         add: &mut (dyn FnMut(SumRow) + Send),
     ) -> Result<usize, StoreError> {
-        let mut sql = QueryBuilder::new(match wanted.of {
-            UsageOf::Keyspaces(_) => "SELECT u.keyspace",
-            UsageOf::Keys { .. } | UsageOf::Key(_) => "SELECT u.key_id",
-            UsageOf::Subjects { .. } => "SELECT k.subject",
-        });
-        sql.push(" AS name, ");
-        match wanted.span {
-            Span::Hour => sql.push("u.hour"),
-            Span::Day => sql.push("u.hour - (u.hour % 24 + 24) % 24"),
-            Span::Total => sql.push_bind(wanted.from.0),
-        };
-        sql.push(" AS hour, u.counted, sum(u.count) AS count FROM json_each(").push_bind(to_json(&wanted.groups)?);
-        // The order of the tables is the order in which to go through them.
-        match wanted.of {
-            UsageOf::Keyspaces(_) => sql.push(") g CROSS JOIN keyspace_usage u ON u.keyspace = g.value"),
-            UsageOf::Keys { .. } | UsageOf::Key(_) => sql.push(") g CROSS JOIN key_usage u ON u.key_id = g.value"),
-            UsageOf::Subjects { keyspace, .. } => sql
-                .push(") g CROSS JOIN api_key k ON k.subject = g.value AND k.keyspace = ")
-                .push_bind(keyspace)
-                .push(" CROSS JOIN key_usage u ON u.key_id = k.id"),
-        };
-        sql.push(" WHERE u.hour >= ").push_bind(wanted.from.0).push(" AND u.hour < ").push_bind(wanted.until.0);
-        sql.push(" GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT ").push_bind(count(limit));
+        let mut sql = sums_sql(wanted, limit)?;
         let mut rows = sql.build_query_as().fetch(&mut *self.0);
         let mut count = 0;
         while let Some(row) = rows.try_next().await? {
@@ -139,6 +99,55 @@ impl Tally for Reader<'_> {
         }
         Ok(count)
     }
+}
+
+pub(super) fn groups_sql(of: &UsageOf, start: Bound<&str>, limit: usize) -> Result<QueryBuilder<Sqlite>, StoreError> {
+    let (mut sql, name) = match of {
+        UsageOf::Keyspaces(within) => (keyspaces(within)?, "id"),
+        UsageOf::Keys { keyspace, subject } => {
+            // The `+` keeps SQLite from going through the whole keyspace when a subject has but a few of the keys.
+            let id = if subject.is_some() { "+id" } else { "id" };
+            (keys("SELECT id", keyspace, subject.as_ref()), id)
+        }
+        UsageOf::Subjects { keyspace, subject } => {
+            (keys("SELECT DISTINCT subject", keyspace, subject.as_ref()), "subject")
+        }
+        UsageOf::Key(_) => return Err(StoreError::fault("one key is one group")),
+    };
+    match start {
+        Bound::Included(start) => _ = sql.push(" AND ").push(name).push(" >= ").push_bind(start),
+        Bound::Excluded(start) => _ = sql.push(" AND ").push(name).push(" > ").push_bind(start),
+        Bound::Unbounded => (),
+    }
+    sql.push(" ORDER BY ").push(name).push(" LIMIT ").push_bind(count(limit));
+    Ok(sql)
+}
+
+pub(super) fn sums_sql(wanted: &Wanted<'_>, limit: usize) -> Result<QueryBuilder<Sqlite>, StoreError> {
+    let mut sql = QueryBuilder::new(match wanted.of {
+        UsageOf::Keyspaces(_) => "SELECT u.keyspace",
+        UsageOf::Keys { .. } | UsageOf::Key(_) => "SELECT u.key_id",
+        UsageOf::Subjects { .. } => "SELECT k.subject",
+    });
+    sql.push(" AS name, ");
+    match wanted.span {
+        Span::Hour => sql.push("u.hour"),
+        Span::Day => sql.push("u.hour - (u.hour % 24 + 24) % 24"),
+        Span::Total => sql.push_bind(wanted.from.0),
+    };
+    sql.push(" AS hour, u.counted, sum(u.count) AS count FROM json_each(").push_bind(to_json(&wanted.groups)?);
+    // The order of the tables is the order in which to go through them.
+    match wanted.of {
+        UsageOf::Keyspaces(_) => sql.push(") g CROSS JOIN keyspace_usage u ON u.keyspace = g.value"),
+        UsageOf::Keys { .. } | UsageOf::Key(_) => sql.push(") g CROSS JOIN key_usage u ON u.key_id = g.value"),
+        UsageOf::Subjects { keyspace, .. } => sql
+            .push(") g CROSS JOIN api_key k ON k.subject = g.value AND k.keyspace = ")
+            .push_bind(keyspace)
+            .push(" CROSS JOIN key_usage u ON u.key_id = k.id"),
+    };
+    sql.push(" WHERE u.hour >= ").push_bind(wanted.from.0).push(" AND u.hour < ").push_bind(wanted.until.0);
+    sql.push(" GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT ").push_bind(count(limit));
+    Ok(sql)
 }
 
 fn keyspaces(within: &Reach) -> Result<QueryBuilder<Sqlite>, StoreError> {
