@@ -16,6 +16,7 @@
 //! - [`made`], [`store`], [`sweep`], [`bystander`]: many keys, each verified once, and who suffers from it
 //! - [`cold`], [`flood`], [`connections`], [`memory`]: bad days
 //! - [`revoke`]: how long it takes until a key is refused everywhere
+//! - [`lists`]: pages of a keyspace with very many keys
 //! - [`report`]: the table and the JSON
 
 mod batch;
@@ -26,6 +27,7 @@ mod echo;
 mod flood;
 mod flush;
 mod grpc;
+mod lists;
 mod load;
 mod made;
 mod memory;
@@ -122,6 +124,7 @@ fn measurement(mode: Mode) -> Measurement {
         Mode::Flood => Measurement::BadDay(flood::measure),
         Mode::Connections => Measurement::BadDay(connections::measure),
         Mode::Memory => Measurement::BadDay(memory::measure),
+        Mode::Lists => Measurement::BadDay(lists::measure),
         Mode::Revoke => Measurement::BadDay(revoke::measure),
     }
 }

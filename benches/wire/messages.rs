@@ -90,6 +90,36 @@ pub struct ApiKey {
     pub id: String,
 }
 
+/// `portcullis.v1.ListApiKeysRequest`.
+#[derive(Clone, PartialEq, Message)]
+pub struct ListApiKeysRequest {
+    #[prost(string, tag = "1")]
+    pub keyspace: String,
+    #[prost(string, tag = "2")]
+    pub subject: String,
+    #[prost(string, tag = "3")]
+    pub query: String,
+    #[prost(int32, tag = "8")]
+    pub page_size: i32,
+    #[prost(string, tag = "9")]
+    pub page_token: String,
+    #[prost(bool, tag = "11")]
+    pub exact_total: bool,
+}
+
+/// `portcullis.v1.ListApiKeysResponse`. Keys are looked at as bytes.
+#[derive(Clone, PartialEq, Message)]
+pub struct ListApiKeysResponse {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub api_keys: Vec<Bytes>,
+    #[prost(string, tag = "2")]
+    pub next_page_token: String,
+    #[prost(int64, tag = "3")]
+    pub total_size: i64,
+    #[prost(bool, tag = "4")]
+    pub total_size_is_lower_bound: bool,
+}
+
 /// `portcullis.v1.RevokeApiKeyRequest`.
 #[derive(Clone, PartialEq, Message)]
 pub struct RevokeApiKeyRequest {

@@ -54,6 +54,12 @@ pub struct Options {
     /// Keys in the store whose memory is measured
     #[arg(long, env = "BENCH_MEMORY_KEYS", default_value_t = 1_000_000)]
     pub memory_keys: u64,
+    /// Keys of the keyspace that is listed
+    #[arg(long, env = "BENCH_LIST_KEYS", default_value_t = 2_000_000)]
+    pub list_keys: u64,
+    /// Calls of each list
+    #[arg(long, env = "BENCH_LIST_CALLS", default_value_t = 200)]
+    pub list_calls: u32,
     /// Revocations in a second, while they are compared with a commit
     #[arg(long, env = "BENCH_REVOCATIONS", default_value_t = 50)]
     pub revocations: u32,
@@ -133,6 +139,8 @@ pub enum Mode {
     Revoke,
     /// A bad day: a restart with a million keys, and the memory they take
     Memory,
+    /// Pages of ListApiKeys of a keyspace with very many keys, on both stores: how long a call takes, and what memory
+    Lists,
 }
 
 impl Mode {
@@ -153,6 +161,7 @@ impl Mode {
             Self::Flood => "flood",
             Self::Connections => "connections",
             Self::Memory => "memory",
+            Self::Lists => "lists",
             Self::Revoke => "revoke",
         }
     }

@@ -40,9 +40,27 @@ pub struct Portcullis {
 }
 
 /// Where a store is.
-enum Place {
+pub enum Place {
     File(#[expect(dead_code, reason = "it goes when this is dropped")] tempfile::TempDir),
     Database(#[expect(dead_code, reason = "it goes when this is dropped")] Box<Cluster>),
+}
+
+impl Place {
+    /// A new place for a store, and its URL.
+    pub fn new(over: Over, runtime: &tokio::runtime::Runtime) -> Result<(Self, String), Error> {
+        Ok(match over {
+            Over::Sqlite => {
+                let dir = tempfile::tempdir()?;
+                let url = format!("sqlite://{}", dir.path().join("portcullis.db").display());
+                (Self::File(dir), url)
+            }
+            Over::Postgres => {
+                let cluster = Cluster::start();
+                let url = runtime.block_on(cluster.fresh_database());
+                (Self::Database(Box::new(cluster)), url)
+            }
+        })
+    }
 }
 
 /// A key to verify.
@@ -80,18 +98,7 @@ impl Portcullis {
 
     fn start_with(options: &Options, like: &CreateApiKeyRequest) -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (place, url) = match options.over {
-            Over::Sqlite => {
-                let dir = tempfile::tempdir()?;
-                let url = format!("sqlite://{}", dir.path().join("portcullis.db").display());
-                (Place::File(dir), url)
-            }
-            Over::Postgres => {
-                let cluster = Cluster::start();
-                let url = runtime.block_on(cluster.fresh_database());
-                (Place::Database(Box::new(cluster)), url)
-            }
-        };
+        let (place, url) = Place::new(options.over, &runtime)?;
         let mut portcullis = Self::start_replica(options, &url, "measured")?;
         portcullis.place = Some(place);
         runtime.block_on(portcullis.fill(options.keys, like))?;

@@ -53,6 +53,11 @@ impl Process {
         Usage::peak_rss_bytes(self.child.id())
     }
 
+    /// Begins anew with the most memory that it ever had.
+    pub fn reset_peak_rss(&self) -> Result<(), Error> {
+        Ok(std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")?)
+    }
+
     /// What it has read from files so far.
     pub fn file_bytes_read(&self) -> Result<u64, Error> {
         Usage::file_bytes_read(self.child.id())

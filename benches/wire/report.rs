@@ -214,6 +214,12 @@ impl Report {
         Ok(())
     }
 
+    /// A line of JSON about what a table of its own shows.
+    pub fn record(&mut self, line: Value) -> Result<(), Error> {
+        self.common.clear();
+        self.line(line)
+    }
+
     /// Says in the table why something is not measured.
     pub fn skip(&mut self, mode: Mode, why: &str) -> Result<(), Error> {
         println!("\n{}: skipped: {why}", mode.name());
