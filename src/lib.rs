@@ -8,6 +8,7 @@
 //! - [`log_sampler`]: log lines of which few are enough
 //! - [`security_events`]: who was refused: counted, sampled for the log, told to the audit trail
 //! - [`seeded`]: faults that tests put in. In no build but theirs
+//! - [`fair_queue`]: fair waiting: keys take turns, and none has all places
 //! - [`admission`]: which calls may begin: budgets, places, queues
 //! - [`store`]: where keys live: SQLite or Postgres behind one trait
 //! - [`fleet`]: replicas agreeing on what changed: log, lease, barrier
@@ -32,6 +33,7 @@ pub mod cli;
 pub mod client_network;
 pub mod clock;
 pub mod config;
+pub mod fair_queue;
 pub mod fleet;
 pub mod grpc;
 pub mod hashing;

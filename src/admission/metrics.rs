@@ -11,8 +11,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::queue::Queue;
 use super::{Over, QUEUED, VERIFICATION};
+use crate::fair_queue::Places;
 
 type Label = (&'static str, &'static str);
 
@@ -30,7 +30,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let metrics = Self { admitted: Family::default(), busy: Family::default(), over: Family::default() };
         // All are there from the start, so that a first increase is seen as one.
-        for (_, kind, _) in QUEUED {
+        for (_, kind, ..) in QUEUED {
             drop(metrics.admitted.get_or_create(&[("kind", kind)]));
             drop(metrics.busy.get_or_create(&[("kind", kind)]));
         }
@@ -73,14 +73,14 @@ impl Metrics {
 }
 
 /// How many calls run and wait, looked at when it is asked for.
-pub struct Load(pub Vec<(&'static str, Arc<Queue>)>);
+pub struct Load(pub Vec<(&'static str, Arc<Places>)>);
 
 impl Collector for Load {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut gauge = |name: &str, help: &str, value: fn((usize, usize)) -> usize| {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for (kind, queue) in &self.0 {
-                let value = ConstGauge::new(i64::try_from(value(queue.load())).unwrap_or(i64::MAX));
+            for (kind, places) in &self.0 {
+                let value = ConstGauge::new(i64::try_from(value(places.load())).unwrap_or(i64::MAX));
                 value.encode(metric.encode_family(&[("kind", *kind)])?)?;
             }
             Ok(())

@@ -7,7 +7,6 @@
 
 mod budget;
 mod metrics;
-mod queue;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +14,12 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 
 use crate::clock::Clock;
+use crate::fair_queue::{Bounds, Limits, Place, Places, Wait};
 use crate::key::keyspace::KeyspaceLimits;
 
 use budget::Budgets;
 pub use budget::{Budget, Over, Spending};
 use metrics::{Load, Metrics};
-use queue::{Limits, Place, Queue};
 
 /// The budget unless it is set: more than one client makes use of, and than a store of two cores can do.
 pub const CALLS_MAX: u32 = 1_024;
@@ -60,22 +59,25 @@ pub enum Kind {
     Other,
 }
 
-/// The kinds that have places, and how many.
-const QUEUED: [(Kind, &str, Limits); 5] = [
-    (Kind::Creation, "creation", limits(24, 256, WAIT_MAX, WAIT_TARGET)),
-    (Kind::Import, "import", limits(8, 32, IMPORT_WAIT_MAX, IMPORT_WAIT_MAX)),
-    (Kind::Change, "change", limits(256, 256, WAIT_MAX, WAIT_TARGET)),
-    (Kind::Revocation, "revocation", limits(256, 512, REVOCATION_WAIT_MAX, REVOCATION_WAIT_TARGET)),
-    (Kind::Read, "read", limits(64, 256, WAIT_MAX, WAIT_TARGET)),
+/// The kinds that have places, how many, and how long their calls wait.
+const QUEUED: [(Kind, &str, Limits, Wait); 5] = [
+    (Kind::Creation, "creation", limits(24, 256), WAIT),
+    (Kind::Import, "import", limits(8, 32), Wait::up_to(IMPORT_WAIT_MAX)),
+    (Kind::Change, "change", limits(256, 256), WAIT),
+    (Kind::Revocation, "revocation", limits(256, 512), REVOCATION_WAIT),
+    (Kind::Read, "read", limits(64, 256), WAIT),
 ];
 
 /// The kind of Verify in metrics.
 const VERIFICATION: &str = "verification";
 
-const fn limits(running_max: usize, waiting_max: usize, wait_max: Duration, wait_target: Duration) -> Limits {
-    // One caller leaves a quarter of the places to all others.
-    let share_max = running_max - running_max / 4;
-    Limits { running_max, share_max, waiting_max, wait_max, wait_target }
+const WAIT: Wait = Wait { max: WAIT_MAX, target: WAIT_TARGET };
+const REVOCATION_WAIT: Wait = Wait { max: REVOCATION_WAIT_MAX, target: REVOCATION_WAIT_TARGET };
+
+const fn limits(running_max: usize, waiting_max: usize) -> Limits {
+    // One caller leaves a quarter of the places to all others. All that wait may be its own: they make room for others.
+    let waiting = Bounds { all: waiting_max, of_one: waiting_max };
+    Limits { running_max, share_max: running_max - running_max / 4, waiting }
 }
 
 /// The budgets of callers and keyspaces.
@@ -108,10 +110,18 @@ pub enum Refused {
 /// Decides which calls may begin.
 pub struct Admission {
     settings: Settings,
-    queues: Vec<(Kind, &'static str, Arc<Queue>)>,
+    queues: Vec<Queue>,
     callers: Budgets,
     keyspaces: Budgets,
     metrics: Metrics,
+}
+
+/// The queue of a kind of call.
+struct Queue {
+    kind: Kind,
+    name: &'static str,
+    places: Arc<Places>,
+    wait: Wait,
 }
 
 /// What a call that was admitted holds until it has ended.
@@ -123,7 +133,7 @@ pub struct Permit {
 impl Admission {
     /// With budgets of `settings`.
     pub fn new(settings: Settings, clock: &Arc<dyn Clock>) -> Self {
-        let queue = |(kind, name, limits)| (kind, name, Queue::new(limits, clock.clone()));
+        let queue = |(kind, name, limits, wait)| Queue { kind, name, places: Places::new(limits, clock.clone()), wait };
         Self {
             settings,
             queues: QUEUED.into_iter().map(queue).collect(),
@@ -143,26 +153,26 @@ impl Admission {
             self.metrics.over("caller", over);
             Refused::Caller(over)
         })?;
-        let Some((_, name, queue)) = self.queues.iter().find(|(of, ..)| *of == kind) else {
+        let Some(queue) = self.queue(kind) else {
             return Ok(Permit { _place: None, _spending: spending });
         };
-        let place = queue.enter(spending.name()).await.map_err(|_| Refused::Busy);
-        self.metrics.entered(name, place.is_ok());
-        Ok(Permit { _place: Some(place?), _spending: spending })
+        let place = queue.places.acquire(spending.name(), queue.wait).await;
+        self.metrics.entered(queue.name, place.is_ok());
+        Ok(Permit { _place: Some(place.map_err(|_| Refused::Busy)?), _spending: spending })
     }
 
     /// Returns whether calls of `kind` wait for a place.
     pub fn has_waiting(&self, kind: Kind) -> bool {
-        self.queues.iter().any(|(of, _, queue)| *of == kind && queue.load().1 > 0)
+        self.queue(kind).is_some_and(|queue| queue.places.load().1 > 0)
     }
 
     /// Returns whether a call of the root key `caller` is refused without waiting, because others of its calls wait for
     /// long. To be asked before anything is done for the call.
     pub fn refuses(&self, kind: Kind, caller: &str) -> bool {
-        let Some((_, name, queue)) = self.queues.iter().find(|(of, ..)| *of == kind) else { return false };
-        let is_refused = queue.is_late(caller);
+        let Some(queue) = self.queue(kind) else { return false };
+        let is_refused = queue.places.is_late(caller, queue.wait);
         if is_refused {
-            self.metrics.entered(name, false);
+            self.metrics.entered(queue.name, false);
         }
         is_refused
     }
@@ -199,8 +209,12 @@ impl Admission {
     /// Makes the counters readable, under `portcullis_…`.
     pub fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry);
-        let queues = self.queues.iter().map(|(_, name, queue)| (*name, queue.clone())).collect();
+        let queues = self.queues.iter().map(|queue| (queue.name, queue.places.clone())).collect();
         registry.register_collector(Box::new(Load(queues)));
+    }
+
+    fn queue(&self, kind: Kind) -> Option<&Queue> {
+        self.queues.iter().find(|queue| queue.kind == kind)
     }
 }
 
@@ -228,7 +242,7 @@ mod tests {
         let _revocation = admission.admit(Kind::Revocation, "a").await.unwrap();
         let _other = admission.admit(Kind::Creation, "b").await.unwrap();
         assert!(!admission.refuses(Kind::Creation, "a"), "none of its calls waits");
-        let load: Vec<_> = admission.queues.iter().map(|(.., queue)| queue.load()).collect();
+        let load: Vec<_> = admission.queues.iter().map(|queue| queue.places.load()).collect();
         assert_eq!(load, [(2, 0), (0, 0), (0, 0), (1, 0), (0, 0)]);
     }
 }

@@ -2,9 +2,9 @@
 //! nobody waits behind all that somebody else has sent.
 
 use std::collections::VecDeque;
-use std::mem;
 use std::time::Duration;
 
+use crate::fair_queue::{Bounds, Turns};
 use crate::key::verifier::HashCost;
 
 /// On whose behalf a secret is hashed.
@@ -78,10 +78,8 @@ impl<'a> Requester<'a> {
     }
 }
 
-/// Most hashings of one keyspace that wait in one class.
-const KEYSPACE_WAITING_MAX: usize = 16;
-/// Most that wait in one class. Waiting costs a few hundred bytes each.
-const CLASS_WAITING_MAX: usize = 256;
+/// How many hashings wait in one class: in all, and of one keyspace. Waiting costs a few hundred bytes each.
+const WAITING: Bounds = Bounds { all: 256, of_one: 16 };
 
 /// A hashing that waits; `W` is the work.
 #[derive(Debug)]
@@ -96,56 +94,30 @@ pub struct Job<W> {
 
 /// All that wait.
 #[derive(Debug)]
-pub struct FairQueue<W> {
-    classes: [ClassQueue<W>; Class::ALL.len()],
+pub struct ClassQueues<W> {
+    /// In each class keyspaces take turns.
+    classes: [Turns<Job<W>>; Class::ALL.len()],
     /// Whose turn it is.
     next_class: usize,
 }
 
-#[derive(Debug)]
-struct ClassQueue<W> {
-    /// None of them is empty. The first one's turn is next.
-    keyspaces: VecDeque<KeyspaceQueue<W>>,
-    waiting: usize,
-}
-
-#[derive(Debug)]
-struct KeyspaceQueue<W> {
-    keyspace: Box<str>,
-    jobs: VecDeque<Job<W>>,
-}
-
-impl<W> Default for FairQueue<W> {
+impl<W> Default for ClassQueues<W> {
     fn default() -> Self {
-        let classes = Class::ALL.map(|_| ClassQueue { keyspaces: VecDeque::new(), waiting: 0 });
-        Self { classes, next_class: 0 }
+        Self { classes: Class::ALL.map(|_| Turns::new(WAITING)), next_class: 0 }
     }
 }
 
-impl<W> FairQueue<W> {
+impl<W> ClassQueues<W> {
     /// Puts `job` in. Gives it back if too many wait already.
     pub fn push(&mut self, by: Requester<'_>, job: Job<W>) -> Result<(), Job<W>> {
-        let class = &mut self.classes[by.class() as usize];
-        if class.waiting >= CLASS_WAITING_MAX {
-            return Err(job);
-        }
-        match class.keyspaces.iter_mut().find(|queue| &*queue.keyspace == by.keyspace()) {
-            Some(queue) if queue.jobs.len() >= KEYSPACE_WAITING_MAX => return Err(job),
-            Some(queue) => queue.jobs.push_back(job),
-            None => {
-                let queue = KeyspaceQueue { keyspace: by.keyspace().into(), jobs: VecDeque::from([job]) };
-                class.keyspaces.push_back(queue);
-            }
-        }
-        class.waiting += 1;
-        Ok(())
+        self.classes[by.class() as usize].push(by.keyspace(), job)
     }
 
     /// Takes out the next one that `fits`. One that does not keeps its turn.
     pub fn pop(&mut self, fits: impl Fn(HashCost) -> bool) -> Option<Job<W>> {
         for ahead in 0..self.classes.len() {
             let at = (self.next_class + ahead) % self.classes.len();
-            if let Some(job) = self.classes[at].pop(&fits) {
+            if let Some((_, job)) = self.classes[at].pop(|_, job| fits(job.cost)) {
                 self.next_class = (at + 1) % self.classes.len();
                 return Some(job);
             }
@@ -153,14 +125,14 @@ impl<W> FairQueue<W> {
         None
     }
 
-    /// Takes out the one of this id, if it waits still.
-    pub fn remove(&mut self, id: u64) -> Option<Job<W>> {
-        self.classes.iter_mut().find_map(|class| class.remove(id))
+    /// Takes out the one of `by` with this id, if it waits still.
+    pub fn remove(&mut self, by: Requester<'_>, id: u64) -> Option<Job<W>> {
+        self.classes[by.class() as usize].remove(by.keyspace(), |job| job.id == id)
     }
 
     /// How many wait in `class`.
     pub fn waiting(&self, class: Class) -> usize {
-        self.classes[class as usize].waiting
+        self.classes[class as usize].count()
     }
 
     /// How long what is `like` the next job of `by` takes that would have its turn before it, one after the other. What
@@ -172,54 +144,23 @@ impl<W> FairQueue<W> {
         time: impl Fn(HashCost) -> Duration,
     ) -> Duration {
         let class = &self.classes[by.class() as usize];
-        let own = class.keyspaces.iter().find(|queue| &*queue.keyspace == by.keyspace());
-        let rounds = own.map_or(0, |queue| queue.jobs.len()) + 1;
-        let of_queue = |queue: &KeyspaceQueue<W>, most: usize| {
-            let likes = queue.jobs.iter().take(most).filter(|job| like(job.cost));
+        let rounds = class.count_of(by.keyspace()) + 1;
+        let of_queue = |queue: &VecDeque<Job<W>>, most: usize| {
+            let likes = queue.iter().take(most).filter(|job| like(job.cost));
             likes.fold((0, Duration::ZERO), |(count, sum), job| (count + 1, sum + time(job.cost)))
         };
         let add = |(count, sum): (usize, Duration), (more, longer): (usize, Duration)| (count + more, sum + longer);
-        let (before, sum) = class.keyspaces.iter().map(|queue| of_queue(queue, rounds)).fold((0, Duration::ZERO), add);
+        let (before, sum) = class.queues().map(|queue| of_queue(queue, rounds)).fold((0, Duration::ZERO), add);
         // Meanwhile each other class has as many turns.
         let others = self.classes.iter().enumerate().filter(|(at, _)| *at != by.class() as usize);
         let others = others.map(|(_, class)| {
-            let mut all =
-                class.keyspaces.iter().map(|queue| of_queue(queue, usize::MAX)).fold((0, Duration::ZERO), add);
+            let mut all = class.queues().map(|queue| of_queue(queue, usize::MAX)).fold((0, Duration::ZERO), add);
             if let Some(count) = u32::try_from(all.0).ok().filter(|_| all.0 > before + 1) {
                 all.1 = all.1 / count * u32::try_from(before + 1).unwrap_or(u32::MAX);
             }
             all.1
         });
         sum + others.sum::<Duration>()
-    }
-}
-
-impl<W> ClassQueue<W> {
-    fn pop(&mut self, fits: impl Fn(HashCost) -> bool) -> Option<Job<W>> {
-        let first_fits = |queue: &KeyspaceQueue<W>| queue.jobs.front().is_some_and(|job| fits(job.cost));
-        let at = self.keyspaces.iter().position(first_fits)?;
-        let mut queue = self.keyspaces.remove(at)?;
-        let job = queue.jobs.pop_front();
-        if !queue.jobs.is_empty() {
-            self.keyspaces.push_back(queue);
-        }
-        self.waiting -= usize::from(job.is_some());
-        job
-    }
-
-    fn remove(&mut self, id: u64) -> Option<Job<W>> {
-        let of = |queue: &mut KeyspaceQueue<W>| {
-            let at = queue.jobs.iter().position(|job| job.id == id)?;
-            queue.jobs.remove(at)
-        };
-        let (at, job) = self.keyspaces.iter_mut().enumerate().find_map(|(at, queue)| Some((at, of(queue)?)))?;
-        if self.keyspaces[at].jobs.is_empty() {
-            // Its turn ends with it.
-            drop(mem::take(&mut self.keyspaces[at].jobs));
-            self.keyspaces.remove(at);
-        }
-        self.waiting -= 1;
-        Some(job)
     }
 }
 
@@ -230,17 +171,17 @@ mod tests {
     const CHEAP: HashCost = HashCost { runs: 1, memory: 1 };
     const COSTLY: HashCost = HashCost { runs: 11, memory: 1 };
 
-    fn push(queue: &mut FairQueue<&'static str>, by: Requester<'_>, id: u64, cost: HashCost, what: &'static str) {
+    fn push(queue: &mut ClassQueues<&'static str>, by: Requester<'_>, id: u64, cost: HashCost, what: &'static str) {
         queue.push(by, Job { id, cost, work: what }).expect("there is room");
     }
 
-    fn drain(queue: &mut FairQueue<&'static str>) -> Vec<&'static str> {
+    fn drain(queue: &mut ClassQueues<&'static str>) -> Vec<&'static str> {
         std::iter::from_fn(|| queue.pop(|_| true)).map(|job| job.work).collect()
     }
 
     #[test]
     fn classes_and_keyspaces_take_turns() {
-        let mut queue = FairQueue::default();
+        let mut queue = ClassQueues::default();
         for id in 0..4 {
             push(&mut queue, Requester::Verification("evil"), id, CHEAP, "evil");
         }
@@ -257,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_keeps_its_turn_and_holds_nobody_up() {
-        let mut queue = FairQueue::default();
+        let mut queue = ClassQueues::default();
         push(&mut queue, Requester::Verification("evil"), 1, COSTLY, "costly");
         push(&mut queue, Requester::Verification("good"), 2, CHEAP, "first");
         push(&mut queue, Requester::Verification("good"), 3, CHEAP, "second");
@@ -270,27 +211,27 @@ mod tests {
 
     #[test]
     fn a_keyspace_has_a_bounded_number() {
-        let mut queue = FairQueue::default();
-        for id in 0..KEYSPACE_WAITING_MAX as u64 {
+        let mut queue = ClassQueues::default();
+        for id in 0..WAITING.of_one as u64 {
             push(&mut queue, Requester::Verification("evil"), id, CHEAP, "evil");
         }
         let job = |id| Job { id, cost: CHEAP, work: "more" };
         assert_eq!(queue.push(Requester::Verification("evil"), job(90)).map_err(|job| job.id), Err(90));
         queue.push(Requester::Verification("good"), job(91)).expect("another keyspace");
         queue.push(Requester::Issuing("evil"), job(92)).expect("another class");
-        assert_eq!(queue.remove(91).map(|job| job.id), Some(91));
-        assert!(queue.remove(91).is_none());
-        assert_eq!(queue.waiting(Class::Verification), KEYSPACE_WAITING_MAX);
+        assert_eq!(queue.remove(Requester::Verification("good"), 91).map(|job| job.id), Some(91));
+        assert!(queue.remove(Requester::Verification("good"), 91).is_none());
+        assert_eq!(queue.waiting(Class::Verification), WAITING.of_one);
     }
 
     #[test]
     fn the_wait_is_by_turns() {
-        let mut queue = FairQueue::default();
+        let mut queue = ClassQueues::default();
         for id in 0..10 {
             push(&mut queue, Requester::Verification("evil"), id, CHEAP, "evil");
         }
         let second = |cost: HashCost| Duration::from_secs(cost.runs.into());
-        let ahead = |queue: &FairQueue<_>, by| queue.ahead(by, |cost| cost == CHEAP, second).as_secs();
+        let ahead = |queue: &ClassQueues<_>, by| queue.ahead(by, |cost| cost == CHEAP, second).as_secs();
         assert_eq!(ahead(&queue, Requester::Verification("evil")), 10);
         assert_eq!(ahead(&queue, Requester::Verification("good")), 1, "its turn is the next but one");
         assert_eq!(ahead(&queue, Requester::Callers), 1);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::queue::{Class, FairQueue, Job, Requester};
+use super::queue::{Class, ClassQueues, Job, Requester};
 use crate::clock::Clock;
 use crate::key::verifier::{ARGON2_COST, HashCost};
 
@@ -74,7 +74,7 @@ struct Shared {
 }
 
 struct State {
-    queue: FairQueue<(Class, Work)>,
+    queue: ClassQueues<(Class, Work)>,
     running: Vec<Running>,
     threads: usize,
     last_id: u64,
@@ -125,7 +125,7 @@ impl Workers {
                 // Without any thread nothing would ever be hashed.
                 state.threads -= 1;
                 if state.threads == 0 {
-                    state.queue.remove(id);
+                    state.queue.remove(by, id);
                     drop(state);
                     self.0.note_shed(class);
                     return None;
@@ -134,7 +134,7 @@ impl Workers {
         }
         drop(state);
         self.0.ready.notify_one();
-        Some(Ticket { shared: self.0.clone(), id, class })
+        Some(Ticket { shared: self.0.clone(), id, class, keyspace: by.keyspace().into() })
     }
 
     /// How long work of this cost takes here.
@@ -243,7 +243,7 @@ impl Shared {
 impl Default for State {
     fn default() -> Self {
         Self {
-            queue: FairQueue::default(),
+            queue: ClassQueues::default(),
             running: Vec::new(),
             threads: 0,
             last_id: 0,
@@ -286,23 +286,27 @@ pub struct Ticket {
     shared: Arc<Shared>,
     id: u64,
     class: Class,
+    keyspace: Box<str>,
 }
 
 impl Ticket {
     /// Gives up because the turn did not come in time. `false`: it has come.
     pub fn give_up(&self) -> bool {
-        let gone = self.shared.lock().queue.remove(self.id).is_some();
+        let gone = self.take_back().is_some();
         if gone {
             self.shared.note_shed(self.class);
         }
         gone
     }
+
+    fn take_back(&self) -> Option<Job<(Class, Work)>> {
+        self.shared.lock().queue.remove(Requester::of(self.class, &self.keyspace), self.id)
+    }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let job = self.shared.lock().queue.remove(self.id);
-        drop(job);
+        drop(self.take_back());
     }
 }
 
@@ -363,7 +367,7 @@ mod tests {
         }
         assert_eq!(run(&mut state), Some(large), "one goes on even if it is larger than all");
         assert_eq!(run(&mut state), None, "the next of its keyspace is another");
-        state.queue.remove(2);
+        state.queue.remove(Requester::Verification("k"), 2);
         assert_eq!(run(&mut state), Some(ARGON2_COST), "and a cheap one beside it");
         assert_eq!(run(&mut state), None, "no memory is left");
         state.running.remove(0);

@@ -9,19 +9,20 @@ use portcullis::grpc::pb;
 use prost_reflect::{DescriptorPool, Kind};
 
 /// Who may import whom: each module, and what it may name with `crate::`. Nothing imports from its right.
-const MAY_IMPORT: [(&str, &[&str]); 24] = [
+const MAY_IMPORT: [(&str, &[&str]); 25] = [
     ("clock", &[]),
     ("key", &["clock"]),
     ("client_network", &[]),
     ("log_sampler", &[]),
     ("security_events", &["clock", "key", "log_sampler"]),
     ("seeded", &[]),
-    ("admission", &["clock", "key"]),
-    ("store", &["clock", "key"]),
+    ("fair_queue", &["clock"]),
+    ("admission", &["clock", "fair_queue", "key"]),
+    ("store", &["clock", "fair_queue", "key"]),
     ("fleet", &["clock", "seeded", "store"]),
-    ("hashing", &["clock", "key"]),
+    ("hashing", &["clock", "fair_queue", "key"]),
     ("usage", &["clock", "key", "store"]),
-    ("verify", &["client_network", "clock", "fleet", "hashing", "key", "seeded", "store", "usage"]),
+    ("verify", &["client_network", "clock", "fair_queue", "fleet", "hashing", "key", "seeded", "store", "usage"]),
     ("manage", &["admission", "clock", "fleet", "hashing", "key", "security_events", "seeded", "store", "usage"]),
     ("transport", &["client_network", "clock", "log_sampler"]),
     (
@@ -102,8 +103,9 @@ const ONLY_IN: [(&[&str], &[&str]); 8] = [
     (
         &["tokio"],
         &[
-            "admission/",
+            "admission/mod.rs",
             "cli/",
+            "fair_queue/",
             "fleet/",
             "grpc/deadline.rs",
             "grpc/door.rs",

@@ -1,7 +1,5 @@
 //! Where lists are read: a few connections of their own, so that nothing else waits for them.
 
-use std::sync::Arc;
-
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, PgPool};
 use tokio::time::timeout;
@@ -15,14 +13,14 @@ use crate::store::gate::{HeldPage, ListGate, ListStats, PLACES_MAX};
 #[derive(Debug)]
 pub struct Lists {
     pool: PgPool,
-    gate: Arc<ListGate>,
+    gate: ListGate,
 }
 
 impl Lists {
     /// Makes no connection yet.
     pub fn new(options: PgConnectOptions) -> Self {
         let connections_max = u32::try_from(PLACES_MAX).unwrap_or(u32::MAX);
-        Self { pool: open::pool(open::limited_lists(options), connections_max), gate: Arc::default() }
+        Self { pool: open::pool(open::limited_lists(options), connections_max), gate: ListGate::default() }
     }
 
     /// Makes a list of `keyspace`; one of several keyspaces is of "". It is made to its end though nobody should wait for

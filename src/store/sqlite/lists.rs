@@ -26,7 +26,7 @@ pub type Reading<'c, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + S
 #[derive(Debug)]
 pub struct Lists {
     readers: SqlitePool,
-    gate: Arc<ListGate>,
+    gate: ListGate,
 }
 
 impl Lists {
@@ -34,7 +34,7 @@ impl Lists {
     pub fn new(writer: &SqliteConnectOptions) -> Self {
         let connections_max = u32::try_from(PLACES_MAX).unwrap_or(u32::MAX);
         let readers = open::readers(writer, connections_max, open::LIST_ROWS_AHEAD_MAX);
-        Self { readers, gate: Arc::default() }
+        Self { readers, gate: ListGate::default() }
     }
 
     /// Makes a list of `keyspace`; one of several keyspaces is of "". It ends when nobody waits for it any more.
