@@ -22,8 +22,10 @@ pub use queue::{Class, Requester};
 pub use workers::{ClassLoad, Limits};
 use workers::{Ticket, Work, Workers};
 
-/// How long a hashing waits for its turn. Together with the costliest run that is less than a client's usual deadline.
+/// How long a hashing waits for its turn, unless it is costly.
 pub const WAIT_MAX: Duration = Duration::from_millis(200);
+/// The longest that any waits. Together with the costliest run that is less than a client's usual deadline.
+const COSTLY_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Most hashings of the batches of one keyspace that are in the queue at once.
 const BATCH_QUEUED_MAX: usize = 2;
 /// The share of the memory where none is set.
@@ -66,7 +68,7 @@ impl Hashing {
 
     /// Returns Argon2id of `secret`, in PHC form.
     pub async fn hash(&self, by: Requester<'_>, secret: Secret) -> Result<String, HashingError> {
-        self.run(by, ARGON2_COST, Some(WAIT_MAX), move || verifier::argon2id(secret.expose())).await
+        self.run(by, ARGON2_COST, Some(self.wait_max(ARGON2_COST)), move || verifier::argon2id(secret.expose())).await
     }
 
     /// Whether `phc` was made of `secret`.
@@ -77,7 +79,7 @@ impl Hashing {
         phc: String,
         secret: Secret,
     ) -> Result<bool, HashingError> {
-        self.run(by, cost, Some(WAIT_MAX), move || phc::matches(&phc, secret.expose())).await
+        self.run(by, cost, Some(self.wait_max(cost)), move || phc::matches(&phc, secret.expose())).await
     }
 
     /// Returns Argon2id of each of `secrets`, for keys of `keyspace`. None of them is shed: they wait for their turn. A
@@ -95,6 +97,12 @@ impl Hashing {
             .into_iter()
             .map(|(phc, cost, secret)| self.run_in_batch(keyspace, cost, move || phc::matches(&phc, secret.expose())));
         try_join_all(matches).await
+    }
+
+    /// How long a run of this cost may wait for its turn: one that takes long itself waits for another like it, and half as
+    /// long again, as times are estimates.
+    fn wait_max(&self, cost: HashCost) -> Duration {
+        (self.time(cost) * 3 / 2).clamp(WAIT_MAX, COSTLY_WAIT_MAX)
     }
 
     /// How long a run of this cost takes here, as measured.
@@ -191,6 +199,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::clock::{ManualClock, Timestamp};
 
     const BY: Requester<'static> = Requester::Verification("k");
 
@@ -232,6 +241,34 @@ mod tests {
         assert_eq!(hashing.load(Class::Verification).shed, 1);
         assert_eq!(hashing.load(Class::Verification).waiting, 0);
         drop((go, busy));
+    }
+
+    #[tokio::test]
+    async fn a_costly_hash_waits_for_one_other_of_its_kind() {
+        let limits = Limits { runs: 2, costly_runs: 1, memory: MEMORY_DEFAULT };
+        // No time passes: how long a run takes is what it is taken to take at first.
+        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(0)));
+        let hashing = Hashing { workers: Workers::new(limits, clock), batches: Mutex::default() };
+        let bcrypt = HashCost { runs: 11, memory: 4 << 10 };
+        assert!(hashing.time(bcrypt) > WAIT_MAX);
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let busy: Work = Box::new(move || {
+            let _ = gone.recv();
+            Box::new(|| ())
+        });
+        let running = hashing.workers.submit(BY, bcrypt, None, busy);
+        while hashing.running() < 1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let submit = || {
+            let by = Requester::Verification("another");
+            hashing.workers.submit(by, bcrypt, Some(hashing.wait_max(bcrypt)), Box::new(|| Box::new(|| ())))
+        };
+        let second = submit();
+        assert!(second.is_some());
+        assert!(submit().is_none(), "a third would wait for two");
+        assert_eq!(hashing.wait_max(ARGON2_COST), WAIT_MAX);
+        drop((go, running, second));
     }
 
     #[tokio::test]
