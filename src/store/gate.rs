@@ -74,11 +74,7 @@ impl ListGate {
 
     /// A place for a list of `keyspace`; lists of several keyspaces are of "".
     pub async fn admit(&self, keyspace: &str) -> Result<ListPlace, StoreError> {
-        let place = match self.places.enter(keyspace, Wait::up_to(WAIT_MAX)) {
-            Ok(ticket) => ticket.place().await,
-            Err(busy) => Err(busy),
-        };
-        place.map_err(|_| {
+        self.places.acquire(keyspace, Wait::up_to(WAIT_MAX)).await.map_err(|_| {
             self.refused.fetch_add(1, Ordering::Relaxed);
             StoreError::ListsBusy
         })

@@ -61,8 +61,10 @@ const KEYSPACE_FKEY: &str = "api_key_keyspace_fkey";
 /// Most creations and changes of keyspaces at once. Together with the others below they leave connections of the pool to
 /// look-ups and to the changes of [`commits`], revocations among them.
 const CREATIONS_MAX: usize = 8;
-/// Most imports at once: each takes long, and they wait for one another.
+/// Most imports at once: each takes long.
 const IMPORTS_MAX: usize = 2;
+/// Most of them of one keyspace: they wait for one another.
+const IMPORTS_SHARE_MAX: usize = 1;
 /// Most changes of the program's own at once: usage, credits, rates.
 const UPKEEP_MAX: usize = 3;
 /// Most reads at once for calls that show or change something.
@@ -112,7 +114,7 @@ impl Postgres {
             lookups,
             ping_pool,
             creations: tasks(CREATIONS_MAX),
-            imports: Tasks::new(pool.clone(), IMPORTS_MAX, CALL_WAIT_MAX),
+            imports: Tasks::with_share(pool.clone(), IMPORTS_MAX, IMPORTS_SHARE_MAX, CALL_WAIT_MAX),
             upkeep: tasks(UPKEEP_MAX),
             reads: tasks(READS_MAX),
             pool,
@@ -278,11 +280,11 @@ impl Store for Postgres {
         batch: &[NewImport],
         by: &Actor,
     ) -> Outcome<Vec<Result<ApiKey, Refusal>>> {
-        let (keyspace, batch, by) = (keyspace.to_owned(), batch.to_owned(), by.clone());
-        self.change(&self.imports, move |conn| {
-            Box::pin(async move { imports::import(conn, &keyspace, uid, &batch, &by).await })
-        })
-        .await
+        let (name, batch, by) = (keyspace.to_owned(), batch.to_owned(), by.clone());
+        let importing = self.imports.change_in(keyspace, move |conn| {
+            Box::pin(async move { imports::import(conn, &name, uid, &batch, &by).await })
+        });
+        self.noted(importing.await)
     }
 
     async fn holders(&self, keyspace: &str, lookups: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::{CALL_WAIT_MAX, in_time};
+use crate::clock::SystemClock;
+use crate::fair_queue::{Bounds, Limits, Places, Wait};
 use crate::store::error::{Stop, outcome};
 use crate::store::{Outcome, StoreError};
 
@@ -94,24 +95,44 @@ impl Drop for Transaction {
     }
 }
 
+/// Most tasks that wait for a place.
+const WAITING_MAX: usize = 4_096;
+
 /// Runs work in tasks that outlive their callers, a bounded number at a time.
 #[derive(Debug)]
 pub struct Tasks {
     pool: PgPool,
-    places: Arc<Semaphore>,
-    wait_max: Duration,
+    places: Arc<Places>,
+    wait: Wait,
     running: TaskTracker,
 }
 
 impl Tasks {
     /// At most `places` tasks at a time, each with a connection of `pool`; the next one waits for at most `wait_max`.
     pub fn new(pool: PgPool, places: usize, wait_max: Duration) -> Self {
-        Self { pool, places: Arc::new(Semaphore::new(places)), wait_max, running: TaskTracker::new() }
+        Self::with_share(pool, places, places, wait_max)
+    }
+
+    /// The same, where keyspaces take turns and each has at most `share` of the places.
+    pub fn with_share(pool: PgPool, places: usize, share: usize, wait_max: Duration) -> Self {
+        let waiting = Bounds { all: WAITING_MAX, of_one: WAITING_MAX };
+        let limits = Limits { running_max: places, share_max: share, waiting };
+        let places = Places::new(limits, Arc::new(SystemClock));
+        Self { pool, places, wait: Wait::up_to(wait_max), running: TaskTracker::new() }
     }
 
     /// Makes a change: `work` in a transaction, committed if it comes to `Ok`. A caller that goes away while it waits for
     /// its turn leaves nothing behind; after that the change is made, or not, whether or not the caller is there.
     pub async fn change<T, W>(&self, work: W) -> Outcome<T>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut PgConnection) -> Doing<'c, Result<T, Stop>> + Send + 'static,
+    {
+        self.change_in("", work).await
+    }
+
+    /// The same, in the turn of `keyspace`.
+    pub async fn change_in<T, W>(&self, keyspace: &str, work: W) -> Outcome<T>
     where
         T: Send + 'static,
         W: for<'c> FnOnce(&'c mut PgConnection) -> Doing<'c, Result<T, Stop>> + Send + 'static,
@@ -122,7 +143,7 @@ impl Tasks {
             let result = work(&mut tx).await;
             outcome(tx.finish(result).await)
         };
-        self.run(changing).await
+        self.run(keyspace, changing).await
     }
 
     /// Reads by `work`. The connection goes back to the pool with nothing on its way, also if the caller goes away.
@@ -132,16 +153,19 @@ impl Tasks {
         W: for<'c> FnOnce(&'c mut PgConnection) -> Doing<'c, Result<T, StoreError>> + Send + 'static,
     {
         let pool = self.pool.clone();
-        self.run(async move { work(&mut *pool.acquire().await?).await }).await
+        self.run("", async move { work(&mut *pool.acquire().await?).await }).await
     }
 
     async fn run<T: Send + 'static>(
         &self,
+        keyspace: &str,
         work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let place = timeout(self.wait_max, self.places.clone().acquire_owned()).await;
+        let place = self.places.acquire(keyspace, self.wait).await;
         let place = place.map_err(|_| StoreError::unavailable("too many calls of the store are under way"))?;
-        let place = place.map_err(|_| StoreError::unavailable("the store is closed"))?;
+        if self.running.is_closed() {
+            return Err(StoreError::unavailable("the store is closed"));
+        }
         let task = self.running.spawn(async move {
             let _place = place;
             in_time(work).await
@@ -151,7 +175,6 @@ impl Tasks {
 
     /// Takes no more work, and waits until what is under way has ended, or was given up.
     pub async fn close(&self) {
-        self.places.close();
         self.running.close();
         let _ = timeout(CALL_WAIT_MAX, self.running.wait()).await;
     }

@@ -8,8 +8,10 @@ use portcullis::key::record::{ApiKey, SecretInfo};
 use portcullis::key::token::PublicPrefix;
 use portcullis::key::verifier::{Verifier, sha256, sha384, sha512};
 use portcullis::store::{Found, Holder, NewImport, Outcome, Refusal};
+use sqlx::{Connection as _, PgConnection};
 
 use super::rig::{Rig, at, by, done, new_key, new_secret, refused};
+use crate::support::service::eventually;
 
 const PHC: &str = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$ndekWQKIWGRCRo2lVYOgg2Mec+Ntr+wcUEg2xuzjFSM";
 
@@ -292,5 +294,40 @@ pub async fn a_batch_of_a_thousand_is_made(rig: Rig) {
     let answers = done(import_all(&rig, &again).await);
     for (answer, first) in answers.into_iter().zip(batch) {
         assert_eq!(answer, Err(Refusal::SecretExists(first.key.id)));
+    }
+}
+
+pub async fn imports_of_one_keyspace_leave_a_place_to_another(rig: Rig) {
+    rig.create_keyspace(|_| ()).await;
+    import_one(&rig, &digest("first")).await.expect("its lock is there from now on");
+    let mut locker = PgConnection::connect(&rig.fixture.url).await.expect("a connection");
+    sqlx::raw_sql("BEGIN; SELECT FROM import_lock FOR UPDATE").execute(&mut locker).await.expect("a lock");
+    // Twice as many as there are places. Only one of them could go on at a time.
+    let mut waiting = tokio::task::JoinSet::new();
+    for nth in 0..4 {
+        let store = rig.store.clone();
+        waiting.spawn(async move {
+            done(store.import_keys("default", None, &[digest(&format!("{nth}"))], &by(at(0))).await)
+        });
+    }
+    eventually("one that waits for the lock", async || {
+        sqlx::raw_sql("SELECT pg_stat_clear_snapshot()").execute(&mut locker).await.expect("an answer");
+        let query = "SELECT count(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let count: i64 = sqlx::query_scalar(query).fetch_one(&mut locker).await.expect("an answer");
+        (count > 0).then_some(())
+    })
+    .await;
+    let mut other = digest("other");
+    other.key.keyspace = "acme".into();
+    let (batch, by) = ([other], by(at(0)));
+    tokio::select! {
+        biased;
+        ended = waiting.join_next() => panic!("they wait for the lock: {ended:?}"),
+        made = rig.store.import_keys("acme", None, &batch, &by) => assert!(done(made).iter().all(Result::is_ok)),
+    }
+    locker.close().await.expect("a quiet end");
+    for made in waiting.join_all().await {
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
     }
 }

@@ -291,6 +291,12 @@ async fn the_end_of_the_log_is_never_cleared_away() {
     changes::the_end_of_the_log_is_never_cleared_away(Rig::new(Backend::Postgres).await).await;
 }
 
+// SQLite makes one change at a time anyway.
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_of_one_keyspace_leave_a_place_to_another() {
+    imports::imports_of_one_keyspace_leave_a_place_to_another(Rig::new(Backend::Postgres).await).await;
+}
+
 #[tokio::test]
 async fn an_update_that_changes_nothing_is_committed() {
     keyspaces::an_update_that_changes_nothing_is_committed(Rig::new(Backend::Postgres).await).await;
