@@ -31,9 +31,9 @@ use crate::world::{LEASE, World};
 /// All that is remembered fits.
 const MEMORY_SIZE: usize = 1 << 24;
 const BY: Principal<'_> = Principal { name: "simulation", peer: "" };
-/// Most verifications of a process that may read the store at a time. If one had to wait for its turn, chance would
-/// decide which.
-const FILLS_MAX: usize = 8;
+/// Most verifications of a process that may read the store at a time: as many as one caller has places. If one had to
+/// wait for its turn, chance would decide which.
+const FILLS_MAX: usize = 6;
 /// How long a process that leaves is still asked.
 const LINGERS: u64 = 20;
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::caller::{self, Caller};
 use super::pb::api_key_import_result::Outcome;
 use super::pb::api_key_service_server::ApiKeyService;
 use super::pb::revoke_api_key_request::Target;
 use super::verification::Place;
-use super::{caller, convert, pb, status, verification};
+use super::{convert, pb, status, verification};
 use crate::clock::Clock;
 use crate::key::id::KeyId;
 use crate::key::keyspace::DEFAULT;
@@ -173,7 +174,7 @@ impl ApiKeyService for ApiKeys {
         };
         let grounds = Grounds::check(asked.reason, asked.comment, absent).map_err(status::from_manage)?;
         let (ids, untold) = match asked.target {
-            Some(Target::Secret(secret)) => self.ids_of(Secret::new(secret), &reach).await?,
+            Some(Target::Secret(secret)) => self.ids_of(Secret::new(secret), &caller, &reach).await?,
             Some(Target::Id(id)) => (vec![KeyId::from_text(id)], None),
             None => (vec![KeyId::from_text("")], None),
         };
@@ -220,6 +221,7 @@ impl ApiKeyService for ApiKeys {
             demand,
             client: network::address(&asked.client_ip).ok(),
             cost: asked.cost.unwrap_or(1),
+            caller: Some(caller.key()),
             ..Question::about(key.expose())
         };
         let Inspected { verdict, key } = self.verifier.inspect(&question, reach).await.map_err(status::from_verify)?;
@@ -242,8 +244,14 @@ fn texts(of: &[String]) -> Vec<&str> {
 impl ApiKeys {
     /// The ids of the keys that `secret` proves: several, if it was imported in several forms or into several keyspaces.
     /// And why it could not be told of others.
-    async fn ids_of(&self, secret: Secret, reach: &Reach) -> Result<(Vec<KeyId>, Option<VerifyError>), Status> {
-        let identified = self.verifier.identify(secret.expose(), reach).await.map_err(status::from_verify)?;
+    async fn ids_of(
+        &self,
+        secret: Secret,
+        caller: &Caller,
+        reach: &Reach,
+    ) -> Result<(Vec<KeyId>, Option<VerifyError>), Status> {
+        let question = Question { caller: Some(caller.key()), ..Question::about(secret.expose()) };
+        let identified = self.verifier.identify(&question, reach).await.map_err(status::from_verify)?;
         Ok((identified.found.into_iter().map(|found| found.key.id).collect(), identified.untold))
     }
 }

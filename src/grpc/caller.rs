@@ -255,6 +255,11 @@ impl Caller {
         Ok(Self { key: key.ok_or_else(status::credential_invalid)?, peer: self.peer.clone() })
     }
 
+    /// Its root key.
+    pub fn key(&self) -> &CachedKey {
+        &self.key
+    }
+
     /// The caller as the audit trail names it.
     pub fn principal(&self) -> Principal<'_> {
         Principal { name: self.key.id(), peer: &self.peer }

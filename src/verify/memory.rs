@@ -2,6 +2,8 @@
 //! every change.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -9,6 +11,7 @@ use super::VerifyError;
 use super::cache::{Cache, Known};
 use super::cached::CachedKey;
 use super::imported::Forms;
+use super::lookup_queue::{Queue, Turn};
 use super::root_tokens::RootTokens;
 #[cfg(feature = "seeded-faults")]
 use crate::seeded::{self, Fault};
@@ -28,10 +31,54 @@ pub struct Memory {
 }
 
 /// A look-up under way, for those who wait for what comes of it.
-pub(super) type Fill = watch::Sender<Option<Outcome>>;
+pub(super) struct Fill {
+    outcome: watch::Sender<Option<Outcome>>,
+    /// Where it waits for its place.
+    queue: Queue,
+    caller: Box<str>,
+    wait_max: Duration,
+    is_claimed: AtomicBool,
+}
 
 /// What came of a look-up. Errors are shared, as the look-up is.
 pub(super) type Outcome = Result<Known<Arc<CachedKey>>, VerifyError>;
+
+impl Fill {
+    /// A look-up that waits for `turn`.
+    pub fn new(turn: Turn<'_>) -> Self {
+        let Turn { queue, caller, wait_max } = turn;
+        let outcome = watch::Sender::new(None);
+        Self { outcome, queue, caller: caller.into(), wait_max, is_claimed: AtomicBool::new(false) }
+    }
+
+    /// Waits for what comes of it.
+    pub async fn outcome(&self) -> Outcome {
+        let mut outcome = self.outcome.subscribe();
+        let ended = outcome.wait_for(Option::is_some).await.expect("its sender is here");
+        ended.clone().expect("it is some")
+    }
+
+    /// Claims the right to end it, which only the first one gets. Whether this is the first.
+    pub fn claim(&self) -> bool {
+        !self.is_claimed.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether it waits for no place any more: one has come, or it was refused.
+    pub fn is_claimed(&self) -> bool {
+        self.is_claimed.load(Ordering::Acquire)
+    }
+
+    /// Whether a call need not wait for `turn` beside it.
+    pub fn is_as_soon_as(&self, turn: Turn<'_>) -> bool {
+        let is_of_its_queue = self.queue == turn.queue && *self.caller == *turn.caller;
+        self.is_claimed() || is_of_its_queue && self.wait_max <= turn.wait_max
+    }
+
+    /// Tells all who wait what came of it.
+    pub fn end(&self, outcome: Outcome) {
+        self.outcome.send_replace(Some(outcome));
+    }
+}
 
 impl Memory {
     /// Of up to about `size_max` bytes of keys.

@@ -39,6 +39,7 @@ use cache::Known;
 pub use cached::{CachedKey, WriteClaims};
 pub use ledger::Ledger;
 pub use lookup_queue::{Queue, QueueLoad};
+use lookup_queue::{Turn, WAIT_MAX};
 pub use memory::Memory;
 pub use resolve::Identified;
 use resolve::Located;
@@ -76,6 +77,10 @@ pub struct Question<'a> {
     /// From where a caller presents its own root key: guesses at a slow secret are counted by network. For other keys
     /// that of `client` counts.
     pub peer: Option<IpAddr>,
+    /// The root key of the caller who asks. Look-ups of callers take turns.
+    pub caller: Option<&'a CachedKey>,
+    /// How long a look-up waits for its turn.
+    pub lookup_wait_max: Duration,
 }
 
 /// How often a key is looked up whose leases run out meanwhile. The second time mostly takes no time: what was slow is
@@ -85,7 +90,21 @@ const LEASES_MAX: u32 = 3;
 impl<'a> Question<'a> {
     /// About `key`, in any keyspace but `system` and with no demand but that it is valid.
     pub fn about(key: &'a str) -> Self {
-        Self { key, keyspace: "", demand: Demand::default(), client: None, cost: 1, peer: None }
+        Self {
+            key,
+            keyspace: "",
+            demand: Demand::default(),
+            client: None,
+            cost: 1,
+            peer: None,
+            caller: None,
+            lookup_wait_max: WAIT_MAX,
+        }
+    }
+
+    /// Where a look-up for this waits.
+    fn turn(&self, queue: Queue) -> Turn<'_> {
+        Turn { queue, caller: self.caller.map_or("", CachedKey::id), wait_max: self.lookup_wait_max }
     }
 }
 
@@ -157,7 +176,7 @@ impl Verifier {
         write_claims: WriteClaims,
     ) -> Self {
         let slow = SlowSecrets::new(hashing, clock.clone());
-        let secrets = Secrets::new(Arc::clone(&store), memory.clone());
+        let secrets = Secrets::new(Arc::clone(&store), memory.clone(), &clock);
         Self { store, secrets, slow, memory, lease, clock, ledger, write_claims }
     }
 
@@ -258,7 +277,8 @@ impl Verifier {
     pub async fn renew(&self, key: &CachedKey) -> Result<Option<Arc<CachedKey>>, VerifyError> {
         for _ in 0..LEASES_MAX {
             let deadline = self.lease.current().await?;
-            let now = match self.secrets.find(key.lookup(), Queue::Callers, self.reading()).await? {
+            let turn = Turn { queue: Queue::Callers, caller: key.id(), wait_max: WAIT_MAX };
+            let now = match self.secrets.find(key.lookup(), turn, &self.reading()).await? {
                 // What a lookup finds has the secret it had: to have another, a key gets another lookup.
                 Known::Present(first) => {
                     let now = first.with_others().find(|now| now.id() == key.id());
@@ -304,8 +324,8 @@ impl Verifier {
 
     /// The secrets that a presented key is: none if it proves none that is live and within `reach`; several if it was
     /// imported in several forms, or into several keyspaces.
-    pub async fn identify(&self, key: &str, reach: &Reach) -> Result<Identified, VerifyError> {
-        let located = self.locate(&Question::about(key), reach).await?;
+    pub async fn identify(&self, asked: &Question<'_>, reach: &Reach) -> Result<Identified, VerifyError> {
+        let located = self.locate(asked, reach).await?;
         let found = located.found.into_iter().map(|(found, _)| found).collect();
         Ok(Identified { found, untold: located.untold })
     }

@@ -130,7 +130,7 @@ impl Verifier {
         if let Some(candidate) = issued(asked, reach) {
             unfound = Verdict::NotFound;
             if let Some(queue) = self.queue(&candidate) {
-                let known = self.secrets.find(&candidate.lookup, queue, self.reading()).await?;
+                let known = self.secrets.find(&candidate.lookup, asked.turn(queue), &self.reading()).await?;
                 let sifted = self.sift(known, &candidate, asked, reach);
                 let costly = sifted.costly.into_iter().map(|key| (key, &candidate)).collect();
                 // Matters only if none of the imported ones is proven.
@@ -145,7 +145,7 @@ impl Verifier {
         let (mut proven, mut costly) = (None, Vec::new());
         for candidate in &imported.candidates {
             unfound = Verdict::NotFound;
-            let known = self.secrets.find(&candidate.lookup, Queue::Keys, self.reading()).await?;
+            let known = self.secrets.find(&candidate.lookup, asked.turn(Queue::Keys), &self.reading()).await?;
             let sifted = self.sift(known, candidate, asked, reach);
             proven = earlier(proven, sifted.proven);
             if imported.of_one && proven.is_some() {
@@ -192,7 +192,7 @@ impl Verifier {
         reach: &Reach,
     ) -> Result<(), VerifyError> {
         let Some(queue) = self.queue(candidate) else { return Ok(()) };
-        let found = self.secrets.read(&candidate.lookup, queue).await?;
+        let found = self.secrets.read(&candidate.lookup, asked.turn(queue)).await?;
         let Known::Present(first) = self.reading().cached(&candidate.lookup, found.clone())? else { return Ok(()) };
         for (found, key) in found.into_iter().zip(first.with_others()) {
             let now = self.clock.now();

@@ -144,8 +144,9 @@ impl Verifier {
     /// # Errors
     /// If that cannot be found out now.
     pub async fn warm_root(&self, supplied: &str) -> Result<bool, VerifyError> {
-        let Some(candidate) = issued(&root(supplied, None), &Reach::Everywhere) else { return Ok(false) };
-        let known = self.secrets.find(&candidate.lookup, Queue::Callers, self.reading()).await?;
+        let asked = root(supplied, None);
+        let Some(candidate) = issued(&asked, &Reach::Everywhere) else { return Ok(false) };
+        let known = self.secrets.find(&candidate.lookup, asked.turn(Queue::Callers), &self.reading()).await?;
         let Known::Present(key) = known else { return Ok(false) };
         match &key.proof {
             Proof::Sha256(digest) => Ok(verifier::sha256(candidate.proof) == *digest),

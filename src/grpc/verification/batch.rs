@@ -63,7 +63,7 @@ async fn verify_all<'a, 'm: 'a>(
         if nth % TURN == TURN - 1 {
             task::yield_now().await;
         }
-        entries.push(verifier.verify_known(&asked.question(), asked.reach(caller)?).map_or_else(
+        entries.push(verifier.verify_known(&asked.question(caller), asked.reach(caller)?).map_or_else(
             || {
                 waiting.push(look_up(verifier, caller, nth, asked));
                 // Until the store has answered.

@@ -9,6 +9,8 @@ mod service;
 mod stream;
 mod wire;
 
+use std::time::Duration;
+
 use tonic::Status;
 
 use super::caller::Caller;
@@ -21,7 +23,7 @@ use crate::key::permission::Grant;
 use crate::key::scope::{self, Demand, SCOPES_MAX};
 use crate::manage::Violations;
 use crate::verify::verdict::Verdict;
-use crate::verify::{Verifier, VerifyError};
+use crate::verify::{Question, Verifier, VerifyError};
 
 pub use known::{Answer, Called, Calling};
 pub use place::Place;
@@ -35,31 +37,25 @@ use response::Entry;
 /// The verdict that `caller` asks for.
 async fn verify(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Result<Verdict, Status> {
     let reach = asked.allowed(caller, Place::Message)?;
-    verifier.verify(&asked.question(), reach).await.map_err(status::from_verify)
+    verifier.verify(&asked.question(caller), reach).await.map_err(status::from_verify)
 }
 
 /// The same without waiting for anything; `None`: it takes [`verify`].
 fn verify_known(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>, at: Place) -> Result<Option<Verdict>, Status> {
     let reach = asked.allowed(caller, at)?;
-    Ok(verifier.verify_known(&asked.question(), reach))
+    Ok(verifier.verify_known(&asked.question(caller), reach))
 }
 
-/// How often one of many keys waits for its turn to be looked up. Few of them wait at once, and if one got none, all of the
+/// How long one of many keys waits for its turn to be looked up. Few of them wait at once, and if one got none, all of the
 /// others would be asked about again.
-const TURNS_MAX: u32 = 20;
+const ENTRY_WAIT_MAX: Duration = Duration::from_secs(4);
 
 /// The entry on one of many keys, asked about by a request that was checked. What concerns this key alone fails none of
 /// the others: who owns a key must not be able to fail calls about other people's.
 async fn ask(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Result<Entry, Status> {
     let reach = asked.reach(caller)?;
-    let mut verdict = verifier.verify(&asked.question(), reach).await;
-    for _ in 1..TURNS_MAX {
-        if !matches!(verdict, Err(VerifyError::Overloaded | VerifyError::Stalled)) {
-            break;
-        }
-        verdict = verifier.verify(&asked.question(), reach).await;
-    }
-    match verdict {
+    let question = Question { lookup_wait_max: ENTRY_WAIT_MAX, ..asked.question(caller) };
+    match verifier.verify(&question, reach).await {
         Ok(verdict) => Ok(Entry::Told(verdict)),
         Err(VerifyError::Throttled(_)) => Ok(untold(ErrorReason::GuessingThrottled)),
         Err(VerifyError::Hashing(_)) => Ok(untold(ErrorReason::HashingBusy)),

@@ -91,15 +91,15 @@ impl<'a> Asked<'a> {
         check_spending(self.client_ip, self.cost, at, bad);
     }
 
-    /// What is asked.
-    pub fn question(&self) -> Question<'_> {
+    /// What `caller` asks.
+    pub fn question<'q>(&'q self, caller: &'q Caller) -> Question<'q> {
         Question {
-            key: self.key,
             keyspace: self.keyspace,
             demand: self.demand(),
             client: self.client,
             cost: self.cost.unwrap_or(1),
-            peer: None,
+            caller: Some(caller.key()),
+            ..Question::about(self.key)
         }
     }
 

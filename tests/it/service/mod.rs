@@ -15,6 +15,7 @@ mod keys;
 mod keyspaces;
 mod limits;
 mod listing;
+mod lookups;
 mod memory;
 mod ordinary;
 mod probes;
