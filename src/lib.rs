@@ -6,6 +6,7 @@
 //! - [`key`]: what a key is. Pure
 //! - [`client_network`]: where clients come from
 //! - [`log_sampler`]: log lines of which few are enough
+//! - [`low_priority`]: threads for work that may wait
 //! - [`security_events`]: who was refused: counted, sampled for the log, told to the audit trail
 //! - [`seeded`]: faults that tests put in. In no build but theirs
 //! - [`fair_queue`]: fair waiting: keys take turns, and none has all places
@@ -40,6 +41,7 @@ pub mod hashing;
 pub mod key;
 pub mod lifecycle;
 pub mod log_sampler;
+pub mod low_priority;
 pub mod manage;
 pub mod memory_budget;
 pub mod memory_limit;

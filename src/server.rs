@@ -23,7 +23,7 @@ use crate::fleet::{Fleet, Lease};
 use crate::grpc::api_keys::ApiKeys;
 use crate::grpc::audit::Audit;
 use crate::grpc::caller::Callers;
-use crate::grpc::door::Door;
+use crate::grpc::door::{Door, Threads};
 use crate::grpc::health::Health;
 use crate::grpc::keyspaces::Keyspaces;
 use crate::grpc::pb;
@@ -40,6 +40,7 @@ use crate::grpc::{REQUEST_SIZE_MAX, SMALL_REQUEST_SIZE_MAX};
 use crate::hashing::Hashing;
 use crate::key::rate_card::RateCard;
 use crate::key::secret::Secret;
+use crate::low_priority::LowPriorityThreads;
 use crate::manage::{self, Bootstrap, Management};
 use crate::metrics::Metrics;
 use crate::security_events::{Denial, SecurityEvents};
@@ -105,9 +106,9 @@ pub enum ServerError {
     /// There are no threads to serve on.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// There are no threads for TLS handshakes.
-    #[error("cannot start a thread for TLS handshakes")]
-    Handshakes(#[source] io::Error),
+    /// There are no threads for TLS handshakes or for lists.
+    #[error("cannot start a thread")]
+    Threads(#[source] io::Error),
     /// A task that must not end did.
     #[error("a task died")]
     Task(#[source] JoinError),
@@ -248,7 +249,7 @@ impl Server {
     /// # Errors
     /// If serving threads cannot be started, or a task died.
     pub async fn run(mut self, shutdown: impl Future<Output = bool> + Send) -> Result<(), ServerError> {
-        let (cores, handshakes) = match start_threads() {
+        let (cores, handshakes, lists) = match start_threads() {
             Ok(threads) => threads,
             Err(error) => {
                 self.fleet.leave().await;
@@ -299,7 +300,7 @@ impl Server {
             health.clone(),
             others,
             self.origins,
-            Handle::current(),
+            Threads { calls: Handle::current(), lists: lists.handle().clone() },
         );
         let ending = CancellationToken::new();
         let settings = transport::Settings {
@@ -353,9 +354,11 @@ impl Server {
     }
 }
 
-/// Starts the threads that serve connections, and those that greet them.
-fn start_threads() -> Result<(Cores, Arc<Handshakes>), ServerError> {
-    Ok((Cores::start()?, Arc::new(Handshakes::start().map_err(ServerError::Handshakes)?)))
+/// Starts the threads that serve connections, those that greet them, and those for lists.
+fn start_threads() -> Result<(Cores, Arc<Handshakes>, LowPriorityThreads), ServerError> {
+    let handshakes = Handshakes::start().map_err(ServerError::Threads)?;
+    let lists = LowPriorityThreads::start("lists").map_err(ServerError::Threads)?;
+    Ok((Cores::start()?, Arc::new(handshakes), lists))
 }
 
 fn serve_metrics(listener: TcpListener, metrics: Metrics) -> AbortOnDropHandle<()> {

@@ -17,6 +17,7 @@ use tonic::server::NamedService as _;
 use tonic::service::Routes;
 use tower::{Layer as _, Service};
 
+use super::admitted;
 use super::caller::{Callers, Guarded};
 use super::deadline::Deadline;
 use super::details::{CompleteErrors, Completing};
@@ -24,6 +25,7 @@ use super::health::{Health, is_health};
 use super::status;
 use super::verification::{Answer, Called, Calling, VERIFY, Verification};
 use super::web::{self, Web};
+use crate::admission::Kind;
 use crate::transport::{self, Origins, Peer, RequestBody};
 use crate::verify::Verifier;
 
@@ -36,7 +38,15 @@ struct Ways {
     verifier: Arc<Verifier>,
     calls: Calls,
     web: Web,
-    background: Handle,
+    threads: Threads,
+}
+
+/// Where calls run that work on the store all the while.
+pub struct Threads {
+    /// Most of them.
+    pub calls: Handle,
+    /// Those that take long and may wait: lists, reports and imports.
+    pub lists: Handle,
 }
 
 /// What answers a call, wherever it runs.
@@ -48,7 +58,7 @@ struct Calls {
 }
 
 impl Door {
-    /// A door to `verification`, `health` and to the `others`, which run on `background`. Pages of `origins` may call.
+    /// A door to `verification`, `health` and to the `others`, which run on `threads`. Pages of `origins` may call.
     pub fn new(
         callers: Callers,
         verifier: Arc<Verifier>,
@@ -56,7 +66,7 @@ impl Door {
         health: Health,
         others: Routes,
         origins: Origins,
-        background: Handle,
+        threads: Threads,
     ) -> Self {
         let verification = CompleteErrors.layer(callers.guard(verification));
         let health = CompleteErrors.layer(health);
@@ -66,7 +76,7 @@ impl Door {
             verifier,
             calls: Calls { verification, health, others },
             web: Web::new(origins),
-            background,
+            threads,
         }))
     }
 
@@ -75,25 +85,34 @@ impl Door {
         if is_verification(&request) || is_health(&request) {
             Box::pin(async move { calls.call(request).await.unwrap_or_else(never) })
         } else {
-            self.in_background(async move { calls.call(request).await.unwrap_or_else(never) }, Status::into_http)
+            let threads = self.threads_for(request.uri().path());
+            in_background(threads, async move { calls.call(request).await.unwrap_or_else(never) }, Status::into_http)
         }
     }
 
     fn go_from_web(&self, mut request: Request<RequestBody>) -> Going {
         note_connection(&mut request);
         let ways = self.0.clone();
+        let threads = self.threads_for(request.uri().path());
         let answering = async move { ways.web.answer(request, ways.calls.clone()).await };
-        self.in_background(answering, web::error)
+        in_background(threads, answering, web::error)
     }
 
-    fn in_background(
-        &self,
-        answering: impl Future<Output = Response<Body>> + Send + 'static,
-        as_response: fn(Status) -> Response<Body>,
-    ) -> Going {
-        let answering = AbortOnDropHandle::new(self.0.background.spawn(answering));
-        Box::pin(async move { answering.await.unwrap_or_else(|error| as_response(status::panicked(&error))) })
+    fn threads_for(&self, path: &str) -> &Handle {
+        match admitted::kind(path) {
+            Some(Kind::List | Kind::Import) => &self.0.threads.lists,
+            _ => &self.0.threads.calls,
+        }
     }
+}
+
+fn in_background(
+    threads: &Handle,
+    answering: impl Future<Output = Response<Body>> + Send + 'static,
+    as_response: fn(Status) -> Response<Body>,
+) -> Going {
+    let answering = AbortOnDropHandle::new(threads.spawn(answering));
+    Box::pin(async move { answering.await.unwrap_or_else(|error| as_response(status::panicked(&error))) })
 }
 
 impl Service<Request<Body>> for Calls {

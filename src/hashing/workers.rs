@@ -11,9 +11,8 @@ use std::time::Duration;
 use super::queue::{Class, ClassQueues, Job, Requester};
 use crate::clock::Clock;
 use crate::key::verifier::{ARGON2_COST, HashCost};
+use crate::low_priority::lower_own_priority;
 
-/// How much less than serving threads they count to the operating system.
-const NICENESS: i32 = 5;
 /// What an Argon2id run is taken to last until one was measured.
 const RUN_TIME_FIRST: Duration = Duration::from_millis(20);
 /// No machine is taken to be faster or slower than this.
@@ -211,7 +210,7 @@ impl Shared {
 
     /// What a thread does until the end.
     fn work(&self) {
-        yield_to_others();
+        lower_own_priority();
         let mut state = self.lock();
         while !state.is_closed {
             let Some(job) = state.next(self.limits) else {
@@ -308,18 +307,6 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         drop(self.take_back());
     }
-}
-
-/// On Linux priority is each thread's own.
-#[cfg(target_os = "linux")]
-fn yield_to_others() {
-    // If it is refused, hashing only competes more.
-    let _ = rustix::process::setpriority_process(None, NICENESS);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn yield_to_others() {
-    let _ = NICENESS;
 }
 
 #[cfg(test)]

@@ -9,22 +9,23 @@ use portcullis::grpc::pb;
 use prost_reflect::{DescriptorPool, Kind};
 
 /// Who may import whom: each module, and what it may name with `crate::`. Nothing imports from its right.
-const MAY_IMPORT: [(&str, &[&str]); 25] = [
+const MAY_IMPORT: [(&str, &[&str]); 26] = [
     ("clock", &[]),
     ("key", &["clock"]),
     ("client_network", &[]),
     ("log_sampler", &[]),
+    ("low_priority", &[]),
     ("security_events", &["clock", "key", "log_sampler"]),
     ("seeded", &[]),
     ("fair_queue", &["clock"]),
     ("admission", &["clock", "fair_queue", "key"]),
     ("store", &["clock", "fair_queue", "key"]),
     ("fleet", &["clock", "seeded", "store"]),
-    ("hashing", &["clock", "fair_queue", "key"]),
+    ("hashing", &["clock", "fair_queue", "key", "low_priority"]),
     ("usage", &["clock", "key", "store"]),
     ("verify", &["client_network", "clock", "fair_queue", "fleet", "hashing", "key", "seeded", "store", "usage"]),
     ("manage", &["admission", "clock", "fleet", "hashing", "key", "security_events", "seeded", "store", "usage"]),
-    ("transport", &["client_network", "clock", "log_sampler"]),
+    ("transport", &["client_network", "clock", "log_sampler", "low_priority"]),
     (
         "grpc",
         &[
@@ -58,6 +59,7 @@ const MAY_IMPORT: [(&str, &[&str]); 25] = [
             "grpc",
             "hashing",
             "key",
+            "low_priority",
             "manage",
             "metrics",
             "security_events",
@@ -117,6 +119,7 @@ const ONLY_IN: [(&[&str], &[&str]); 8] = [
             "grpc/web/",
             "hashing/mod.rs",
             "lifecycle.rs",
+            "low_priority.rs",
             "main.rs",
             "security_events.rs",
             "server.rs",

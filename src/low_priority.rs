@@ -1,0 +1,83 @@
+//! Threads that get a processor less often than those that serve connections: for work that takes long and may wait, so
+//! that a Verify does not.
+
+use std::io;
+use std::thread;
+
+use tokio::runtime::{self, Handle};
+use tokio_util::sync::CancellationToken;
+
+/// How much less the threads count to the scheduler of the operating system: `nice` 10 gets a tenth of what 0 does.
+const NICENESS: i32 = 10;
+
+/// A runtime on threads of low priority. What runs on it is cut off when this is dropped.
+pub struct LowPriorityThreads {
+    handle: Handle,
+    stop: CancellationToken,
+}
+
+impl LowPriorityThreads {
+    /// Starts a thread called `name` for every second core. Threads that these start have a low priority too.
+    ///
+    /// # Errors
+    /// If the system has no thread to give.
+    pub fn start(name: &'static str) -> io::Result<Self> {
+        let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(cores.div_ceil(2))
+            .thread_name(name)
+            .enable_all()
+            .on_thread_start(lower_own_priority)
+            .build()?;
+        let (handle, stop) = (runtime.handle().clone(), CancellationToken::new());
+        let stopped = stop.clone();
+        thread::Builder::new().name(name.to_owned()).spawn(move || {
+            runtime.block_on(stopped.cancelled());
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { handle, stop })
+    }
+
+    /// The way to the runtime.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for LowPriorityThreads {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Lowers the priority of the thread that calls this.
+#[cfg(target_os = "linux")]
+pub fn lower_own_priority() {
+    // On Linux priority is each thread's own. If it is refused, the thread only competes more.
+    let _ = rustix::process::setpriority_process(None, NICENESS);
+}
+
+/// Elsewhere priority belongs to the whole process.
+#[cfg(not(target_os = "linux"))]
+pub fn lower_own_priority() {
+    let _ = NICENESS;
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_and_the_threads_that_they_start_have_a_low_priority() {
+        let own = || rustix::process::getpriority_process(None).unwrap();
+        let before = own();
+        let threads = LowPriorityThreads::start("test").unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        threads.handle().spawn(async move {
+            let started = thread::spawn(own).join().unwrap();
+            sender.send((own(), started)).unwrap();
+        });
+        assert_eq!(receiver.recv().unwrap(), (NICENESS, NICENESS));
+        assert_eq!(own(), before);
+    }
+}
