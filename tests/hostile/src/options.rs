@@ -49,7 +49,7 @@ pub struct Options {
 
 /// What says nothing where a debug build shares two cores with others, or what the server does not reach yet: see
 /// docs/hostile.md.
-const LONG_ONLY: [&str; 4] = ["everything", "neighbour-unknown-keys", "overload-create", "overload-verify"];
+const LONG_ONLY: [&str; 3] = ["everything", "overload-create", "overload-verify"];
 
 /// Times that the bystander may wait at most: a multiple of calm, or if that is less, this long.
 #[derive(Clone, Copy, Debug)]
