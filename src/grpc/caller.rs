@@ -88,7 +88,7 @@ impl Callers {
             return None;
         }
         let caller = self.known(request.headers())?;
-        request.body().connection().authenticated();
+        request.body().connection().authenticated(caller.key.id());
         self.admission.refuses(kind, caller.key.id()).then(status::management_busy)
     }
 
@@ -147,7 +147,7 @@ where
                 Err(status) => return Ok(status.into_http()),
             };
             if let Some(connection) = request.extensions().get::<Arc<ConnectionState>>() {
-                connection.authenticated();
+                connection.authenticated(caller.key.id());
             }
             let permit = match admitted::kind(request.uri().path()) {
                 Some(kind) => match callers.admission.admit(kind, caller.key.id()).await {
@@ -220,6 +220,11 @@ fn bearer(header: &str) -> Option<&str> {
 }
 
 impl Caller {
+    /// The id of its root key.
+    pub fn key_id(&self) -> &str {
+        self.key.id()
+    }
+
     /// Where the caller may do this; PERMISSION_DENIED if nowhere.
     pub fn reach(&self, permission: Permission) -> Result<Reach, Status> {
         reach(self.key.grants(), permission).ok_or_else(|| status::permission_missing(permission))

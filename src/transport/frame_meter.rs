@@ -329,7 +329,7 @@ mod tests {
         let mut meter = FrameMeter::new(&sent[..], state.clone());
         assert_eq!(read_in_a_round(&mut meter), 1_024);
         assert_eq!(read_in_a_round(&mut meter), 1_024);
-        state.authenticated();
+        state.authenticated("a caller");
         assert_eq!(read_in_a_round(&mut meter), sent.len() - 2 * 1_024);
     }
 

@@ -17,6 +17,7 @@ use tokio::time::{self, Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFuture;
 
 use super::call::Call;
+use super::caller_turns;
 use super::connection::{Door, GREETING_TIMEOUT, Settings, age_grace, jittered};
 use super::frame_meter::FrameMeter;
 use super::open_connections::{OpenConnections, WindowGrant};
@@ -204,9 +205,14 @@ where
         Poll::Pending
     }
 
-    /// Reads and answers until there is nothing to do.
+    /// Reads and answers until there is nothing to do, or it is others' turn.
     fn poll_calls(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         loop {
+            let caller = self.state.caller();
+            if !caller_turns::may_go_on(caller, Arc::as_ptr(&self.state).addr()) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             self.state.next_round();
             // All that has arrived is read before any of it is answered, so that responses leave together. Of what a
             // stranger sends it is a part: the next round reads on.
@@ -220,7 +226,11 @@ where
             }
             let mut accepted = std::mem::take(&mut self.accepted);
             let mut progressed = !accepted.is_empty();
-            let waited = if progressed { self.queue_time.of_batch() } else { Duration::ZERO };
+            let mut waited = Duration::ZERO;
+            if progressed {
+                waited = self.queue_time.of_batch();
+                caller_turns::note_calls(caller, accepted.len());
+            }
             for (request, respond) in accepted.drain(..) {
                 self.begin(request, respond, waited, cx);
             }
@@ -330,6 +340,12 @@ where
     fn set_timer(&mut self) {
         let next = self.next_age.map_or(self.next_tick, |(age, _)| age.min(self.next_tick));
         self.timer.as_mut().reset(next);
+    }
+}
+
+impl<S, D: Door> Drop for Connection<S, D> {
+    fn drop(&mut self) {
+        caller_turns::forget(self.state.caller(), Arc::as_ptr(&self.state).addr());
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod accept;
 mod call;
+mod caller_turns;
 mod connection;
 mod connection_metrics;
 mod cores;

@@ -249,7 +249,7 @@ mod tests {
     fn the_oldest_that_has_not_authenticated_makes_place() {
         let connections = Arc::new(OpenConnections::with_places(4, 0));
         let places: Vec<_> = (1..=4).map(|n| admit(&connections, &format!("127.0.0.{n}")).unwrap()).collect();
-        places[0].state.authenticated();
+        places[0].state.authenticated("a caller");
         places[1].state.call_began();
         let new = admit(&connections, "127.0.0.9").unwrap();
         assert_eq!(places.iter().map(is_evicted).collect::<Vec<_>>(), [false, false, true, false]);
@@ -268,7 +268,7 @@ mod tests {
         let connections = Arc::new(OpenConnections::with_places(4, 0));
         let places: Vec<_> = (1..=4).map(|n| admit(&connections, &format!("127.0.0.{n}")).unwrap()).collect();
         for place in &places {
-            place.state.authenticated();
+            place.state.authenticated("a caller");
         }
         assert!(admit(&connections, "127.0.0.9").is_none());
         assert!(!places.iter().any(is_evicted));
@@ -285,7 +285,7 @@ mod tests {
         assert!(!is_evicted(&other));
         // Those that authenticate do not count.
         for place in &greedy {
-            place.state.authenticated();
+            place.state.authenticated("a caller");
         }
         let more: Vec<_> = (0..10).map(|_| admit(&connections, "[2001:db8::1]").unwrap()).collect();
         assert!(!more.iter().any(is_evicted));
@@ -296,7 +296,7 @@ mod tests {
         let connections = Arc::new(OpenConnections::with_places(8, 0));
         let places: Vec<_> = (1..=6).map(|n| admit(&connections, &format!("192.0.2.{n}")).unwrap()).collect();
         for place in &places {
-            place.state.authenticated();
+            place.state.authenticated("a caller");
         }
         assert!(admit(&connections, "192.0.2.7").is_none());
         assert!(admit(&connections, "127.0.0.1").is_some());

@@ -98,7 +98,7 @@ mod tests {
             connection.call_ended();
         };
         assert_eq!(comes(&connection, calls), None);
-        connection.authenticated();
+        connection.authenticated("a caller");
         assert_eq!(comes(&connection, |tick| connection.traffic().received(1, tick as usize, false)), None);
     }
 
@@ -107,7 +107,7 @@ mod tests {
         let drips = |connection: &ConnectionState| comes(connection, |_| connection.traffic().received(1, 7, true));
         let connection = connection();
         assert_eq!(drips(&connection), Some((3, EndReason::Stalled)));
-        connection.authenticated();
+        connection.authenticated("a caller");
         assert_eq!(drips(&connection), Some((13, EndReason::Stalled)));
         // Many halves of different frames are progress.
         assert_eq!(comes(&connection, |tick| connection.traffic().received(1, tick as usize, true)), None);
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn the_silent_are_asked_first() {
         let connection = connection();
-        connection.authenticated();
+        connection.authenticated("a caller");
         let mut patience = Patience::default();
         patience.tick(&connection);
         let advice: Vec<_> = (1..12).map(|_| patience.tick(&connection)).collect();

@@ -68,14 +68,14 @@ impl QueueTime {
 
 /// The time since the machine started, to a few milliseconds: reading it costs a tenth of what the exact clock does.
 #[cfg(target_os = "linux")]
-fn coarse_now() -> Duration {
+pub fn coarse_now() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
     let now = clock_gettime(ClockId::MonotonicCoarse);
     Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs().try_into().unwrap_or(0))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn coarse_now() -> Duration {
+pub fn coarse_now() -> Duration {
     use crate::clock::{Clock as _, SystemClock};
     SystemClock.elapsed()
 }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::Poll;
 
 use futures_util::task::AtomicWaker;
@@ -20,7 +21,8 @@ pub struct Peer(pub SocketAddr);
 /// The state of a connection. Among the extensions of each of its requests, as an `Arc`.
 pub struct ConnectionState {
     peer: SocketAddr,
-    is_authenticated: AtomicBool,
+    /// A number for the caller whose credential was proved first; 0 before.
+    caller: AtomicU64,
     /// An [`EndReason`] once the connection must end; 0 before.
     end: AtomicU8,
     /// The connection's task.
@@ -80,7 +82,7 @@ impl ConnectionState {
     pub fn new(peer: SocketAddr, closing: CancellationToken, unsent: Arc<Unsent>) -> Self {
         Self {
             peer,
-            is_authenticated: AtomicBool::new(false),
+            caller: AtomicU64::new(0),
             end: AtomicU8::new(0),
             task: AtomicWaker::new(),
             held: AtomicUsize::new(0),
@@ -105,14 +107,24 @@ impl ConnectionState {
 
     /// Whether a credential was proved on this connection.
     pub fn is_authenticated(&self) -> bool {
-        self.is_authenticated.load(Ordering::Relaxed)
+        self.caller() != 0
     }
 
-    /// Notes that a credential was proved on this connection. From then on its limits are those of a caller.
-    pub fn authenticated(&self) {
-        if !self.is_authenticated() && !self.is_authenticated.swap(true, Ordering::Relaxed) {
-            self.task.wake();
+    /// Notes that the credential of the caller `id` was proved on this connection. From then on its limits are those of a
+    /// caller, and its calls count as of the first.
+    pub fn authenticated(&self, id: &str) {
+        if self.is_authenticated() {
+            return;
         }
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        self.caller.store(hasher.finish().max(1), Ordering::Relaxed);
+        self.task.wake();
+    }
+
+    /// A number for the caller whose credential was proved first; 0 before.
+    pub(super) fn caller(&self) -> u64 {
+        self.caller.load(Ordering::Relaxed)
     }
 
     /// Cancelled when streams that last must end: the server ends, or the connection has come of age.

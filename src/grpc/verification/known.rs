@@ -78,7 +78,7 @@ impl Calling {
             return Err(request);
         }
         let Some(caller) = callers.known(request.headers()) else { return Err(request) };
-        request.body().connection().authenticated();
+        request.body().connection().authenticated(caller.key_id());
         let request = Some(request.into_parts());
         Ok(Self { verifier: verifier.clone(), caller, request, body: Received::Nothing })
     }
