@@ -1,25 +1,35 @@
-//! What takes memory, and how much: a key that is known is verified without any, a page takes twice its bytes. A program of
-//! its own: it counts what its allocator is asked for.
+//! What takes memory, and how much: a key that is known is verified without any, a page takes twice its bytes, a batch
+//! little for each of its keys. A program of its own: it counts what its allocator is asked for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
+use http_body_util::{BodyExt as _, Full};
 use portcullis::admission::{Admission, Settings};
 use portcullis::clock::{Clock, ManualClock, SystemClock};
 use portcullis::fleet::Fleet;
+use portcullis::grpc::caller::Callers;
+use portcullis::grpc::verification::Verification;
 use portcullis::grpc::{convert, pb};
 use portcullis::hashing::Hashing;
 use portcullis::key::keyspace::SYSTEM;
 use portcullis::key::permission::Reach;
 use portcullis::key::scope::Demand;
+use portcullis::key::secret::Secret;
+use portcullis::key::token;
 use portcullis::manage::{Bootstrap, ListKeys, Management, Principal};
+use portcullis::security_events::SecurityEvents;
 use portcullis::store::{Hints, Schema, Store, connect};
 use portcullis::usage::Usage;
 use portcullis::verify::verdict::Verdict;
 use portcullis::verify::{Ledger, Memory, Question, Verifier};
 use prost::Message as _;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::codegen::http::Request;
+use tower::Service as _;
 
 fn asked<'a>(key: &'a str, demand: Demand<'a>) -> Question<'a> {
     Question { keyspace: SYSTEM, demand, ..Question::about(key) }
@@ -40,6 +50,7 @@ struct Rig {
     memory: Arc<Memory>,
     usage: Arc<Usage>,
     fleet: Fleet,
+    admission: Arc<Admission>,
     management: Management,
     /// Gone with this.
     _dir: tempfile::TempDir,
@@ -57,9 +68,33 @@ async fn rig() -> Rig {
     let fleet = Fleet::join(store.clone(), memory.clone(), clock.clone(), lease, "one".into()).await.expect("a place");
     let admission = Arc::new(Admission::new(Settings::default(), &clock));
     let barrier = fleet.barrier().clone();
-    let management = Management::new(store.clone(), hashing.clone(), clock.clone(), barrier, usage.clone(), admission);
+    let management =
+        Management::new(store.clone(), hashing.clone(), clock.clone(), barrier, usage.clone(), admission.clone());
     let management = management.await.expect("a new store");
-    Rig { store, clock, hashing, memory, usage, fleet, management, _dir: dir }
+    Rig { store, clock, hashing, memory, usage, fleet, admission, management, _dir: dir }
+}
+
+impl Rig {
+    fn verifier(&self) -> Verifier {
+        let ledger = Ledger::new(self.store.clone(), self.clock.clone(), self.usage.clone(), self.fleet.is_shared());
+        Verifier::new(
+            self.store.clone(),
+            self.memory.clone(),
+            self.fleet.lease().clone(),
+            self.hashing.clone(),
+            self.clock.clone(),
+            Arc::new(ledger),
+            |_| Box::default(),
+        )
+    }
+
+    /// The first root key.
+    async fn bootstrap(&self) -> Secret {
+        let Bootstrap::Made(secret) = self.management.bootstrap(None).await.expect("a root key") else {
+            panic!("a new store")
+        };
+        secret
+    }
 }
 
 /// Keys with 3 KB of labels each: more than fit on a page.
@@ -111,12 +146,10 @@ fn a_page_takes_no_more_than_twice_its_bytes() {
 
 #[tokio::test]
 async fn what_is_known_is_verified_without_memory() {
-    let Rig { store, clock, hashing, memory, usage, fleet, management, _dir } = rig().await;
-    let Bootstrap::Made(secret) = management.bootstrap(None).await.expect("a root key") else { panic!("a new store") };
+    let rig = rig().await;
+    let secret = rig.bootstrap().await;
     let key = secret.expose();
-    let write_claims = |_| Box::default();
-    let ledger = Arc::new(Ledger::new(store.clone(), clock.clone(), usage, fleet.is_shared()));
-    let verifier = Verifier::new(store.clone(), memory, fleet.lease().clone(), hashing, clock, ledger, write_claims);
+    let verifier = rig.verifier();
 
     // It is read, and its use is noted, once.
     let reach = Reach::Everywhere;
@@ -151,7 +184,49 @@ async fn what_is_known_is_verified_without_memory() {
         let verdict = verifier.verify_known(&Question { keyspace: "", ..asked(key, demand) }, &Reach::AllButSystem);
         assert!(matches!(verdict, Some(Verdict::NotFound)));
     });
-    store.close().await;
+    rig.store.close().await;
+}
+
+/// Keys of a batch, and how many bytes each may take.
+const BATCH_KEYS: usize = 1_000;
+const BATCH_KEY_BYTES_MAX: u64 = 1_000;
+
+#[test]
+fn a_batch_of_unknown_keys_takes_little_for_each() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let rig = runtime.block_on(rig());
+    let secret = runtime.block_on(rig.bootstrap());
+    let verifier = Arc::new(runtime.block_on(async { rig.verifier() }));
+    let (events, _denials) = SecurityEvents::new(rig.clock.clone());
+    let callers = Callers::new(verifier.clone(), rig.admission.clone(), Arc::new(events));
+    let service = callers.guard(Verification::new(verifier, 1 << 20, CancellationToken::new()));
+    let batch = || {
+        let unknown = |_| {
+            let (_, key) = token::generate(&"ak".parse().expect("a prefix")).expect("a key");
+            pb::VerifyRequest { key: key.expose().to_owned(), ..Default::default() }
+        };
+        let message = pb::BatchVerifyRequest { requests: (0..BATCH_KEYS).map(unknown).collect() }.encode_to_vec();
+        let mut frame = vec![0];
+        frame.extend(u32::try_from(message.len()).expect("less than 1 MiB").to_be_bytes());
+        frame.extend(message);
+        let request = Request::post("/portcullis.v1.VerificationService/BatchVerify");
+        let request = request.header("authorization", format!("Bearer {}", secret.expose()));
+        request.header("content-type", "application/grpc").body(Body::new(Full::from(frame))).expect("a request")
+    };
+    let answer = |request| {
+        let mut service = service.clone();
+        let answered = runtime.block_on(async {
+            let response = service.call(request).await.unwrap_or_else(|never| match never {});
+            response.into_body().collect().await.expect("a message")
+        });
+        let entries = answered.to_bytes().len() / BATCH_KEYS;
+        assert!(entries > 1, "each is answered");
+    };
+    answer(batch());
+    let request = batch();
+    let AllocationInfo { bytes_max, .. } = measure(|| answer(request));
+    assert!(bytes_max <= BATCH_KEYS as u64 * BATCH_KEY_BYTES_MAX, "{bytes_max} bytes for {BATCH_KEYS} keys");
+    runtime.block_on(rig.store.close());
 }
 
 /// Another well-formed key string of the same lookup.

@@ -45,7 +45,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Makes the counters readable.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("calls_admitted", "Management calls that got a place", self.admitted.clone());
+        registry.register("calls_admitted", "Calls that got a place", self.admitted.clone());
         let help = "Calls refused because too many of their kind were under way, or waited to be read";
         registry.register("calls_shed", help, self.busy.clone());
         let help = "Calls refused because a root key or a keyspace had no budget left";
@@ -85,8 +85,8 @@ impl Collector for Load {
             }
             Ok(())
         };
-        gauge("calls_running", "Management calls that have a place", |(running, _)| running)?;
-        gauge("calls_waiting", "Management calls that wait for a place", |(_, waiting)| waiting)
+        gauge("calls_running", "Calls that have a place", |(running, _)| running)?;
+        gauge("calls_waiting", "Calls that wait for a place", |(_, waiting)| waiting)
     }
 }
 

@@ -39,6 +39,9 @@ const IMPORT_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long a revocation waits: it is the last to be refused.
 const REVOCATION_WAIT_MAX: Duration = Duration::from_secs(1);
 const REVOCATION_WAIT_TARGET: Duration = Duration::from_millis(500);
+/// How long a batch waits: one whose keys the store must be asked about takes longer than one management call.
+const BATCH_WAIT_MAX: Duration = Duration::from_secs(1);
+const BATCH_WAIT_TARGET: Duration = Duration::from_millis(200);
 
 /// What a call does, as far as it matters for admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,17 +58,20 @@ pub enum Kind {
     Read,
     /// Lists: has places of its own in the store.
     List,
-    /// Verifies many keys, or asks for something else that is no management.
+    /// Verifies many keys at once.
+    Batch,
+    /// Verifies a stream of keys, or asks for something else that is no management.
     Other,
 }
 
 /// The kinds that have places, how many, and how long their calls wait.
-const QUEUED: [(Kind, &str, Limits, Wait); 5] = [
+const QUEUED: [(Kind, &str, Limits, Wait); 6] = [
     (Kind::Creation, "creation", limits(24, 256), WAIT),
     (Kind::Import, "import", limits(8, 32), Wait::up_to(IMPORT_WAIT_MAX)),
     (Kind::Change, "change", limits(256, 256), WAIT),
     (Kind::Revocation, "revocation", limits(256, 512), REVOCATION_WAIT),
     (Kind::Read, "read", limits(64, 256), WAIT),
+    (Kind::Batch, "batch", limits(32, 128), BATCH_WAIT),
 ];
 
 /// The kind of Verify in metrics.
@@ -73,6 +79,7 @@ const VERIFICATION: &str = "verification";
 
 const WAIT: Wait = Wait { max: WAIT_MAX, target: WAIT_TARGET };
 const REVOCATION_WAIT: Wait = Wait { max: REVOCATION_WAIT_MAX, target: REVOCATION_WAIT_TARGET };
+const BATCH_WAIT: Wait = Wait { max: BATCH_WAIT_MAX, target: BATCH_WAIT_TARGET };
 
 const fn limits(running_max: usize, waiting_max: usize) -> Limits {
     // One caller leaves a quarter of the places to all others. All that wait may be its own: they make room for others.
@@ -221,7 +228,7 @@ impl Admission {
 impl Kind {
     /// Whether it counts as a management call of which there is a number a second. A revocation is never one too many.
     fn is_rated(self) -> bool {
-        !matches!(self, Self::Revocation | Self::Other)
+        !matches!(self, Self::Revocation | Self::Batch | Self::Other)
     }
 }
 
@@ -229,6 +236,21 @@ impl Kind {
 mod tests {
     use super::*;
     use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn batches_of_one_caller_leave_places_to_others() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let admission = Admission::new(Settings::default(), &clock);
+        let admit = |caller| Box::pin(admission.admit(Kind::Batch, caller));
+        let mut flood = Vec::new();
+        for _ in 0..24 {
+            flood.push(admit("flood").await.unwrap());
+        }
+        assert!(futures_util::poll!(admit("flood")).is_pending());
+        let others: Vec<_> = futures_util::future::join_all((0..8).map(|_| admit("other"))).await;
+        assert!(others.iter().all(Result::is_ok));
+        assert!(futures_util::poll!(admit("third")).is_pending());
+    }
 
     #[tokio::test]
     async fn a_caller_over_budget_takes_no_place_and_may_still_revoke() {
@@ -243,6 +265,6 @@ mod tests {
         let _other = admission.admit(Kind::Creation, "b").await.unwrap();
         assert!(!admission.refuses(Kind::Creation, "a"), "none of its calls waits");
         let load: Vec<_> = admission.queues.iter().map(|queue| queue.places.load()).collect();
-        assert_eq!(load, [(2, 0), (0, 0), (0, 0), (1, 0), (0, 0)]);
+        assert_eq!(load, [(2, 0), (0, 0), (0, 0), (1, 0), (0, 0), (0, 0)]);
     }
 }

@@ -22,6 +22,7 @@ pub fn kind(path: &str) -> Option<Kind> {
         "ImportApiKeys" => Kind::Import,
         "UpdateApiKey" | "RotateApiKey" => Kind::Change,
         "RevokeApiKey" | "DeleteApiKey" => Kind::Revocation,
+        "BatchVerify" => Kind::Batch,
         _ if service == "VerificationService" => Kind::Other,
         _ if method.starts_with("List") || service == "UsageService" => Kind::List,
         _ => Kind::Read,
@@ -68,7 +69,8 @@ mod tests {
     fn kinds() {
         for (path, expected) in [
             ("/portcullis.v1.VerificationService/Verify", None),
-            ("/portcullis.v1.VerificationService/BatchVerify", Some(Kind::Other)),
+            ("/portcullis.v1.VerificationService/BatchVerify", Some(Kind::Batch)),
+            ("/portcullis.v1.VerificationService/VerifyStream", Some(Kind::Other)),
             ("/portcullis.v1.ApiKeyService/CreateApiKey", Some(Kind::Creation)),
             ("/portcullis.v1.ApiKeyService/ListApiKeys", Some(Kind::List)),
             ("/portcullis.v1.ApiKeyService/RevokeApiKey", Some(Kind::Revocation)),

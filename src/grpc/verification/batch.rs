@@ -65,14 +65,16 @@ async fn verify_all<'a, 'm: 'a>(
         }
         entries.push(verifier.verify_known(&asked.question(caller), asked.reach(caller)?).map_or_else(
             || {
-                waiting.push(look_up(verifier, caller, nth, asked));
+                waiting.push(nth);
                 // Until the store has answered.
                 Entry::Untold
             },
             Entry::Told,
         ));
     }
-    let mut looked_up = stream::iter(waiting).buffer_unordered(WAITING_MAX);
+    // One by one: a look-up takes some KiB from when it is made, and a batch may have a thousand.
+    let look_ups = stream::iter(waiting).map(|nth| look_up(verifier, caller, nth, &asked[nth]));
+    let mut looked_up = look_ups.buffer_unordered(WAITING_MAX);
     while let Some(done) = looked_up.next().await {
         let (nth, entry) = done?;
         entries[nth] = entry;

@@ -2,6 +2,7 @@
 
 use portcullis::config::{AdmissionFlags, Flags};
 use portcullis::grpc::pb::{self, ErrorReason, Verdict};
+use portcullis::key::token;
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
@@ -191,6 +192,45 @@ async fn calls_that_find_no_place_are_shed_while_other_kinds_go_on() {
     eventually("creations as before", async || admin.keys.create_api_key(new_key("after")).await.ok()).await;
     drop(calls);
     service.stop().await;
+}
+
+/// While the database holds look-ups up, batches of one caller do not pile up, and those of others go on.
+#[tokio::test]
+async fn batches_that_find_no_place_are_shed_while_other_callers_go_on() {
+    let url = shared().fresh_database().await;
+    let service = Service::start_over(Fixture::at(Backend::Postgres, &url), None).await;
+    let mut admin = service.admin();
+    let (_, secret) = admin.create(new_key("k")).await;
+    assert_eq!(admin.verdict(&secret).await, Verdict::Valid);
+    let flood = service.caller_with(&["keys:verify"]).await;
+    verify_unknown(flood.clone()).await.expect("its root key is known from now on");
+    let mut lock = PgConnection::connect(&url).await.expect("the server is up");
+    let hold = "BEGIN; LOCK TABLE api_key_secret IN ACCESS EXCLUSIVE MODE";
+    sqlx::raw_sql(hold).execute(&mut lock).await.expect("a lock");
+
+    let mut batches = JoinSet::new();
+    for _ in 0..200 {
+        batches.spawn(verify_unknown(flood.clone()));
+    }
+    for _ in 0..40 {
+        let answer = in_time("an answer", batches.join_next()).await.expect("it is not the last").expect("no panic");
+        check_refused(answer, ErrorReason::ManagementBusy);
+    }
+    let request = pb::VerifyRequest { key: secret, ..Default::default() };
+    let batch = admin.verification.batch_verify(pb::BatchVerifyRequest { requests: vec![request] }).await;
+    let responses = batch.expect("another caller has a place").into_inner().responses;
+    assert!(responses.len() == 1 && responses[0].valid);
+
+    sqlx::raw_sql("ROLLBACK").execute(&mut lock).await.expect("no lock");
+    eventually("batches as before", async || verify_unknown(flood.clone()).await.ok()).await;
+    drop(batches);
+    service.stop().await;
+}
+
+async fn verify_unknown(mut caller: Caller) -> Result<(), Status> {
+    let (_, key) = token::generate(&"ak".parse().expect("a prefix")).expect("a key");
+    let request = pb::VerifyRequest { key: key.expose().to_owned(), ..Default::default() };
+    caller.verification.batch_verify(pb::BatchVerifyRequest { requests: vec![request] }).await.map(drop)
 }
 
 async fn create(mut caller: Caller, nth: usize) -> Result<(), Status> {

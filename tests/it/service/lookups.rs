@@ -13,8 +13,9 @@ use crate::support::postgres::shared;
 use crate::support::proxy::{Proxy, Way};
 use crate::support::service::{Caller, Service, details, eventually, in_time, new_key};
 
-/// Batches of the flood that are under way. Eight keys of each wait at a time, for seconds.
-const BATCHES: usize = 40;
+/// Batches of the flood that are under way: as many as one root key has places for. Eight keys of each wait at a time, for
+/// seconds.
+const BATCHES: usize = 24;
 const WAITING: usize = 8 * BATCHES;
 /// How slow the way to the store is: with all places taken by the flood, those that wait take more than a second.
 const SLOW: Duration = Duration::from_millis(20);

@@ -282,7 +282,7 @@ public enum ErrorReason
   ERROR_REASON_LIST_TOO_SLOW(31),
   /**
    * <pre>
-   * RESOURCE_EXHAUSTED: too many management calls of this kind are under way, and nothing was done; google.rpc.RetryInfo says
+   * RESOURCE_EXHAUSTED: too many management calls or batches are under way, and nothing was done; google.rpc.RetryInfo says
    * when to try again.
    * </pre>
    *
@@ -595,7 +595,7 @@ public enum ErrorReason
   public static final int ERROR_REASON_LIST_TOO_SLOW_VALUE = 31;
   /**
    * <pre>
-   * RESOURCE_EXHAUSTED: too many management calls of this kind are under way, and nothing was done; google.rpc.RetryInfo says
+   * RESOURCE_EXHAUSTED: too many management calls or batches are under way, and nothing was done; google.rpc.RetryInfo says
    * when to try again.
    * </pre>
    *
