@@ -115,7 +115,14 @@ impl Now {
         )?)?;
         let dropped = ConstCounter::new(unsent.dropped());
         let help = "Responses that were dropped because their clients did not take them and others needed the memory";
-        dropped.encode(encoder.encode_descriptor("responses_dropped", help, None, dropped.metric_type())?)
+        dropped.encode(encoder.encode_descriptor("responses_dropped", help, None, dropped.metric_type())?)?;
+        let requests = self.connections.requests();
+        let bytes = ConstGauge::new(i64::try_from(requests.bytes()).unwrap_or(i64::MAX));
+        let help = "Bytes of requests that were read and are not answered, but for small ones that came as a whole";
+        let metric = encoder.encode_descriptor("requests_held", help, Some(&Unit::Bytes), bytes.metric_type())?;
+        bytes.encode(metric)?;
+        let help = "Requests that were ended because they did not arrive as a whole";
+        encode_counters(encoder, "requests_ended", help, "reason", &requests.ended())
     }
 
     fn encode_lists(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -1,9 +1,10 @@
-//! Admission: what a call passes before its request is read, so that too many of one kind, or of one caller, cost little
-//! and keep nobody else waiting.
+//! Admission: what a call passes before it is handled, so that too many of one kind, or of one caller, cost little and keep
+//! nobody else waiting.
 //!
-//! A caller has a budget: calls in flight, and management calls a second. Then each kind of call has places of its own, and
-//! a short queue in which callers take turns. A call that gets no place in time is refused, and so is at once one whose
-//! caller has others that wait for long. Verify has no places; see [`Admission::note_late`].
+//! A caller has a budget: calls in flight, and management calls a second. It is charged before the request is read. Each
+//! kind of call has places of its own, and a short queue in which callers take turns. A call takes a place once its request
+//! is there. It is refused before that if the queue is full or its caller has others that wait for long. What gets no place
+//! in time is refused. Verify has no places; see [`Admission::note_late`].
 
 mod budget;
 mod metrics;
@@ -131,6 +132,14 @@ struct Queue {
     wait: Wait,
 }
 
+/// A call that is charged to its root key and has no place yet.
+pub struct Charged<'a> {
+    spending: Spending,
+    /// The queue of its kind, if it needs a place.
+    queue: Option<&'a Queue>,
+    metrics: &'a Metrics,
+}
+
 /// What a call that was admitted holds until it has ended.
 pub struct Permit {
     _place: Option<Place>,
@@ -150,22 +159,21 @@ impl Admission {
         }
     }
 
-    /// Admits a call of the root key `caller`, at once or when a place is free.
+    /// Charges a call to the root key `caller`. A call for which there will be no place is refused here, before its request
+    /// is read.
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn admit(&self, kind: Kind, caller: &str) -> Result<Permit, Refused> {
+    pub fn charge_caller(&self, kind: Kind, caller: &str) -> Result<Charged<'_>, Refused> {
         let spending = self.callers.spend(caller, self.settings.caller, kind.is_rated());
         let spending = spending.map_err(|over| {
             self.metrics.over("caller", over);
             Refused::Caller(over)
         })?;
-        let Some(queue) = self.queue(kind) else {
-            return Ok(Permit { _place: None, _spending: spending });
-        };
-        let place = queue.places.acquire(spending.name(), queue.wait).await;
-        self.metrics.entered(queue.name, place.is_ok());
-        Ok(Permit { _place: Some(place.map_err(|_| Refused::Busy)?), _spending: spending })
+        if self.refuses(kind, spending.name()) {
+            return Err(Refused::Busy);
+        }
+        Ok(Charged { spending, queue: self.queue(kind), metrics: &self.metrics })
     }
 
     /// Returns whether calls of `kind` wait for a place.
@@ -174,10 +182,10 @@ impl Admission {
     }
 
     /// Returns whether a call of the root key `caller` is refused without waiting, because others of its calls wait for
-    /// long. To be asked before anything is done for the call.
+    /// long, or too many calls wait. To be asked before anything is done for the call.
     pub fn refuses(&self, kind: Kind, caller: &str) -> bool {
         let Some(queue) = self.queue(kind) else { return false };
-        let is_refused = queue.places.is_late(caller, queue.wait);
+        let is_refused = queue.places.refuses(caller, queue.wait);
         if is_refused {
             self.metrics.entered(queue.name, false);
         }
@@ -225,6 +233,19 @@ impl Admission {
     }
 }
 
+impl Charged<'_> {
+    /// Admits the call, whose request is there, at once or when a place is free.
+    ///
+    /// # Errors
+    /// There was none in time.
+    pub async fn admit(self) -> Result<Permit, Refused> {
+        let Some(queue) = self.queue else { return Ok(Permit { _place: None, _spending: self.spending }) };
+        let place = queue.places.acquire(self.spending.name(), queue.wait).await.map_err(|_| Refused::Busy);
+        self.metrics.entered(queue.name, place.is_ok());
+        Ok(Permit { _place: Some(place?), _spending: self.spending })
+    }
+}
+
 impl Kind {
     /// Whether it counts as a management call of which there is a number a second. A revocation is never one too many.
     fn is_rated(self) -> bool {
@@ -258,13 +279,35 @@ mod tests {
         let settings = Settings { caller: budget(100, 1), ..Settings::default() };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let admission = Admission::new(settings, &clock);
-        let _first = admission.admit(Kind::Creation, "a").await.unwrap();
-        let refused = admission.admit(Kind::Creation, "a").await.err();
+        let admit = async |kind, caller| admission.charge_caller(kind, caller)?.admit().await;
+        let _first = admit(Kind::Creation, "a").await.unwrap();
+        let refused = admit(Kind::Creation, "a").await.err();
         assert!(matches!(refused, Some(Refused::Caller(Over::Rate { .. }))), "{refused:?}");
-        let _revocation = admission.admit(Kind::Revocation, "a").await.unwrap();
-        let _other = admission.admit(Kind::Creation, "b").await.unwrap();
+        let _revocation = admit(Kind::Revocation, "a").await.unwrap();
+        let _other = admit(Kind::Creation, "b").await.unwrap();
         assert!(!admission.refuses(Kind::Creation, "a"), "none of its calls waits");
         let load: Vec<_> = admission.queues.iter().map(|queue| queue.places.load()).collect();
         assert_eq!(load, [(2, 0), (0, 0), (0, 0), (1, 0), (0, 0), (0, 0)]);
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_queue_is_full_is_refused_before_its_request_is_read() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let admission = Admission::new(Settings::default(), &clock);
+        let (_, _, limits, _) = QUEUED[0];
+        let charge = |caller| admission.charge_caller(Kind::Creation, caller);
+        let mut admitted = Vec::new();
+        for _ in 0..limits.share_max {
+            admitted.push(charge("a").unwrap().admit().await.unwrap());
+        }
+        // Those whose requests are not there yet wait for nothing.
+        let arriving: Vec<_> = (0..2 * limits.waiting.all).map(|_| charge("a").unwrap()).collect();
+        let mut waiting: Vec<_> = (0..limits.waiting.all).map(|_| Box::pin(charge("a").unwrap().admit())).collect();
+        for call in &mut waiting {
+            assert!(futures_util::poll!(call).is_pending());
+        }
+        assert_eq!(charge("a").err(), Some(Refused::Busy));
+        charge("b").unwrap().admit().await.unwrap();
+        drop((arriving, waiting, admitted));
     }
 }

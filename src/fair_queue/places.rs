@@ -139,9 +139,11 @@ impl Places {
         self.enter(key, wait)?.place().await
     }
 
-    /// Returns whether something of `key` would be refused at once, as others of it wait for long.
-    pub fn is_late(&self, key: &str, wait: Wait) -> bool {
-        self.lock().is_late(key, self.clock.elapsed(), wait.target)
+    /// Returns whether something of `key` would be refused at once: others of it wait for long, or too many wait.
+    pub fn refuses(&self, key: &str, wait: Wait) -> bool {
+        let state = self.lock();
+        !state.has_place_for(key)
+            && (state.is_late(key, self.clock.elapsed(), wait.target) || !state.waiting.has_room_for(key))
     }
 
     /// Changes how many places there are. Those that are taken stay so.
@@ -378,12 +380,12 @@ mod tests {
         clock.advance(wait.target);
         let second = places.enter("flood", wait).expect("the first has waited for as long as is meant");
         clock.advance(Duration::from_millis(1));
-        assert!(places.is_late("flood", wait) && !places.is_late("other", wait));
+        assert!(places.refuses("flood", wait) && !places.refuses("other", wait));
         assert_eq!(places.enter("flood", wait).err(), Some(Busy::Full));
         let other = places.enter("other", wait).expect("none of its waits");
         drop(running);
         drop(has_come(&mut first).await.expect("its turn"));
-        assert!(!places.is_late("flood", wait), "the second came later");
+        assert!(!places.refuses("flood", wait), "the second came later");
         drop((second, other));
         assert_eq!(places.load(), (0, 0));
     }

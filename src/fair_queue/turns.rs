@@ -59,15 +59,26 @@ impl<T> Turns<T> {
         if self.count < self.bounds.all {
             return self.push(key, item).map(|()| None);
         }
-        let own = self.count_of(key);
-        let longest = self.order.iter().max_by_key(|key| self.count_of(key)).cloned();
-        let Some(longest) = longest.filter(|longest| own < self.bounds.of_one && self.count_of(longest) > own + 1)
-        else {
-            return Err(item);
-        };
+        let Some(longest) = self.displaceable(key) else { return Err(item) };
         let newest = self.count_of(&longest) - 1;
         let displaced = self.take(&longest, newest);
         self.push(key, item).map(|()| displaced)
+    }
+
+    /// Returns whether there is room for an item of `key`, or another makes it.
+    pub fn has_room_for(&self, key: &str) -> bool {
+        if self.count < self.bounds.all {
+            self.count_of(key) < self.bounds.of_one
+        } else {
+            self.displaceable(key).is_some()
+        }
+    }
+
+    /// Returns the key with the most items, if that has to make room for one of `key`.
+    fn displaceable(&self, key: &str) -> Option<Arc<str>> {
+        let own = self.count_of(key);
+        let longest = self.order.iter().max_by_key(|key| self.count_of(key))?;
+        (own < self.bounds.of_one && self.count_of(longest) > own + 1).then(|| longest.clone())
     }
 
     /// Takes out the next item that `fits`. A key whose first item does not fit keeps its turn.

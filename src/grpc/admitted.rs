@@ -29,6 +29,11 @@ pub fn kind(path: &str) -> Option<Kind> {
     })
 }
 
+/// Whether the call of `path` sends a stream of messages: it begins with the first, not once all are there.
+pub fn takes_stream(path: &str) -> bool {
+    path.ends_with("/VerifyStream") || path.ends_with("/ServerReflectionInfo")
+}
+
 /// `response`, which holds `permit` until it is sent, or nobody wants it any more.
 pub fn held(response: Response<Body>, permit: Permit) -> Response<Body> {
     // Most errors are all head.
@@ -64,6 +69,16 @@ impl http_body::Body for Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grpc::json;
+
+    #[test]
+    fn streams() {
+        for method in json::methods() {
+            let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+            assert_eq!(takes_stream(&path), method.is_client_streaming(), "{path}");
+        }
+        assert!(takes_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"));
+    }
 
     #[test]
     fn kinds() {

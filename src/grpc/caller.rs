@@ -13,12 +13,12 @@ use tonic::server::NamedService;
 use tonic::{Request, Status};
 use tower::Service;
 
-use super::{admitted, status};
-use crate::admission::Admission;
+use super::{admitted, request_message, status};
+use crate::admission::{Admission, Permit};
 use crate::key::permission::{Permission, Reach, reach};
 use crate::manage::Principal;
 use crate::security_events::{AuthenticationFailure, Denial, SecurityEvents};
-use crate::transport::{ConnectionState, Peer, RequestBody};
+use crate::transport::{ConnectionState, Peer, RequestBody, RequestBytes};
 use crate::verify::verdict::Verdict;
 use crate::verify::{CachedKey, Verifier, VerifyError};
 
@@ -104,6 +104,30 @@ impl Callers {
         credential.is_ok_and(|credential| self.verifier.is_plausible_root(credential)) || self.known(headers).is_some()
     }
 
+    /// Admits a call of `caller`: by the budget of its root key, once its message is there, and when a place is free. A call
+    /// that has to be refused is not read; and one that is not there takes nothing that others wait for.
+    async fn admit(
+        &self,
+        request: HttpRequest<Body>,
+        caller: &Caller,
+    ) -> Result<(HttpRequest<Body>, Option<Permit>), Status> {
+        let path = request.uri().path();
+        let kind = admitted::kind(path);
+        let charged = kind.map(|kind| self.admission.charge_caller(kind, caller.key.id())).transpose();
+        let charged = charged.map_err(status::not_admitted)?;
+        let request = if admitted::takes_stream(path) {
+            request
+        } else {
+            let (head, body) = request.into_parts();
+            HttpRequest::from_parts(head, request_message::whole(body).await?)
+        };
+        let permit = match charged {
+            Some(charged) => Some(charged.admit().await.map_err(status::not_admitted)?),
+            None => None,
+        };
+        Ok((request, permit))
+    }
+
     /// `service`, open to authenticated callers only.
     pub fn guard<S>(&self, service: S) -> Guarded<S> {
         Guarded { service, callers: self.clone() }
@@ -135,7 +159,7 @@ where
         self.service.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: HttpRequest<Body>) -> Self::Future {
+    fn call(&mut self, request: HttpRequest<Body>) -> Self::Future {
         // The one that was polled ready answers; its copy waits for the next call.
         let next = self.service.clone();
         let mut service = mem::replace(&mut self.service, next);
@@ -149,16 +173,19 @@ where
             if let Some(connection) = request.extensions().get::<Arc<ConnectionState>>() {
                 connection.authenticated(caller.key.id());
             }
-            let permit = match admitted::kind(request.uri().path()) {
-                Some(kind) => match callers.admission.admit(kind, caller.key.id()).await {
-                    Ok(permit) => Some(permit),
-                    Err(refused) => return Ok(status::not_admitted(refused).into_http()),
-                },
-                None => None,
+            let bytes = request.extensions().get::<Arc<RequestBytes>>().cloned();
+            if let Some(bytes) = &bytes {
+                bytes.set_owner(caller.key.id());
+            }
+            let (mut request, permit) = match callers.admit(request, &caller).await {
+                Ok(admitted) => admitted,
+                Err(status) => return Ok(status.into_http()),
             };
             let uri = request.uri().clone();
             request.extensions_mut().insert((caller.clone(), callers.verifier.clone()));
             let response = service.call(request).await?;
+            // What the request takes counts until it is answered.
+            drop(bytes);
             if let Some(permission) = status::missing_permission(response.headers()) {
                 let (root_key_id, peer) = (caller.key.id().to_owned(), caller.peer.clone());
                 let denial = Denial { root_key_id, method: uri.path().to_owned(), permission, peer };
@@ -244,6 +271,11 @@ impl Caller {
             reach if keyspace.is_empty() || reach.includes(keyspace) => Ok(reach),
             _ => Err(missing()),
         }
+    }
+
+    /// The id of its root key.
+    pub fn id(&self) -> &str {
+        self.key.id()
     }
 
     /// Whether its root key was valid a moment ago, as far as `verifier` knows without asking.

@@ -17,16 +17,16 @@ use tonic::server::NamedService as _;
 use tonic::service::Routes;
 use tower::{Layer as _, Service};
 
-use super::admitted;
 use super::caller::{Callers, Guarded};
 use super::deadline::Deadline;
 use super::details::{CompleteErrors, Completing};
 use super::health::{Health, is_health};
-use super::status;
+use super::request_message::{StreamedBody, UnaryBody};
 use super::verification::{Answer, Called, Calling, VERIFY, Verification};
 use super::web::{self, Web};
+use super::{admitted, status};
 use crate::admission::Kind;
-use crate::transport::{self, Origins, Peer, RequestBody};
+use crate::transport::{self, Origins, RequestBody};
 use crate::verify::Verifier;
 
 /// See the module.
@@ -90,8 +90,8 @@ impl Door {
         }
     }
 
-    fn go_from_web(&self, mut request: Request<RequestBody>) -> Going {
-        note_connection(&mut request);
+    fn go_from_web(&self, request: Request<RequestBody>) -> Going {
+        let request = described(request);
         let ways = self.0.clone();
         let threads = self.threads_for(request.uri().path());
         let answering = async move { ways.web.answer(request, ways.calls.clone()).await };
@@ -142,7 +142,7 @@ impl transport::Door for Door {
     type Body = Answer;
     type Answering = Answering;
 
-    fn answer(&self, mut request: Request<RequestBody>) -> Answering {
+    fn answer(&self, request: Request<RequestBody>) -> Answering {
         if !web::is_grpc(&request) {
             return Answering { way: Way::Going(self.go_from_web(request)), deadline: None };
         }
@@ -152,9 +152,10 @@ impl transport::Door for Door {
             Err(unknown) => match self.0.callers.refuse_at_once(&unknown) {
                 Some(response) => Way::Refused(Some(response)),
                 None => {
-                    request = unknown;
-                    note_connection(&mut request);
-                    Way::Going(self.go(request.map(Body::new)))
+                    let takes_stream = admitted::takes_stream(unknown.uri().path());
+                    Way::Going(self.go(described(unknown).map(|body| {
+                        if takes_stream { Body::new(StreamedBody::new(body)) } else { Body::new(UnaryBody(body)) }
+                    })))
                 }
             },
         };
@@ -176,11 +177,11 @@ impl transport::Door for Door {
     }
 }
 
-/// Adds to a request that does not go the short way where it came from.
-fn note_connection(request: &mut Request<RequestBody>) {
-    let connection = request.body().connection().clone();
-    request.extensions_mut().insert(Peer(connection.peer()));
-    request.extensions_mut().insert(connection);
+/// A request that does not go the short way, with what is known of its connection.
+fn described(request: Request<RequestBody>) -> Request<RequestBody> {
+    let (mut head, mut body) = request.into_parts();
+    body.describe(&mut head.extensions);
+    Request::from_parts(head, body)
 }
 
 type Going = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;

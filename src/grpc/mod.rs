@@ -19,6 +19,7 @@ pub mod keyspaces;
 pub mod pb;
 pub mod reflection;
 pub mod replicas;
+pub mod request_message;
 pub mod small_messages;
 pub mod status;
 pub mod usage;

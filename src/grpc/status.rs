@@ -26,6 +26,7 @@ use crate::key::permission::Permission;
 use crate::log_sampler::LogSampler;
 use crate::manage::{self, Violation};
 use crate::store::{Refusal, StoreError};
+use crate::transport::BodyError;
 use crate::verify::VerifyError;
 
 /// The domain of every ErrorInfo.
@@ -226,6 +227,18 @@ pub fn answer_unreadable() -> Status {
     #[error("an answer cannot be read")]
     struct Unreadable;
     internal(&Unreadable)
+}
+
+/// The status of a call whose request could not be read. Nothing was done.
+pub fn from_body(error: &BodyError) -> Status {
+    match error {
+        BodyError::Late(after) => request_late(*after),
+        BodyError::Displaced => {
+            let message = "too many requests are arriving that are not whole yet: send it again, as a whole";
+            retry(Code::ResourceExhausted, ErrorReason::ManagementBusy, message, RETRY_AFTER)
+        }
+        BodyError::Http1(_) | BodyError::Http2(_) => malformed("the request broke off"),
+    }
 }
 
 /// DEADLINE_EXCEEDED: the request did not come. Nothing was done.

@@ -324,7 +324,8 @@ mod tests {
     #[test]
     fn of_a_stranger_little_is_read_before_it_is_looked_at() {
         let unsent = Arc::new(Unsent::new(0));
-        let state = ConnectionState::new(([127, 0, 0, 1], 1).into(), CancellationToken::new(), unsent);
+        let requests = Arc::new(crate::transport::RequestBudget::new(0));
+        let state = ConnectionState::new(([127, 0, 0, 1], 1).into(), CancellationToken::new(), unsent, requests);
         let (state, sent) = (Arc::new(state), [0; 10_000]);
         let mut meter = FrameMeter::new(&sent[..], state.clone());
         assert_eq!(read_in_a_round(&mut meter), 1_024);

@@ -376,6 +376,7 @@ mod tests {
     use super::*;
     use crate::transport::Handshakes;
     use crate::transport::queue_time::note_wake_up;
+    use crate::transport::request_budget::RequestBudget;
     use crate::transport::unsent::Unsent;
 
     /// Answers `/slow` by keeping the thread busy from when `began` says so, and everything else at once. `/late` may be
@@ -434,7 +435,8 @@ mod tests {
                 let (client, server) = tokio::io::duplex(64 * 1024);
                 let peer = SocketAddr::from(([127, 0, 0, 1], 1));
                 let unsent = Arc::new(Unsent::new(1 << 20));
-                let state = Arc::new(ConnectionState::new(peer, CancellationToken::new(), unsent));
+                let requests = Arc::new(RequestBudget::new(1 << 20));
+                let state = Arc::new(ConnectionState::new(peer, CancellationToken::new(), unsent, requests));
                 let (settings, door) = (settings.clone(), door.clone());
                 handle.spawn(async move { serve(server, state, &settings, door).await });
                 let (send, connection) = h2::client::handshake(client).await.unwrap();

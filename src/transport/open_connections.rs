@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection_metrics::{ConnectionMetrics, Refusal};
 use super::files;
+use super::request_budget::RequestBudget;
 use super::state::{ConnectionState, EndReason};
 use super::unsent::Unsent;
 use crate::client_network::ClientNetwork;
@@ -21,7 +22,9 @@ const CONNECTION_SIZE: usize = 24 * 1024;
 /// The part of the memory for connections that responses may take together which clients have not taken.
 const UNSENT_SHARE: usize = 4;
 /// The part of the memory for connections that their widened windows may take together.
-const WINDOWS_SHARE: usize = 4;
+const WINDOWS_SHARE: usize = 8;
+/// The part of the memory for connections that requests may take together which were read and are not answered.
+const REQUESTS_SHARE: usize = 8;
 /// Places that only this machine may take: probes and the operator's own tools.
 const RESERVED_PLACES: usize = 16;
 /// The part of all places that connections from one source may take before they authenticate.
@@ -39,6 +42,7 @@ pub struct OpenConnections {
     windows: AtomicUsize,
     open: Mutex<Open>,
     unsent: Arc<Unsent>,
+    requests: Arc<RequestBudget>,
     metrics: ConnectionMetrics,
 }
 
@@ -73,6 +77,7 @@ impl OpenConnections {
         let places = PLACES_MAX.min(by_memory).min(files::connections_max());
         Self {
             unsent: Arc::new(Unsent::new(memory / UNSENT_SHARE)),
+            requests: Arc::new(RequestBudget::new(memory / REQUESTS_SHARE)),
             ..Self::with_places(places, memory / WINDOWS_SHARE)
         }
     }
@@ -84,6 +89,7 @@ impl OpenConnections {
             windows: AtomicUsize::new(0),
             open: Mutex::default(),
             unsent: Arc::new(Unsent::new(usize::MAX / 2)),
+            requests: Arc::new(RequestBudget::new(usize::MAX / 2)),
             metrics: ConnectionMetrics::default(),
         }
     }
@@ -96,6 +102,11 @@ impl OpenConnections {
     /// The bytes of responses that clients have not taken yet.
     pub fn unsent(&self) -> &Unsent {
         &self.unsent
+    }
+
+    /// The bytes of requests that were read and are not answered yet.
+    pub fn requests(&self) -> &RequestBudget {
+        &self.requests
     }
 
     /// What can be counted about connections.
@@ -136,7 +147,7 @@ impl OpenConnections {
             }
             evict(evicted);
         }
-        let state = Arc::new(ConnectionState::new(peer, closing, self.unsent.clone()));
+        let state = Arc::new(ConnectionState::new(peer, closing, self.unsent.clone(), self.requests.clone()));
         let id = open.next;
         open.next += 1;
         open.all.insert(id, state.clone());

@@ -66,10 +66,12 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::transport::request_budget::RequestBudget;
     use crate::transport::unsent::Unsent;
 
     fn connection() -> ConnectionState {
-        ConnectionState::new("127.0.0.1:1".parse().unwrap(), CancellationToken::new(), Arc::new(Unsent::new(0)))
+        let (peer, requests) = ("127.0.0.1:1".parse().unwrap(), Arc::new(RequestBudget::new(0)));
+        ConnectionState::new(peer, CancellationToken::new(), Arc::new(Unsent::new(0)), requests)
     }
 
     /// What comes of a connection on which `happens` between ticks, and after how many of them.

@@ -11,6 +11,7 @@ use std::task::Poll;
 use futures_util::task::AtomicWaker;
 use tokio_util::sync::CancellationToken;
 
+use super::request_budget::RequestBudget;
 use super::traffic::Traffic;
 use super::unsent::Unsent;
 
@@ -27,7 +28,7 @@ pub struct ConnectionState {
     end: AtomicU8,
     /// The connection's task.
     task: AtomicWaker,
-    /// Bytes of requests that were read and are still held.
+    /// Bytes of requests that were read and are still held, of those that began before it authenticated.
     held: AtomicUsize,
     /// Calls that are being served.
     calls: AtomicUsize,
@@ -40,6 +41,7 @@ pub struct ConnectionState {
     closing: CancellationToken,
     /// Of all connections.
     unsent: Arc<Unsent>,
+    requests: Arc<RequestBudget>,
 }
 
 /// Why the server ends a connection.
@@ -78,8 +80,14 @@ impl EndReason {
 }
 
 impl ConnectionState {
-    /// The state of a new connection from `peer`. Its streams end with `closing`; `unsent` counts for all connections.
-    pub fn new(peer: SocketAddr, closing: CancellationToken, unsent: Arc<Unsent>) -> Self {
+    /// The state of a new connection from `peer`. Its streams end with `closing`; `unsent` and `requests` count for all
+    /// connections.
+    pub fn new(
+        peer: SocketAddr,
+        closing: CancellationToken,
+        unsent: Arc<Unsent>,
+        requests: Arc<RequestBudget>,
+    ) -> Self {
         Self {
             peer,
             caller: AtomicU64::new(0),
@@ -92,12 +100,18 @@ impl ConnectionState {
             traffic: Traffic::default(),
             closing,
             unsent,
+            requests,
         }
     }
 
     /// The bytes of responses that clients have not taken yet, over all connections.
     pub(super) fn unsent(&self) -> &Arc<Unsent> {
         &self.unsent
+    }
+
+    /// The bytes of requests that were read and are not answered, over all connections.
+    pub(super) fn requests(&self) -> &Arc<RequestBudget> {
+        &self.requests
     }
 
     /// The other end.
@@ -192,9 +206,14 @@ impl ConnectionState {
         self.finished.load(Ordering::Relaxed)
     }
 
-    /// Adds `len` bytes of a request to those that are held, and returns how many there are now.
-    pub(super) fn hold(&self, len: usize) -> usize {
-        self.held.fetch_add(len, Ordering::Relaxed) + len
+    /// The bytes of requests that are held since before it authenticated.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Adds `len` bytes of a request to those that are held.
+    pub(super) fn hold(&self, len: usize) {
+        self.held.fetch_add(len, Ordering::Relaxed);
     }
 
     pub(super) fn release(&self, len: usize) {

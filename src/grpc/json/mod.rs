@@ -71,6 +71,12 @@ pub fn method(path: &str) -> Option<MethodDescriptor> {
     POOL.get_service_by_name(service)?.methods().find(|known| known.name() == method)
 }
 
+/// Every method.
+#[cfg(test)]
+pub fn methods() -> impl Iterator<Item = MethodDescriptor> {
+    POOL.services().flat_map(|service| service.methods().collect::<Vec<_>>())
+}
+
 /// What is wrong with JSON that should be a message. It repeats no value: one may be a secret.
 #[derive(Debug)]
 pub struct Misfit {

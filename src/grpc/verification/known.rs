@@ -22,7 +22,8 @@ use super::service::VERIFY;
 use super::wire::FRAME_HEAD_LEN;
 use super::{response, verify_known};
 use crate::grpc::caller::{Caller, Callers};
-use crate::transport::{BodyError, Peer, RequestBody};
+use crate::grpc::status;
+use crate::transport::RequestBody;
 use crate::verify::Verifier;
 
 /// Largest request that goes this way, its frame included. What is larger is no ordinary Verify.
@@ -112,8 +113,8 @@ impl Calling {
     }
 
     fn hand_on(&mut self, body: Body) -> Called {
-        let (mut parts, received) = self.request.take().expect("a call ends once");
-        note_connection(&mut parts, &received);
+        let (mut parts, mut received) = self.request.take().expect("a call ends once");
+        received.describe(&mut parts.extensions);
         Called::Unanswered(Request::from_parts(parts, body))
     }
 }
@@ -123,8 +124,9 @@ impl Future for Calling {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Called> {
         loop {
-            let (_, incoming) = self.request.as_mut().expect("not polled after its end");
-            let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+            let Self { caller, request, .. } = &mut *self;
+            let (_, incoming) = request.as_mut().expect("not polled after its end");
+            let frame = ready!(incoming.poll_frame_of(cx, Some(caller.id())));
             let ended = incoming.is_end_stream();
             match frame {
                 Some(Ok(frame)) => {
@@ -133,8 +135,8 @@ impl Future for Calling {
                     }
                     if self.body.len() > SIZE_MAX {
                         let received = mem::replace(&mut self.body, Received::Nothing).into_bytes();
-                        let (mut parts, rest) = self.request.take().expect("not polled after its end");
-                        note_connection(&mut parts, &rest);
+                        let (mut parts, mut rest) = self.request.take().expect("not polled after its end");
+                        rest.describe(&mut parts.extensions);
                         let body = Body::new(Prefixed { first: Some(received), rest });
                         return Poll::Ready(Called::Unanswered(Request::from_parts(parts, body)));
                     }
@@ -143,10 +145,9 @@ impl Future for Calling {
                     }
                 }
                 None => return Poll::Ready(self.end()),
-                // The client is gone; this is answered to nobody.
-                Some(Err(_)) => {
-                    let gone = Status::cancelled("the request broke off").into_http::<Body>();
-                    return Poll::Ready(Called::Answered(gone.map(Answer::Other)));
+                Some(Err(error)) => {
+                    let failed = status::from_body(&error).into_http::<Body>();
+                    return Poll::Ready(Called::Answered(failed.map(Answer::Other)));
                 }
             }
         }
@@ -161,13 +162,6 @@ fn is_ordinary(request: &Request<RequestBody>) -> bool {
         && request.method() == Method::POST
         && matches!(content_type, Some(b"application/grpc" | b"application/grpc+proto"))
         && headers.get("grpc-encoding").is_none_or(|encoding| encoding == "identity")
-}
-
-/// Adds to a request that goes the long way where it came from.
-fn note_connection(parts: &mut Parts, body: &RequestBody) {
-    let connection = body.connection().clone();
-    parts.extensions.insert(Peer(connection.peer()));
-    parts.extensions.insert(connection);
 }
 
 fn verdict_response(message: Vec<u8>) -> Response<Answer> {
@@ -249,12 +243,12 @@ struct Prefixed {
 
 impl http_body::Body for Prefixed {
     type Data = Bytes;
-    type Error = BodyError;
+    type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         match self.first.take() {
             Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
-            None => Pin::new(&mut self.rest).poll_frame(cx),
+            None => Pin::new(&mut self.rest).poll_frame(cx).map_err(|error| status::from_body(&error)),
         }
     }
 

@@ -1,5 +1,5 @@
-//! A request's body as it comes: so much of it, for so long. Over HTTP/1.1 nothing else tells a slow client from a dead
-//! one, and an answer is lost on a client that is still sending when the connection closes (RFC 9112, 9.6).
+//! A request's body as it comes: so much of it. Over HTTP/1.1 an answer is lost on a client that is still sending when the
+//! connection closes (RFC 9112, 9.6): what such a client still sends is read first.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,13 +10,13 @@ use bytes::Bytes;
 use http::{Request, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::timeout;
 use tonic::Status;
 
 use crate::grpc::status;
-use crate::transport::{BodyError, RequestBody};
+use crate::transport::RequestBody;
 
-/// How long a body may take to come.
+/// How long what is left of a body may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Most bytes that are heard out of a body that nobody reads.
 const UNREAD_SIZE_MAX: usize = 8 * 1024 * 1024;
@@ -28,7 +28,6 @@ pub struct Arriving {
     /// `None` once it is over.
     body: Option<RequestBody>,
     left: usize,
-    patience: Option<Pin<Box<Sleep>>>,
     end: Arc<Mutex<End>>,
 }
 
@@ -53,23 +52,15 @@ impl Arriving {
         // Who expects to be told to go on has sent nothing yet, and need not.
         let waits = request.headers().contains_key(header::EXPECT);
         let ending = Ending { end: end.clone(), is_heard_out: request.version() < Version::HTTP_2 && !waits };
-        let request = request.map(|body| Self { body: Some(body), left: size_max, patience: None, end });
+        let request = request.map(|body| Self { body: Some(body), left: size_max, end });
         (request, ending)
     }
 
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
-            // Only now: most bodies come with their heads.
-            let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
-            ready!(patience.as_mut().poll(cx));
-            return Poll::Ready(Some(Err(status::request_late(PATIENCE))));
-        };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
         Poll::Ready(frame.map(|frame| {
-            let frame = frame.map_err(|error| match error {
-                BodyError::Late(after) => status::request_late(after),
-                BodyError::Http1(_) | BodyError::Http2(_) => status::malformed("the request broke off"),
-            })?;
+            let frame = frame.map_err(|error| status::from_body(&error))?;
             let len = frame.data_ref().map_or(0, Bytes::len);
             self.left = self.left.checked_sub(len).ok_or_else(status::request_too_large)?;
             Ok(frame)
@@ -119,6 +110,7 @@ impl Ending {
 }
 
 async fn hear_out(mut body: RequestBody) {
+    body.set_discarded();
     let mut left = UNREAD_SIZE_MAX;
     while let Ok(Some(Ok(frame))) = timeout(SILENCE, body.frame()).await {
         let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };

@@ -19,6 +19,7 @@ use tower::ServiceExt as _;
 use super::arriving::Arriving;
 use super::{Calls, error};
 use crate::grpc::deadline::{Deadline, within};
+use crate::grpc::request_message::gather;
 use crate::grpc::verification::FRAME_HEAD_LEN;
 use crate::grpc::{SMALL_REQUEST_SIZE_MAX, json, status};
 
@@ -124,7 +125,7 @@ fn translated(
     if method.is_client_streaming() || method.is_server_streaming() {
         return Err(status::unspoken(&format!("{} is a stream: call it over gRPC", method.name())));
     }
-    let (mut head, body) = request.into_parts();
+    let (mut head, mut body) = request.into_parts();
     let headers = &mut head.headers;
     if headers.get(PROTOCOL_VERSION).is_some_and(|version| version != "1") {
         return Err(status::malformed("connect-protocol-version must be 1"));
@@ -141,7 +142,7 @@ fn translated(
     head.version = Version::HTTP_2;
     let kind = method.input();
     let framed = stream::once(async move {
-        let message = form.read(body.collect().await?.to_bytes(), kind).await?;
+        let message = form.read(gather(&mut body, usize::MAX, |_| Ok(())).await?, kind).await?;
         let mut frame = BytesMut::with_capacity(FRAME_HEAD_LEN + message.len());
         frame.put_u8(0);
         frame.put_u32(u32::try_from(message.len()).map_err(|_| status::request_too_large())?);

@@ -1,5 +1,6 @@
 //! Clients that want to do harm, or do some without wanting to; and that others do not notice.
 
+mod bodies;
 mod connections;
 mod floods;
 mod neighbours;

@@ -28,6 +28,7 @@ use tonic::{Request, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::backend::{Backend, Fixture};
+use super::http::Http;
 
 /// How long a test waits for what must come: far longer than it takes, so that load does not matter.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -56,6 +57,8 @@ pub struct Service {
     fixture: Fixture,
     /// Where it listens.
     pub addr: SocketAddr,
+    /// Where it serves metrics, if it does.
+    pub metrics_addr: Option<SocketAddr>,
     pub channel: Channel,
     /// The first root key.
     pub root_key: String,
@@ -112,7 +115,7 @@ impl Service {
             Bootstrap::Supplied => supplied.expect("it was supplied"),
             Bootstrap::Done => supplied.expect("the root key of a store that is not new"),
         };
-        let (addr, verifier) = (server.addr(), server.verifier().clone());
+        let (addr, metrics_addr, verifier) = (server.addr(), server.metrics_addr(), server.verifier().clone());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.run(async {
             // Dropping the service ends it too.
@@ -120,7 +123,16 @@ impl Service {
             false
         }));
         let channel = connect(addr).await;
-        Self { fixture, addr, channel, root_key, verifier, stop: Some(stop), running: Some(running) }
+        Self { fixture, addr, metrics_addr, channel, root_key, verifier, stop: Some(stop), running: Some(running) }
+    }
+
+    /// The value of a metric that counts, by its name and labels as they are written.
+    pub async fn metric(&self, name: &str) -> usize {
+        let addr = self.metrics_addr.expect("it was told where to serve metrics");
+        let page = Http::connect(addr).await.call("GET", "/metrics", &[], b"").await.body;
+        let page = String::from_utf8(page).expect("text");
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in\n{page}")).parse().expect("a number")
     }
 
     /// Where its store is.
@@ -183,13 +195,17 @@ impl Service {
 
     /// A caller with a new root key that has these permissions.
     pub async fn caller_with(&self, permissions: &[&str]) -> Caller {
+        self.caller(&self.root_key_with(permissions).await)
+    }
+
+    /// A new root key that has these permissions.
+    pub async fn root_key_with(&self, permissions: &[&str]) -> String {
         let request = CreateApiKeyRequest {
             keyspace: "system".into(),
             scopes: permissions.iter().map(ToString::to_string).collect(),
             ..new_key("caller")
         };
-        let made = self.admin().keys.create_api_key(request).await.expect("a root key").into_inner();
-        self.caller(&made.secret)
+        self.admin().keys.create_api_key(request).await.expect("a root key").into_inner().secret
     }
 }
 

@@ -102,8 +102,8 @@ const (
 	ErrorReason_ERROR_REASON_LISTS_BUSY ErrorReason = 30
 	// RESOURCE_EXHAUSTED: the list takes too long: ask for less.
 	ErrorReason_ERROR_REASON_LIST_TOO_SLOW ErrorReason = 31
-	// RESOURCE_EXHAUSTED: too many management calls or batches are under way, and nothing was done; google.rpc.RetryInfo says
-	// when to try again.
+	// RESOURCE_EXHAUSTED: too many management calls or batches are under way, or the request did not arrive as a whole and
+	// others needed its memory. Nothing was done; google.rpc.RetryInfo says when to try again.
 	ErrorReason_ERROR_REASON_MANAGEMENT_BUSY ErrorReason = 36
 	// RESOURCE_EXHAUSTED: the root key has as many calls in flight, or makes as many a second, as it may, and nothing was done;
 	// google.rpc.RetryInfo says when to try again.

@@ -1022,8 +1022,8 @@ pub enum ErrorReason {
     ListsBusy = 30,
     /// RESOURCE_EXHAUSTED: the list takes too long: ask for less.
     ListTooSlow = 31,
-    /// RESOURCE_EXHAUSTED: too many management calls or batches are under way, and nothing was done; google.rpc.RetryInfo says
-    /// when to try again.
+    /// RESOURCE_EXHAUSTED: too many management calls or batches are under way, or the request did not arrive as a whole and
+    /// others needed its memory. Nothing was done; google.rpc.RetryInfo says when to try again.
     ManagementBusy = 36,
     /// RESOURCE_EXHAUSTED: the root key has as many calls in flight, or makes as many a second, as it may, and nothing was done;
     /// google.rpc.RetryInfo says when to try again.

@@ -108,8 +108,8 @@ export const ErrorReason = {
   /** LIST_TOO_SLOW - RESOURCE_EXHAUSTED: the list takes too long: ask for less. */
   LIST_TOO_SLOW: 31,
   /**
-   * MANAGEMENT_BUSY - RESOURCE_EXHAUSTED: too many management calls or batches are under way, and nothing was done; google.rpc.RetryInfo says
-   * when to try again.
+   * MANAGEMENT_BUSY - RESOURCE_EXHAUSTED: too many management calls or batches are under way, or the request did not arrive as a whole and
+   * others needed its memory. Nothing was done; google.rpc.RetryInfo says when to try again.
    */
   MANAGEMENT_BUSY: 36,
   /**

@@ -282,8 +282,8 @@ public enum ErrorReason
   ERROR_REASON_LIST_TOO_SLOW(31),
   /**
    * <pre>
-   * RESOURCE_EXHAUSTED: too many management calls or batches are under way, and nothing was done; google.rpc.RetryInfo says
-   * when to try again.
+   * RESOURCE_EXHAUSTED: too many management calls or batches are under way, or the request did not arrive as a whole and
+   * others needed its memory. Nothing was done; google.rpc.RetryInfo says when to try again.
    * </pre>
    *
    * <code>ERROR_REASON_MANAGEMENT_BUSY = 36;</code>
@@ -595,8 +595,8 @@ public enum ErrorReason
   public static final int ERROR_REASON_LIST_TOO_SLOW_VALUE = 31;
   /**
    * <pre>
-   * RESOURCE_EXHAUSTED: too many management calls or batches are under way, and nothing was done; google.rpc.RetryInfo says
-   * when to try again.
+   * RESOURCE_EXHAUSTED: too many management calls or batches are under way, or the request did not arrive as a whole and
+   * others needed its memory. Nothing was done; google.rpc.RetryInfo says when to try again.
    * </pre>
    *
    * <code>ERROR_REASON_MANAGEMENT_BUSY = 36;</code>
