@@ -20,12 +20,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time;
 
 use super::connection::{Door, Settings, age_grace, of_age};
+use super::head_meter::{HeadMeter, head_completed};
 use super::patience::{Advice, Patience, TICK};
 use super::request_body::RequestBody;
 use super::state::{ConnectionState, EndReason};
 use super::unsent::Held;
 
-/// HTTP/1.1 has no pings: a connection is closed that sends no whole head of a request for this long.
+/// HTTP/1.1 has no pings: a connection is closed that sends no whole head of a request for this long. Until it authenticates,
+/// a head that has begun has less time: see [`Patience`].
 const IDLE_MAX: Duration = Duration::from_mins(1);
 /// Largest head of a request, in bytes: as large as one of HTTP/2 may be.
 const HEAD_SIZE_MAX: usize = 16 * 1024;
@@ -45,6 +47,7 @@ where
     let service = service_fn(move |request: Request<Incoming>| {
         begins.store(true, Ordering::Relaxed);
         let (counted, unsent) = (Counted::new(connection.clone()), connection.clone());
+        head_completed(&connection);
         let request = request.map(|body| RequestBody::http1(body, connection.clone()));
         let (answering, ends) = (door.answer(request), ends.clone());
         async move {
@@ -62,7 +65,7 @@ where
             .timer(TokioTimer::new())
             .header_read_timeout(IDLE_MAX)
             .max_buf_size(HEAD_SIZE_MAX)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(HeadMeter::new(stream, state.clone())), service)
     );
     let aging = async {
         of_age(settings).await;
@@ -80,7 +83,7 @@ where
         served = serving.as_mut() => served,
         () = aging => unreachable!("nothing comes after it"),
         () = ending => unreachable!("nothing comes after it"),
-        () = wait_until_idle(&state) => Ok(()),
+        () = wait_until_stuck(&state) => Ok(()),
         _ = state.ended() => Ok(()),
         () = settings.close.cancelled() => {
             serving.as_mut().graceful_shutdown();
@@ -91,13 +94,14 @@ where
     served.map_err(io::Error::other)
 }
 
-/// Ends a connection that has not authenticated and is idle for too long.
-async fn wait_until_idle(state: &ConnectionState) {
+/// Ends a connection that has not authenticated and is idle for too long, and one that is stuck. A client may be silent while
+/// its call is served.
+async fn wait_until_stuck(state: &ConnectionState) {
     let mut patience = Patience::default();
     loop {
         time::sleep(TICK).await;
-        if patience.tick(state) == Advice::End(EndReason::Idle) {
-            state.end(EndReason::Idle);
+        if let Advice::End(reason @ (EndReason::Idle | EndReason::Stalled)) = patience.tick(state) {
+            state.end(reason);
             return;
         }
     }

@@ -16,6 +16,7 @@ mod cores;
 mod files;
 mod frame_meter;
 mod handshakes;
+mod head_meter;
 mod http1;
 mod http2;
 mod open_connections;

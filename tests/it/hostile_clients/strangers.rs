@@ -1,7 +1,13 @@
 //! What a connection may do on which no credential was proved.
 
+use std::time::Duration;
+
+use portcullis::config::Flags;
+
 use super::frames::{ENHANCE_YOUR_CALM, Frames, HEADERS, REFUSED_STREAM, RST_STREAM, call, frame, head, last_data};
 use super::{Backend, CHECK, Service, VERIFY, WINDOW, message};
+use crate::support::http::Http;
+use crate::support::service::in_time;
 
 #[tokio::test]
 async fn a_stranger_has_few_calls_at_once() {
@@ -60,6 +66,35 @@ async fn half_a_head_is_not_waited_for() {
     // A part of a frame.
     assert!(client.send(&call(1, CHECK, None)[..20]).await);
     assert_eq!(client.ended().await, Some(ENHANCE_YOUR_CALM));
+    service.stop().await;
+}
+
+/// A byte at a time is no progress of a head; and between two requests a client may be silent.
+#[tokio::test]
+async fn half_a_head_over_http1_is_not_waited_for() {
+    let flags = Flags { metrics_listen: Some("127.0.0.1:0".into()), ..Flags::default() };
+    let service = Service::start_set(Backend::Sqlite, flags).await;
+    let check = "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+                 content-length: 2\r\n\r\n{}";
+    let (mut half, mut idle) = (Http::connect(service.addr).await, Http::connect(service.addr).await);
+    for client in [&mut half, &mut idle] {
+        client.send(check.as_bytes()).await;
+        assert_eq!(client.hear().await.status, 200);
+    }
+    half.send(b"POST / HTTP/1.1\r\nx: ").await;
+    let dripping = async {
+        loop {
+            half.send(b"x").await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            if half.has_ended().await {
+                break;
+            }
+        }
+    };
+    in_time("the end", dripping).await;
+    assert_eq!(service.metric("portcullis_connections_ended_total{reason=\"stalled\"}").await, 1);
+    idle.send(check.as_bytes()).await;
+    assert_eq!(idle.hear().await.status, 200);
     service.stop().await;
 }
 

@@ -1,6 +1,7 @@
 //! A client of HTTP/1.1 that says whatever a test likes, over a plain socket.
 
 use std::net::SocketAddr;
+use std::task::Poll;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -59,6 +60,11 @@ impl Http {
     /// Whether the server closes the connection without another word.
     pub async fn is_closed(&mut self) -> bool {
         self.received.is_empty() && matches!(in_time("the end", self.stream.read(&mut [0; 1])).await, Ok(0) | Err(_))
+    }
+
+    /// Whether the connection has ended, or there is something to hear, without waiting for either.
+    pub async fn has_ended(&mut self) -> bool {
+        !matches!(futures_util::poll!(Box::pin(self.stream.read(&mut [0; 1]))), Poll::Pending)
     }
 
     /// The next answer.
