@@ -332,15 +332,14 @@ impl Store for Postgres {
     }
 
     async fn record_usage(&self, batch: &UsageBatch) -> Result<(), StoreError> {
-        let (writer, seq) = (batch.writer.clone(), batch.seq);
-        let is_added = self.upkeep.read(move |conn| Box::pin(usage::is_added(conn, writer, seq)));
-        if is_added.await? {
-            return Ok(());
-        }
         let batch = batch.clone();
-        unrefused(
-            self.change(&self.upkeep, move |conn| Box::pin(async move { usage::record(conn, &batch).await })).await,
-        )
+        // One whose commit was not confirmed comes again. If it was added, nothing is left to commit.
+        let recording = self.upkeep.change_if(
+            "",
+            |is_new| *is_new,
+            move |conn| Box::pin(async move { usage::record(conn, &batch).await }),
+        );
+        unrefused(self.noted(recording.await)).map(drop)
     }
 
     async fn query_usage(&self, query: &UsageQuery) -> Result<HeldPage<UsagePage>, StoreError> {

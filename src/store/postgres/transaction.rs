@@ -36,33 +36,34 @@ pub type Doing<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
 pub struct Transaction {
     /// `None`: it has ended.
     conn: Option<PoolConnection<Postgres>>,
-    reads_only: bool,
+    has_written: bool,
 }
 
 impl Transaction {
     /// Begins a change.
     pub async fn begin(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        Self::begin_with(pool, BEGIN, false).await
+        Self::begin_with(pool, BEGIN, true).await
     }
 
     /// Begins a read of several statements that see one state of the database.
     pub async fn begin_read(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        Self::begin_with(pool, BEGIN_READ, true).await
+        Self::begin_with(pool, BEGIN_READ, false).await
     }
 
-    async fn begin_with(pool: &PgPool, statements: &'static str, reads_only: bool) -> Result<Self, sqlx::Error> {
-        let mut tx = Self { conn: Some(pool.acquire().await?), reads_only };
+    async fn begin_with(pool: &PgPool, statements: &'static str, has_written: bool) -> Result<Self, sqlx::Error> {
+        let mut tx = Self { conn: Some(pool.acquire().await?), has_written };
         sqlx::raw_sql(statements).execute(&mut *tx).await?;
         Ok(tx)
     }
 
-    /// Commits a change that came to `Ok`, and rolls everything else back. What was read is known, however that ends.
+    /// Commits a change that came to `Ok` and has written, and rolls everything else back. What was read is known, however
+    /// that ends.
     pub async fn finish<T, E: From<sqlx::Error>>(mut self, result: Result<T, E>) -> Result<T, E> {
-        let ended = sqlx::raw_sql(if result.is_ok() && !self.reads_only { "COMMIT" } else { "ROLLBACK" })
+        let ended = sqlx::raw_sql(if result.is_ok() && self.has_written { "COMMIT" } else { "ROLLBACK" })
             .execute(&mut *self)
             .await;
         match (result, ended) {
-            (Ok(_), Err(error)) if !self.reads_only => Err(error.into()),
+            (Ok(_), Err(error)) if self.has_written => Err(error.into()),
             (Ok(read), Err(_)) => Ok(read),
             (Err(error), Err(_)) => Err(error),
             (result, Ok(_)) => {
@@ -137,10 +138,21 @@ impl Tasks {
         T: Send + 'static,
         W: for<'c> FnOnce(&'c mut PgConnection) -> Doing<'c, Result<T, Stop>> + Send + 'static,
     {
+        self.change_if(keyspace, |_| true, work).await
+    }
+
+    /// The same, rolled back if it has written nothing, as `has_written` tells of what it came to: a commit may wait for a
+    /// standby, even of locks alone.
+    pub async fn change_if<T, W>(&self, keyspace: &str, has_written: fn(&T) -> bool, work: W) -> Outcome<T>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut PgConnection) -> Doing<'c, Result<T, Stop>> + Send + 'static,
+    {
         let pool = self.pool.clone();
         let changing = async move {
             let mut tx = Transaction::begin(&pool).await?;
             let result = work(&mut tx).await;
+            tx.has_written = result.as_ref().is_ok_and(has_written);
             outcome(tx.finish(result).await)
         };
         self.run(keyspace, changing).await

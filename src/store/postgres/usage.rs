@@ -21,20 +21,15 @@ use crate::store::usage::{
     BATCHES_PRUNED_MAX, CountRow, FOLDED_MAX, Retention, Span, UsageBatch, UsageOf, UsagePage, UsageQuery, WRITER_KEPT,
 };
 
-/// See [`crate::store::Store::record_usage`].
-pub async fn record(conn: &mut PgConnection, batch: &UsageBatch) -> Result<(), Stop> {
-    if note(conn, batch).await? {
+/// See [`crate::store::Store::record_usage`]. Whether the batch was not added before.
+pub async fn record(conn: &mut PgConnection, batch: &UsageBatch) -> Result<bool, Stop> {
+    let is_new = note(conn, batch).await?;
+    if is_new {
         add_to_keys(conn, batch).await?;
         // Last: all who serve a keyspace add to the same few rows.
         add_to_keyspaces(conn, batch).await?;
     }
-    Ok(())
-}
-
-/// Whether that batch of `writer` was added before, so that one whose commit nobody heard of needs none any more.
-pub async fn is_added(conn: &mut PgConnection, writer: String, seq: i64) -> Result<bool, StoreError> {
-    let added = sqlx::query_scalar("SELECT EXISTS (SELECT FROM usage_batch WHERE writer = $1 AND seq >= $2)");
-    Ok(added.bind(writer).bind(seq).fetch_one(conn).await?)
+    Ok(is_new)
 }
 
 /// Notes that the batch is added, and clears some of processes that are gone away. Whether it was not added before.

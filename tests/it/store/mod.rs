@@ -302,6 +302,11 @@ async fn an_update_that_changes_nothing_is_committed() {
     keyspaces::an_update_that_changes_nothing_is_committed(Rig::new(Backend::Postgres).await).await;
 }
 
+#[tokio::test]
+async fn usage_that_was_added_before_is_not_committed() {
+    usage::usage_that_was_added_before_is_not_committed(Rig::new(Backend::Postgres).await).await;
+}
+
 // For the same reason only PostgreSQL can be migrated by several at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_is_migrated_once_by_four() {

@@ -267,6 +267,25 @@ pub async fn usage_is_recorded_while_keys_and_keyspaces_go(rig: Rig) {
     assert_eq!(count_of_keyspace(&rig, DEFAULT).await, valid(20));
 }
 
+/// A batch whose commit was not confirmed comes again: nothing of it is left to write, and a commit could wait for a standby.
+/// The lock on its row is that of a transaction which was rolled back.
+pub async fn usage_that_was_added_before_is_not_committed(rig: Rig) {
+    let batch = batch(1, vec![], vec![of_keyspace(rig.uid(DEFAULT).await, MIDNIGHT, valid(1))]);
+    record(&rig, &batch).await;
+    record(&rig, &batch).await;
+    assert_eq!(count_of_keyspace(&rig, DEFAULT).await, valid(1));
+    rig.fixture
+        .execute(
+            "DO $$ BEGIN
+                 IF (SELECT xmax::text::xid8 <> '0' AND pg_xact_status(xmax::text::xid8) = 'committed'
+                     FROM usage_batch WHERE writer = 'one') THEN
+                     RAISE 'the batch that was added before was committed';
+                 END IF;
+             END $$",
+        )
+        .await;
+}
+
 pub async fn two_thousand_keys_fit_a_batch(rig: Rig) {
     let ids = many_keys(&rig, 2_000).await;
     let usage = |id| KeyUsage { last_use: Some(at(1)), ..of_key(id, MIDNIGHT, valid(1)) };
