@@ -5,9 +5,11 @@ use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use http_body::{Frame, SizeHint};
 use tonic::body::Body;
+use tonic::codegen::Bytes;
 use tonic::codegen::http::{Extensions, HeaderMap, Request as HttpRequest, Response as HttpResponse, header};
 use tonic::server::NamedService;
 use tonic::{Request, Status};
@@ -186,16 +188,64 @@ where
             let response = service.call(request).await?;
             // What the request takes counts until it is answered.
             drop(bytes);
-            if let Some(permission) = status::missing_permission(response.headers()) {
-                let (root_key_id, peer) = (caller.key.id().to_owned(), caller.peer.clone());
-                let denial = Denial { root_key_id, method: uri.path().to_owned(), permission, peer };
-                callers.events.permission_denied(denial);
-            }
+            let denials = Denials { events: callers.events.clone(), caller, method: uri.path().to_owned() };
+            denials.note(response.headers());
+            let response = if admitted::takes_stream(uri.path()) {
+                response.map(|body| Body::new(DeniableBody { body, denials }))
+            } else {
+                response
+            };
             Ok(match permit {
                 Some(permit) => admitted::held(response, permit),
                 None => response,
             })
         })
+    }
+}
+
+/// Notes that a call was denied, if its answer says so.
+struct Denials {
+    events: Arc<SecurityEvents>,
+    caller: Arc<Caller>,
+    method: String,
+}
+
+impl Denials {
+    /// `headers` are those that say how the call ended, or its trailers.
+    fn note(&self, headers: &HeaderMap) {
+        let Some(permission) = status::missing_permission(headers) else { return };
+        let Caller { key, peer } = &*self.caller;
+        let (root_key_id, method) = (key.id().to_owned(), self.method.clone());
+        self.events.permission_denied(Denial { root_key_id, method, permission, peer: peer.clone() });
+    }
+}
+
+/// The answers of a stream, which may be denied once it has begun.
+struct DeniableBody {
+    body: Body,
+    denials: Denials,
+}
+
+impl http_body::Body for DeniableBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            self.denials.note(trailers);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

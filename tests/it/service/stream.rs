@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use super::batch::every_verdict;
 use super::{Backend, over_both_stores};
 use crate::support::raw::{Raw, framed, hear, send};
-use crate::support::service::{Service, bad_fields, check_error, in_time, new_key};
+use crate::support::service::{Service, bad_fields, check_error, eventually, in_time, new_key};
 use crate::support::talk::Talk;
 
 over_both_stores![
@@ -102,6 +102,16 @@ async fn who_may_not_verify_hears_so(backend: Backend) {
     check_error(refused, Code::Unauthenticated, ErrorReason::CredentialMissing);
     let mut talk = Talk::begin(&mut service.caller_with(&["keys:read"]).await).await;
     check_error(talk.verdict("x").await, Code::PermissionDenied, ErrorReason::PermissionMissing);
+    // It is in the audit trail, as one of a unary call is.
+    let mut admin = service.admin();
+    let request = pb::ListAuditEventsRequest::default();
+    let denied = async || {
+        let page = admin.audit.list_audit_events(request.clone()).await.expect("a page").into_inner();
+        page.audit_events.into_iter().find(|event| event.action == "PermissionDenied")
+    };
+    let changes = eventually("the event", denied).await.changes.expect("what was denied");
+    assert_eq!(changes.fields["method"], "/portcullis.v1.VerificationService/VerifyStream".into());
+    assert_eq!(changes.fields["permission"], "keys:verify".into());
     service.stop().await;
 }
 
