@@ -4,6 +4,7 @@
 mod admission;
 mod retention;
 mod secret_file;
+mod store;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use clap::Args;
 
 pub use self::admission::AdmissionFlags;
+pub use self::store::{StoreFlags, without_password};
 use crate::admission::Settings as AdmissionSettings;
 use crate::key::field;
 use crate::key::rate_card::{RateCard, price};
@@ -125,21 +127,6 @@ pub struct Flags {
     /// How log lines look: text or json [default: text]
     #[arg(long, value_name = "FORMAT", env = "PORTCULLIS_LOG_FORMAT")]
     pub log_format: Option<String>,
-}
-
-/// The settings that say where the store is: also of commands that work on the store itself.
-#[derive(Args, Debug, Default)]
-pub struct StoreFlags {
-    /// Where keys are kept: `sqlite://PATH` or `postgres://…` [default: sqlite://portcullis.db]
-    #[arg(long, value_name = "URL", env = "PORTCULLIS_DATABASE_URL", hide_env_values = true)]
-    pub database_url: Option<String>,
-    /// Read that URL from this file: one with a password is then neither in the process list nor in the environment
-    #[arg(long, value_name = "FILE", env = "PORTCULLIS_DATABASE_URL_FILE")]
-    pub database_url_file: Option<String>,
-    /// Bring an older schema up to date at start [default: true for SQLite, false for Postgres]
-    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-          env = "PORTCULLIS_AUTO_MIGRATE")]
-    pub auto_migrate: Option<String>,
 }
 
 const MIB: usize = 1024 * 1024;
@@ -257,7 +244,7 @@ impl Flags {
         let allow_plaintext = raw.take("allow-plaintext", self.allow_plaintext, "false", "true or false", boolean);
         let lease = raw.take("lease-ms", self.lease_ms, "2400", "500 to 60000", |text| millis(text, 500..=60_000));
         let notify_url = raw.secret("notify-url", self.notify_url, self.notify_url_file);
-        let hints = hints(notify_url.as_deref(), &mut raw.errors);
+        let hints = store::hints(notify_url.as_deref(), &mut raw.errors);
         let replica_name = raw.optional("replica-name", self.replica_name);
         if let Some(Err(rule)) = replica_name.as_deref().map(field::name) {
             raw.errors.push(format!("replica-name: must {rule}; is {replica_name:?}"));
@@ -339,40 +326,6 @@ impl Flags {
     }
 }
 
-impl StoreFlags {
-    /// Where the store is, for a command that needs nothing else. The other settings of a file are not looked at.
-    ///
-    /// # Errors
-    /// As [`Flags::resolve`].
-    pub fn resolve(self, config: Option<&Path>) -> Result<(String, Schema), ConfigErrors> {
-        let mut errors = Vec::new();
-        let file = config.map(|path| File::read(path, &mut errors)).unwrap_or_default();
-        let mut raw = Raw { file, errors };
-        let (url, schema) = self.resolve_from(&mut raw);
-        match (url, schema) {
-            (Some(url), Some(schema)) if raw.errors.is_empty() => Ok((url, schema)),
-            _ => Err(ConfigErrors(raw.errors)),
-        }
-    }
-
-    fn resolve_from(self, raw: &mut Raw) -> (Option<String>, Option<Schema>) {
-        let url = raw.secret("database-url", self.database_url, self.database_url_file);
-        let url = raw.take("database-url", url, "sqlite://portcullis.db", "", |url| Some(url.to_owned()));
-        let url = url.filter(|url| {
-            let known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme));
-            if !known {
-                // The URL may hold a password, so it is not repeated.
-                raw.errors.push("database-url: must start with sqlite:// or postgres://".to_owned());
-            }
-            known
-        });
-        let own = if url.as_ref().is_some_and(|url| url.starts_with("sqlite:")) { "true" } else { "false" };
-        let migrate = raw.take("auto-migrate", self.auto_migrate, own, "true or false", boolean);
-        let schema = migrate.map(|migrate| if migrate { Schema::Migrate } else { Schema::MustBeCurrent });
-        (url, schema)
-    }
-}
-
 fn origins_of(text: &str, errors: &mut Vec<String>) -> Origins {
     let origins = text.split(',').map(str::trim).filter(|origin| !origin.is_empty());
     Origins::new(origins).unwrap_or_else(|error| {
@@ -389,21 +342,6 @@ fn tls_files(cert: Option<String>, key: Option<String>, errors: &mut Vec<String>
         (None, Some(_)) => errors.push("tls-cert: must be given with tls-key; is absent".to_owned()),
     }
     None
-}
-
-fn hints(url: Option<&str>, errors: &mut Vec<String>) -> Hints {
-    match url {
-        None | Some("") => Hints::SameWay,
-        Some("none") => Hints::None,
-        Some(text) if ["postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme)) => {
-            Hints::By(text.to_owned())
-        }
-        Some(_) => {
-            // It may hold a password, so it is not repeated.
-            errors.push("notify-url: must start with postgres://, or be none".to_owned());
-            Hints::None
-        }
-    }
 }
 
 impl Config {
@@ -446,19 +384,6 @@ impl Config {
         ];
         settings.extend(admission::shown(&self.admission));
         settings
-    }
-}
-
-/// A database URL as it may be shown: passwords stand before the last `@`, or among the parameters.
-pub fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let without_parameters = |text: &str| text.split('?').next().unwrap_or_default().to_owned();
-    match rest.rsplit_once('@') {
-        Some((login, host)) => {
-            let user = login.split([':', '?', '/']).next().unwrap_or_default();
-            format!("{scheme}://{user}@{}", without_parameters(host))
-        }
-        None => format!("{scheme}://{}", without_parameters(rest)),
     }
 }
 

@@ -15,13 +15,14 @@ use tonic::Code;
 
 use super::{Backend, over_both_stores};
 use crate::support::backend::Fixture;
-use crate::support::process::ROOT_KEY;
+use crate::support::process::{Process, ROOT_KEY, portcullis};
 use crate::support::service::{Service, check_error, new_key, wrong_secret};
 
 over_both_stores![
     made_up_root_credentials_cost_no_look_up,
     a_root_key_from_before_goes_on_working_until_it_is_gone,
     a_supplied_root_key_is_known_and_others_cost_nothing,
+    a_root_key_that_is_made_offline_carries_a_mac,
 ];
 
 /// How many are made up of each kind.
@@ -137,6 +138,26 @@ async fn a_supplied_root_key_is_known_and_others_cost_nothing(backend: Backend) 
     assert_eq!(lookups_of_refused(&service, (0..MADE_UP).map(|_| old_token())).await, 0);
     // All free text has one lookup. It is remembered, but for a lease that ran out meanwhile.
     assert!(lookups_of_refused(&service, (0..10).map(|nth| format!("{ROOT_KEY}-{nth}"))).await <= 1);
+    service.stop().await;
+}
+
+async fn a_root_key_that_is_made_offline_carries_a_mac(backend: Backend) {
+    let service = Service::start(backend).await;
+    let (_, key) = service.admin().create(new_key("k")).await;
+    let root_key = service.root_key.clone();
+    let fixture = service.stop_and_keep().await;
+    let mut create =
+        portcullis(["root-key", "create", "--name", "n", "--permission", "keys:verify", "--offline", "-q"]);
+    create.args(["--database-url", &fixture.url]);
+    let made = Process::run(create).await.with_code(0).stdout;
+    let made = made.trim_end();
+
+    let service = Service::start_over(fixture, Some(root_key)).await;
+    let wrong = (0..MADE_UP).map(|nth| wrong_secret(made, nth));
+    assert_eq!(lookups_of_refused(&service, wrong).await, 0);
+    assert!(service.verifier.is_plausible_root(made));
+    assert_eq!(service.verifier.root_tokens().without_mac(), 0);
+    assert_eq!(service.caller(made).verdict(&key).await, Verdict::Valid);
     service.stop().await;
 }
 
