@@ -297,11 +297,6 @@ fn bearer(header: &str) -> Option<&str> {
 }
 
 impl Caller {
-    /// The id of its root key.
-    pub fn key_id(&self) -> &str {
-        self.key.id()
-    }
-
     /// Where the caller may do this; PERMISSION_DENIED if nowhere.
     pub fn reach(&self, permission: Permission) -> Result<Reach, Status> {
         reach(self.key.grants(), permission).ok_or_else(|| status::permission_missing(permission))

@@ -79,7 +79,7 @@ impl Calling {
             return Err(request);
         }
         let Some(caller) = callers.known(request.headers()) else { return Err(request) };
-        request.body().connection().authenticated(caller.key_id());
+        request.body().connection().authenticated(caller.id());
         let request = Some(request.into_parts());
         Ok(Self { verifier: verifier.clone(), caller, request, body: Received::Nothing })
     }
