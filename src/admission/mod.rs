@@ -262,7 +262,7 @@ mod tests {
     async fn batches_of_one_caller_leave_places_to_others() {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let admission = Admission::new(Settings::default(), &clock);
-        let admit = |caller| Box::pin(admission.admit(Kind::Batch, caller));
+        let admit = |caller| Box::pin(admission.charge_caller(Kind::Batch, caller).unwrap().admit());
         let mut flood = Vec::new();
         for _ in 0..24 {
             flood.push(admit("flood").await.unwrap());
