@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use super::queue_time::coarse_now;
 
-/// How many calls a caller has in a round: a millisecond's worth of verifications.
-const CALLS_PER_ROUND: usize = 256;
+/// How many calls a caller has in a round: half a millisecond's worth of verifications, and a few milliseconds' worth of
+/// what costs most.
+const CALLS_PER_ROUND: usize = 64;
 /// How long after a call of another caller there is held to be more than one.
 const CONTENDED_FOR: Duration = Duration::from_secs(1);
 /// Most callers that are remembered, at some 50 bytes each. Then all begin anew.
@@ -98,10 +99,10 @@ mod tests {
     fn a_caller_with_many_connections_leaves_room_for_others_in_each_round() {
         let mut callers = Callers::default();
         callers.note_calls(2, 1, || NOW);
-        // Three connections with 100 calls each get through.
+        // Three connections with 30 calls each get through.
         for connection in 0..3 {
             assert!(callers.may_go_on(1, connection, || NOW));
-            callers.note_calls(1, 100, || NOW);
+            callers.note_calls(1, 30, || NOW);
         }
         assert!(!callers.may_go_on(1, 3, || NOW) && !callers.may_go_on(1, 4, || NOW));
         assert!(callers.may_go_on(2, 9, || NOW), "another caller");

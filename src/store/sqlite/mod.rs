@@ -63,6 +63,7 @@ impl Sqlite {
     pub async fn open(url: &str, schema: Schema) -> Result<Self, ConnectError> {
         let opened = open::open(url, schema).await?;
         let readers = open::readers(&opened.options, open::READERS_MAX, open::ROWS_AHEAD_MAX);
+        open::open_all(&readers).await?;
         let lists = Lists::new(&opened.options);
         let writer = Writer::start(opened.conn, opened.options, opened.lock);
         Ok(Self { writer, readers, lists, ailing: AtomicBool::new(false) })

@@ -65,7 +65,20 @@ pub fn readers(writer: &SqliteConnectOptions, connections_max: u32, rows_ahead_m
     SqlitePoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(READER_WAIT_MAX)
+        .idle_timeout(None)
+        .max_lifetime(None)
         .connect_lazy_with(options)
+}
+
+/// Opens all connections of `readers` now. Each has a thread, which has the priority of the thread that opens it: lists
+/// run on threads of a low one, and a look-up must not be served by such.
+pub async fn open_all(readers: &SqlitePool) -> Result<(), ConnectError> {
+    let mut opened = Vec::new();
+    for _ in 0..readers.options().get_max_connections() {
+        let reader = readers.acquire().await;
+        opened.push(reader.map_err(|e| unavailable(readers.connect_options().get_filename(), &reason(&e)))?);
+    }
+    Ok(())
 }
 
 /// Brings the schema up to date; the versions that were applied now.
