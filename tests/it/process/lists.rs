@@ -66,3 +66,35 @@ fn peak_kib(process: &str) -> usize {
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
     peak.trim().trim_end_matches(" kB").parse().expect("a number")
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn lists_have_threads_of_low_priority_and_look_ups_none() {
+    let fixture = Fixture::new(Backend::Sqlite).await;
+    let server = Server::start(serve(&fixture.url)).await;
+    let admin = server.admin();
+    let lists = (0..20).map(|_| {
+        let mut admin = admin.clone();
+        tokio::spawn(async move { admin.keys.list_api_keys(pb::ListApiKeysRequest::default()).await.expect("a page") })
+    });
+    for list in lists.collect::<Vec<_>>() {
+        list.await.expect("a page");
+    }
+    let tasks = fs::read_dir(format!("/proc/{}/task", server.process.id())).expect("our own process");
+    let mut niceness = Vec::new();
+    for task in tasks.map(|task| task.expect("a thread").path()) {
+        // A thread may end meanwhile.
+        let Ok(stat) = fs::read_to_string(task.join("stat")) else { continue };
+        if stat.contains("(sqlx-sqlite") {
+            // The 17th field behind the name: proc(5).
+            let behind_name = stat.rsplit(") ").next().expect("fields");
+            niceness.push(behind_name.split(' ').nth(16).and_then(|nice| nice.parse::<i32>().ok()).expect("a number"));
+        }
+    }
+    let own = *niceness.iter().min().expect("threads");
+    let count = |wanted: i32| niceness.iter().filter(|nice| **nice == wanted).count();
+    // The writer and four readers; those of lists.
+    assert_eq!(count(own), 5, "{niceness:?}");
+    assert!(count(own + 10) >= 1 && count(own) + count(own + 10) == niceness.len(), "{niceness:?}");
+    server.stop().await;
+}
