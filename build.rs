@@ -39,6 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .btree_map(".portcullis.v1")
         .boxed(".portcullis.v1.ApiKeyImportResult.outcome.api_key")
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
+        .codec_path("crate::grpc::codec::ExactCodec")
         .emit_rerun_if_changed(false)
         .compile_fds(descriptors)?;
     Ok(())

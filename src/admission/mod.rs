@@ -142,7 +142,7 @@ pub struct Charged<'a> {
 
 /// What a call that was admitted holds until it has ended.
 pub struct Permit {
-    _place: Option<Place>,
+    place: Option<Place>,
     _spending: Spending,
 }
 
@@ -228,6 +228,12 @@ impl Admission {
         registry.register_collector(Box::new(Load(queues)));
     }
 
+    /// How many calls of `kind` have a place.
+    #[cfg(test)]
+    pub(crate) fn running(&self, kind: Kind) -> usize {
+        self.queue(kind).map_or(0, |queue| queue.places.load().0)
+    }
+
     fn queue(&self, kind: Kind) -> Option<&Queue> {
         self.queues.iter().find(|queue| queue.kind == kind)
     }
@@ -239,10 +245,17 @@ impl Charged<'_> {
     /// # Errors
     /// There was none in time.
     pub async fn admit(self) -> Result<Permit, Refused> {
-        let Some(queue) = self.queue else { return Ok(Permit { _place: None, _spending: self.spending }) };
+        let Some(queue) = self.queue else { return Ok(Permit { place: None, _spending: self.spending }) };
         let place = queue.places.acquire(self.spending.name(), queue.wait).await.map_err(|_| Refused::Busy);
         self.metrics.entered(queue.name, place.is_ok());
-        Ok(Permit { _place: Some(place?), _spending: self.spending })
+        Ok(Permit { place: Some(place?), _spending: self.spending })
+    }
+}
+
+impl Permit {
+    /// Takes the place, which the rest of the permit outlives.
+    pub fn take_place(&mut self) -> Option<Place> {
+        self.place.take()
     }
 }
 

@@ -1,15 +1,18 @@
 //! What admission makes of a call: its kind by its method, and a permit that lasts until its answer is sent.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Bytes;
 use tonic::codegen::http::Response;
 
 use crate::admission::{Kind, Permit};
+use crate::store::ListPlace;
 
 /// The kind of the call of `path`; `None`: a Verify, which nothing may hold up.
 pub fn kind(path: &str) -> Option<Kind> {
@@ -34,13 +37,55 @@ pub fn takes_stream(path: &str) -> bool {
     path.ends_with("/VerifyStream") || path.ends_with("/ServerReflectionInfo")
 }
 
-/// `response`, which holds `permit` until it is sent, or nobody wants it any more.
-pub fn held(response: Response<Body>, permit: Permit) -> Response<Body> {
+/// A page of a list as the response of its handler. The place among lists goes along until the head of the response is sent.
+pub fn page<M>(message: M, place: ListPlace) -> tonic::Response<M> {
+    let mut response = tonic::Response::new(message);
+    response.extensions_mut().insert(Arc::new(place));
+    response
+}
+
+/// `response` with its only message encoded, here and now, and not on the thread of the connection once that has time.
+pub async fn encoded(response: Response<Body>) -> Response<Body> {
     // Most errors are all head.
     if response.body().is_end_stream() {
-        response
-    } else {
-        response.map(|body| Body::new(Held { body, _permit: permit }))
+        return response;
+    }
+    let (head, mut rest) = response.into_parts();
+    let first = rest.frame().await;
+    Response::from_parts(head, Body::new(Encoded { first, rest }))
+}
+
+/// `response`, whose budget is spent until it is sent, or nobody wants it any more. Its place is kept until the head is sent:
+/// from then on the message counts as unsent, and a client that takes its time keeps no other from a place.
+pub fn held(response: Response<Body>, mut permit: Permit) -> Response<Body> {
+    if response.body().is_end_stream() {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    if let Some(place) = permit.take_place() {
+        head.extensions.insert(Arc::new(place));
+    }
+    Response::from_parts(head, Body::new(Held { body, _permit: permit }))
+}
+
+struct Encoded {
+    first: Option<Result<Frame<Bytes>, Status>>,
+    rest: Body,
+}
+
+impl http_body::Body for Encoded {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(first)),
+            None => Pin::new(&mut self.rest).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_end_stream()
     }
 }
 
@@ -68,6 +113,9 @@ impl http_body::Body for Held {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::{FutureExt as _, stream};
+    use http_body_util::StreamBody;
+
     use super::*;
     use crate::grpc::json;
 
@@ -78,6 +126,32 @@ mod tests {
             assert_eq!(takes_stream(&path), method.is_client_streaming(), "{path}");
         }
         assert!(takes_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"));
+    }
+
+    use crate::admission::{Admission, Settings};
+    use crate::clock::{Clock, SystemClock};
+
+    #[test]
+    fn one_message_is_encoded_with_a_place_which_ends_with_the_head() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let admission = Admission::new(Settings::default(), &clock);
+        let response = |read: Arc<()>| {
+            let encode = async move {
+                drop(read);
+                Ok::<_, Status>(Frame::data(Bytes::from_static(b"message")))
+            };
+            Response::new(Body::new(StreamBody::new(stream::once(encode))))
+        };
+        let permit = admission.charge_caller(Kind::Batch, "caller").expect("a budget");
+        let permit = permit.admit().now_or_never().expect("nothing waits").expect("a place");
+        let read = Arc::new(());
+        let response = encoded(response(read.clone())).now_or_never().expect("it is all there");
+        assert_eq!(Arc::strong_count(&read), 1, "it was encoded");
+        let (head, body) = held(response, permit).into_parts();
+        assert_eq!(admission.running(Kind::Batch), 1);
+        drop(head);
+        assert_eq!(admission.running(Kind::Batch), 0, "a client that does not read keeps no place");
+        assert_eq!(body.collect().now_or_never().expect("it is all there").expect("no error").to_bytes(), "message");
     }
 
     #[test]

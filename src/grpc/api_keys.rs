@@ -9,7 +9,7 @@ use super::pb::api_key_import_result::Outcome;
 use super::pb::api_key_service_server::ApiKeyService;
 use super::pb::revoke_api_key_request::Target;
 use super::verification::Place;
-use super::{convert, pb, status, verification};
+use super::{admitted, convert, pb, status, verification};
 use crate::clock::Clock;
 use crate::key::id::KeyId;
 use crate::key::keyspace::DEFAULT;
@@ -107,12 +107,13 @@ impl ApiKeyService for ApiKeys {
         };
         let page = self.management.list(asked).await.map_err(status::from_manage)?;
         let now = self.clock.now();
-        Ok(Response::new(pb::ListApiKeysResponse {
+        let message = pb::ListApiKeysResponse {
             api_keys: page.items.into_iter().map(|key| convert::api_key(key, now)).collect(),
             next_page_token: page.next_page_token,
             total_size: i64::try_from(page.total).unwrap_or(i64::MAX),
             total_size_is_lower_bound: page.total_is_lower_bound,
-        }))
+        };
+        Ok(admitted::page(message, page.place))
     }
 
     async fn update_api_key(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::pb::audit_service_server::AuditService;
-use super::{caller, convert, pb, status};
+use super::{admitted, caller, convert, pb, status};
 use crate::key::permission::Permission;
 use crate::manage::{ListEvents, Management};
 
@@ -37,9 +37,10 @@ impl AuditService for Audit {
             page_token: asked.page_token,
         };
         let page = self.management.list_events(asked, &reach).await.map_err(status::from_manage)?;
-        Ok(Response::new(pb::ListAuditEventsResponse {
+        let message = pb::ListAuditEventsResponse {
             audit_events: page.items.into_iter().map(convert::audit_event).collect(),
             next_page_token: page.next_page_token,
-        }))
+        };
+        Ok(admitted::page(message, page.place))
     }
 }

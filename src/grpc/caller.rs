@@ -193,7 +193,7 @@ where
             let response = if admitted::takes_stream(uri.path()) {
                 response.map(|body| Body::new(DeniableBody { body, denials }))
             } else {
-                response
+                admitted::encoded(response).await
             };
             Ok(match permit {
                 Some(permit) => admitted::held(response, permit),

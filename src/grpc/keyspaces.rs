@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::pb::keyspace_service_server::KeyspaceService;
-use super::{caller, convert, pb, status};
+use super::{admitted, caller, convert, pb, status};
 use crate::key::permission::Permission;
 use crate::manage::{Management, UpdateKeyspace};
 
@@ -53,10 +53,11 @@ impl KeyspaceService for Keyspaces {
             .list_keyspaces(asked.page_size, &asked.page_token, &reach)
             .await
             .map_err(status::from_manage)?;
-        Ok(Response::new(pb::ListKeyspacesResponse {
+        let message = pb::ListKeyspacesResponse {
             keyspaces: page.items.into_iter().map(convert::keyspace).collect(),
             next_page_token: page.next_page_token,
-        }))
+        };
+        Ok(admitted::page(message, page.place))
     }
 
     async fn update_keyspace(

@@ -9,6 +9,7 @@ pub mod admitted;
 pub mod api_keys;
 pub mod audit;
 pub mod caller;
+pub mod codec;
 pub mod convert;
 pub mod deadline;
 pub mod details;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::pb::usage_service_server::UsageService;
-use super::{caller, convert, pb, status};
+use super::{admitted, caller, convert, pb, status};
 use crate::key::keyspace::DEFAULT;
 use crate::key::permission::Permission;
 use crate::key::rate_card::RateCard;
@@ -61,9 +61,10 @@ impl UsageService for Usage {
             page_token: asked.page_token,
         };
         let page = self.management.query_usage(asked, &reach).await.map_err(status::from_manage)?;
-        Ok(Response::new(pb::QueryUsageResponse {
+        let message = pb::QueryUsageResponse {
             rows: page.items.into_iter().map(|row| convert::usage_row(row, &self.rate_card)).collect(),
             next_page_token: page.next_page_token,
-        }))
+        };
+        Ok(admitted::page(message, page.place))
     }
 }

@@ -17,9 +17,11 @@ pub const PAGE_SIZE_DEFAULT: usize = 50;
 pub const PAGE_SIZE_MAX: usize = 1_000;
 /// About how many bytes a page holds in memory at the most, one item apart. It is fewer on the wire, and must fit the
 /// 4 MiB that gRPC clients take unasked.
-pub const PAGE_WEIGHT_MAX: usize = 2 * 1024 * 1024;
-/// About how many bytes a page takes at the most while it is made: as the store gives it, and as the wire has it.
-pub const PAGE_MEMORY_MAX: usize = 2 * PAGE_WEIGHT_MAX;
+pub const PAGE_WEIGHT_MAX: usize = 1024 * 1024;
+/// How many bytes a list takes at the most while its page is made and encoded: twice the weight of the page, over SQLite 2 MiB
+/// of page cache and 1.2 MiB of rows ahead, and as much again of slack in the allocator and of claims that weigh more as
+/// messages.
+pub const PAGE_MEMORY_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of the signature that are kept: 128 bits.
 const SIGNATURE_LEN: usize = 16;
 

@@ -2,7 +2,7 @@
 //!
 //! Lists read much. Few are made at once, on connections of their own; the others wait, for a second at most. Keyspaces
 //! take turns, and none has all places, so that one that is listed without end does not keep others from theirs. A place
-//! is held for as long as the page is: so places bound the memory of pages too.
+//! is held until the page is encoded and its head is sent: so places bound the memory of pages too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

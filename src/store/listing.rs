@@ -26,7 +26,7 @@ const GRAM_LEN: usize = 3;
 /// The most parts of a text that are looked up. More would hardly narrow the search.
 const GRAMS_MAX: usize = 16;
 /// How many rows the first read asks for, and the largest. A driver may hold some of them before they are weighed.
-const READ_LEN_FIRST: usize = 8;
+const READ_LEN_FIRST: usize = 4;
 const READ_LEN_MAX: usize = 128;
 
 /// The place of a row in its list: its time in microseconds, and its id.

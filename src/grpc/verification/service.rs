@@ -128,6 +128,7 @@ impl Encoder for Raw {
     type Error = Status;
 
     fn encode(&mut self, message: Vec<u8>, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        out.reserve(message.len());
         out.put_slice(&message);
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::stream;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use prost_reflect::{MessageDescriptor, MethodDescriptor};
@@ -101,7 +101,12 @@ pub async fn answer(request: Request<Arriving>, form: Form, calls: impl Calls) -
         Err(refused) => Err(refused),
     };
     let written = match answered {
-        Ok(message) => form.write(message, method.output()).await,
+        Ok((message, held)) => {
+            let written = form.write(message, method.output()).await;
+            // Places that the call has end here: JSON takes more memory than the message.
+            drop(held);
+            written
+        }
         Err(status) => Err(status),
     };
     match written {
@@ -162,8 +167,10 @@ fn deadline(headers: &HeaderMap) -> Result<Option<Deadline>, Status> {
     Ok(Some(Deadline::after(Duration::from_millis(millis))))
 }
 
-/// The one message that a call of gRPC is answered with, or its error.
-async fn message(call: impl Future<Output = Result<Response<Body>, Infallible>>) -> Result<Bytes, Status> {
+/// The one message that a call of gRPC is answered with, and what is held for it, or its error.
+async fn message(
+    call: impl Future<Output = Result<Response<Body>, Infallible>>,
+) -> Result<(Bytes, Extensions), Status> {
     let (head, body) = call.await.unwrap_or_else(|never| match never {}).into_parts();
     if let Some(error) = Status::from_header_map(&head.headers).filter(|status| status.code() != Code::Ok) {
         return Err(error);
@@ -176,5 +183,5 @@ async fn message(call: impl Future<Output = Result<Response<Body>, Infallible>>)
     if body.len() < FRAME_HEAD_LEN || body[0] != 0 {
         return Err(status::answer_unreadable());
     }
-    Ok(body.split_off(FRAME_HEAD_LEN))
+    Ok((body.split_off(FRAME_HEAD_LEN), head.extensions))
 }

@@ -24,8 +24,6 @@ const READER_WAIT_MAX: Duration = Duration::from_secs(3);
 pub const READERS_MAX: u32 = 4;
 /// Rows that a reader may be ahead of the task that takes them. The largest have some 150 KiB each.
 pub const ROWS_AHEAD_MAX: usize = 8;
-/// The same for lists: their rows are many and mostly small, and a reader that is too far ahead goes to sleep for each row.
-pub const LIST_ROWS_AHEAD_MAX: usize = 16;
 
 /// A file that is ours: locked, and its schema as it should be.
 pub struct Opened {
