@@ -27,7 +27,7 @@ impl LowPriorityThreads {
             .worker_threads(cores.div_ceil(2))
             .thread_name(name)
             .enable_all()
-            .on_thread_start(lower_own_priority)
+            .on_thread_start(|| lower_own_priority(NICENESS))
             .build()?;
         let (handle, stop) = (runtime.handle().clone(), CancellationToken::new());
         let stopped = stop.clone();
@@ -50,18 +50,18 @@ impl Drop for LowPriorityThreads {
     }
 }
 
-/// Lowers the priority of the thread that calls this.
+/// Gives the thread that calls this a priority that is lower than that of the process by `niceness`.
 #[cfg(target_os = "linux")]
-pub fn lower_own_priority() {
-    // On Linux priority is each thread's own. If it is refused, the thread only competes more.
-    let _ = rustix::process::nice(NICENESS);
+pub fn lower_own_priority(niceness: i32) {
+    use rustix::process::{getpid, getpriority_process, setpriority_process};
+    // On Linux priority is each thread's own, and a new thread has that of the thread that starts it. That of the process
+    // is its first thread's. If it is refused, the thread only competes more.
+    let _ = getpriority_process(Some(getpid())).and_then(|own| setpriority_process(None, own + niceness));
 }
 
 /// Elsewhere priority belongs to the whole process.
 #[cfg(not(target_os = "linux"))]
-pub fn lower_own_priority() {
-    let _ = NICENESS;
-}
+pub fn lower_own_priority(_niceness: i32) {}
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
@@ -75,9 +75,16 @@ mod tests {
         let (sender, receiver) = std::sync::mpsc::channel();
         threads.handle().spawn(async move {
             let started = thread::spawn(own).join().unwrap();
-            sender.send((own(), started)).unwrap();
+            let lowered = move || {
+                lower_own_priority(5);
+                own()
+            };
+            sender.send((own(), started, thread::spawn(lowered).join().unwrap())).unwrap();
         });
-        assert_eq!(receiver.recv().unwrap(), (before + NICENESS, before + NICENESS));
+        let low = before + NICENESS;
+        // What a thread starts is as low as itself, and one that would be raised stays as it is.
+        assert!(matches!(receiver.recv().unwrap(), (own, started, lowered)
+            if own == low && started == low && (lowered == before + 5 || lowered == low)));
         assert_eq!(own(), before);
     }
 }

@@ -13,6 +13,8 @@ use crate::clock::Clock;
 use crate::key::verifier::{ARGON2_COST, HashCost};
 use crate::low_priority::lower_own_priority;
 
+/// How much less than serving threads they count to the operating system: less than lists do, as a Verify may wait for one.
+const NICENESS: i32 = 5;
 /// What an Argon2id run is taken to last until one was measured.
 const RUN_TIME_FIRST: Duration = Duration::from_millis(20);
 /// No machine is taken to be faster or slower than this.
@@ -210,7 +212,7 @@ impl Shared {
 
     /// What a thread does until the end.
     fn work(&self) {
-        lower_own_priority();
+        lower_own_priority(NICENESS);
         let mut state = self.lock();
         while !state.is_closed {
             let Some(job) = state.next(self.limits) else {

@@ -41,12 +41,15 @@ struct Turn {
     first_put_off: Option<usize>,
 }
 
+/// The number of those who have not authenticated. They have no turns: little is read of each in a round.
+const STRANGER: u64 = 0;
+
 /// Returns whether `connection` of `caller` may go on in this round; else it is to be run again in the next.
 pub fn may_go_on(caller: u64, connection: usize) -> bool {
     CALLERS.with_borrow_mut(|callers| callers.may_go_on(caller, connection, coarse_now))
 }
 
-/// Notes that `calls` of `caller` began.
+/// Notes that `calls` of `caller` began, or as much was done for one that lasts.
 pub fn note_calls(caller: u64, calls: usize) {
     CALLERS.with_borrow_mut(|callers| callers.note_calls(caller, calls, coarse_now));
 }
@@ -75,6 +78,9 @@ impl Callers {
         if caller != self.latest {
             self.latest = caller;
             self.contended_at = now();
+        }
+        if caller == STRANGER {
+            return;
         }
         if self.turns.len() >= CALLERS_MAX {
             self.turns.clear();
@@ -114,6 +120,17 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_authenticates_leaves_nothing_behind() {
+        let mut callers = Callers::default();
+        callers.note_calls(2, 1, || NOW);
+        for _ in 0..10 {
+            assert!(callers.may_go_on(STRANGER, 1, || NOW));
+            callers.note_calls(STRANGER, CALLS_PER_ROUND, || NOW);
+        }
+        assert!(callers.may_go_on(STRANGER, 2, || NOW), "strangers are not put off for each other");
+    }
+
+    #[test]
     fn a_caller_that_is_alone_is_never_put_off() {
         let mut callers = Callers::default();
         let go_on = |callers: &mut Callers, at| {
@@ -131,7 +148,7 @@ mod tests {
     #[test]
     fn callers_are_bounded() {
         let mut callers = Callers::default();
-        (0..10 * CALLERS_MAX as u64).for_each(|caller| callers.note_calls(caller, 1, || NOW));
+        (1..10 * CALLERS_MAX as u64).for_each(|caller| callers.note_calls(caller, 1, || NOW));
         assert!(callers.turns.len() <= CALLERS_MAX);
     }
 }

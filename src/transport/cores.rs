@@ -9,8 +9,6 @@ use tokio::runtime::{self, Handle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::queue_time::note_wake_up;
-
 /// The serving threads.
 pub struct Cores {
     threads: Vec<Core>,
@@ -70,7 +68,7 @@ impl Drop for Cores {
 
 impl Core {
     fn start(at: usize, stop: CancellationToken) -> io::Result<Self> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().on_thread_unpark(note_wake_up).build()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         thread::Builder::new().name(format!("serve-{at}")).spawn(move || runtime.block_on(stop.cancelled()))?;
         Ok(Self { handle, load: Arc::default() })

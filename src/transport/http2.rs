@@ -174,6 +174,9 @@ where
         cx: &mut Context<'_>,
         close: Pin<&mut WaitForCancellationFuture<'_>>,
     ) -> Poll<Result<(), h2::Error>> {
+        self.queue_time.register(cx.waker());
+        let waker = self.queue_time.waker.clone();
+        let cx = &mut Context::from_waker(&waker);
         self.state.task().register(cx.waker());
         if self.phase == Phase::Open && close.poll(cx).is_ready() {
             self.phase = Phase::Closing;
@@ -226,9 +229,8 @@ where
             }
             let mut accepted = std::mem::take(&mut self.accepted);
             let mut progressed = !accepted.is_empty();
-            let mut waited = Duration::ZERO;
+            let waited = self.queue_time.note_read();
             if progressed {
-                waited = self.queue_time.of_batch();
                 caller_turns::note_calls(caller, accepted.len());
             }
             for (request, respond) in accepted.drain(..) {
@@ -375,7 +377,6 @@ mod tests {
 
     use super::*;
     use crate::transport::Handshakes;
-    use crate::transport::queue_time::note_wake_up;
     use crate::transport::request_budget::RequestBudget;
     use crate::transport::unsent::Unsent;
 
@@ -415,8 +416,7 @@ mod tests {
 
     #[test]
     fn calls_that_waited_unread_behind_others_are_refused_and_those_that_may_not_be_are_served() {
-        let serving =
-            runtime::Builder::new_current_thread().enable_all().on_thread_unpark(note_wake_up).build().unwrap();
+        let serving = runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let door = Busy { began: Arc::new(Barrier::new(2)), refused: Arc::default() };
         let (Busy { began, refused }, stop) = (door.clone(), CancellationToken::new());
         let (handle, stopped) = (serving.handle().clone(), stop.clone());

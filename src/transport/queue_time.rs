@@ -1,11 +1,14 @@
-//! How long calls waited before they were read, and which of them are refused for it.
+//! How long calls waited to be read, and which of them are refused for it.
 //!
-//! A connection's task reads all that has arrived each time it runs. What it reads came after it last ran, and after its
-//! thread last woke up: so no call waited for longer than since the later of the two. While a thread keeps up, that is
-//! next to nothing. Under overload it is the time that one round of its connections takes.
+//! The time counts from when the connection's task was woken, because something had arrived, until the task runs. While
+//! a thread keeps up, that is next to nothing. Under overload it is the time that a round of its connections takes.
 
-use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Wake, Waker};
 use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
 
 /// How long calls wait that are never refused for it. A thread may pause for as long where its share of a processor is used
 /// up.
@@ -14,39 +17,57 @@ pub const UNNOTICED: Duration = Duration::from_millis(100);
 /// is served is in time.
 const WAIT_MAX: Duration = Duration::from_millis(500);
 
-thread_local! {
-    /// When this thread last had nothing to do, by the clock of [`coarse_now`].
-    static IDLE_UNTIL: Cell<Duration> = const { Cell::new(Duration::ZERO) };
-}
-
-/// Notes that this thread was idle until now.
-pub fn note_wake_up() {
-    IDLE_UNTIL.set(coarse_now());
-}
-
 /// What one connection remembers.
-#[derive(Debug)]
 pub struct QueueTime {
-    read_at: Duration,
+    woken: Arc<Woken>,
+    /// Wakes the connection's task, and notes when.
+    pub waker: Waker,
     /// How much of a call may be served: grows with each call that arrives late, by less than one.
     allowance: f64,
+}
+
+/// When a task was first woken since it last read.
+struct Woken {
+    task: AtomicWaker,
+    /// In milliseconds of [`coarse_now`]; 0: it was not.
+    at: AtomicU64,
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.at.load(Ordering::Relaxed) == 0 {
+            self.at.store(millis(coarse_now()), Ordering::Relaxed);
+        }
+        self.task.wake();
+    }
 }
 
 impl QueueTime {
     /// For a connection that begins now.
     pub fn new() -> Self {
-        Self { read_at: coarse_now(), allowance: 0.0 }
+        let woken = Arc::new(Woken { task: AtomicWaker::new(), at: AtomicU64::new(0) });
+        Self { waker: woken.clone().into(), woken, allowance: 0.0 }
     }
 
-    /// Returns how long the calls that were just read have waited at most.
-    pub fn of_batch(&mut self) -> Duration {
-        self.of_batch_at(coarse_now(), IDLE_UNTIL.get())
+    /// Lets [`Self::waker`] wake the task of `waker`.
+    pub fn register(&self, waker: &Waker) {
+        self.woken.task.register(waker);
     }
 
-    fn of_batch_at(&mut self, now: Duration, idle_until: Duration) -> Duration {
-        let since = idle_until.max(self.read_at);
-        self.read_at = now;
-        now.saturating_sub(since)
+    /// Notes that all that has arrived was read. Returns for how long it had waited.
+    pub fn note_read(&mut self) -> Duration {
+        self.note_read_at(coarse_now())
+    }
+
+    fn note_read_at(&mut self, now: Duration) -> Duration {
+        match self.woken.at.swap(0, Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            at => now.saturating_sub(Duration::from_millis(at)),
+        }
     }
 
     /// Returns whether a call is served that `waited` and whose client waits for `patience` in all. Of calls that are late
@@ -64,6 +85,10 @@ impl QueueTime {
         self.allowance -= if is_served { 1.0 } else { 0.0 };
         is_served
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 /// The time since the machine started, to a few milliseconds: reading it costs a tenth of what the exact clock does.
@@ -85,12 +110,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_waited_since_its_thread_woke_or_its_connection_was_read() {
-        let at = Duration::from_secs;
-        let mut connection = QueueTime { read_at: at(100), allowance: 0.0 };
-        assert_eq!(connection.of_batch_at(at(160), at(159)), at(1), "the thread was idle");
-        assert_eq!(connection.of_batch_at(at(180), at(159)), at(20), "the thread was never idle");
-        assert_eq!(connection.of_batch_at(at(180), at(159)), at(0), "it was read just now");
+    fn calls_wait_from_when_the_task_is_woken_until_it_reads() {
+        let mut connection = QueueTime::new();
+        assert_eq!(connection.note_read(), Duration::ZERO, "it was not woken");
+        connection.waker.wake_by_ref();
+        let woken_at = Duration::from_millis(connection.woken.at.load(Ordering::Relaxed));
+        // The first wake counts.
+        connection.waker.wake_by_ref();
+        let later = Duration::from_secs(20);
+        assert_eq!(connection.note_read_at(woken_at + later), later);
+        assert_eq!(connection.note_read_at(woken_at + 2 * later), Duration::ZERO, "it was quiet since then");
     }
 
     #[test]

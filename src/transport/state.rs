@@ -11,6 +11,7 @@ use std::task::Poll;
 use futures_util::task::AtomicWaker;
 use tokio_util::sync::CancellationToken;
 
+use super::caller_turns;
 use super::request_budget::RequestBudget;
 use super::traffic::Traffic;
 use super::unsent::Unsent;
@@ -185,6 +186,12 @@ impl ConnectionState {
 
     pub(super) fn traffic(&self) -> &Traffic {
         &self.traffic
+    }
+
+    /// Notes that as much was done for a call that lasts as for `calls`, so that it takes its caller's turns: to be called
+    /// on the thread of the connection.
+    pub fn note_calls(&self, calls: usize) {
+        caller_turns::note_calls(self.caller(), calls);
     }
 
     pub(super) fn call_began(&self) {

@@ -15,7 +15,7 @@ use crate::manage::Violations;
 use crate::verify::Verifier;
 
 /// Most requests of one batch.
-const BATCH_MAX: usize = 1_000;
+pub const BATCH_MAX: usize = 1_000;
 /// Most bytes of one answer: what clients take unasked.
 const ANSWER_SIZE_MAX: usize = 4 * 1024 * 1024;
 /// How many of a batch wait for the store at once: enough to keep it busy. More would only wait for each other, and too
@@ -26,12 +26,12 @@ const TURN: usize = 64;
 
 /// The answer to a batch.
 pub async fn answer(verifier: &Verifier, caller: &Caller, message: &[u8]) -> Result<Vec<u8>, Status> {
-    let requests = read_batch(message).map_err(status::from_malformed)?;
+    let (count, requests) = read_batch(message).map_err(status::from_malformed)?;
     // Before anything is said about the requests: who may verify nothing at all learns nothing.
     caller.verification_reach("")?;
     let mut bad = Violations::default();
-    if requests.is_empty() || requests.len() > BATCH_MAX {
-        bad.add("requests", format!("must be 1 to {BATCH_MAX}; are {}", requests.len()));
+    if count == 0 || count > BATCH_MAX {
+        bad.add("requests", format!("must be 1 to {BATCH_MAX}; are {count}"));
         bad.check().map_err(status::from_manage)?;
     }
     let asked: Result<Vec<_>, _> = requests.into_iter().map(Asked::read).collect();

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 use tonic::Status;
 
+use super::batch::BATCH_MAX;
 use super::place::Place;
 use super::wire::{Malformed, Value, read_fields, text};
 use super::{check_demand, check_spending};
@@ -12,7 +13,7 @@ use crate::grpc::caller::Caller;
 use crate::grpc::status;
 use crate::key::network;
 use crate::key::permission::Reach;
-use crate::key::scope::Demand;
+use crate::key::scope::{Demand, SCOPES_MAX};
 use crate::manage::Violations;
 use crate::verify::Question;
 
@@ -51,8 +52,8 @@ impl<'a> Asked<'a> {
         read_fields(message, |number, value| {
             match (number, value) {
                 (1, Value::Bytes(value)) => self.key = text(value)?,
-                (2, Value::Bytes(value)) => self.required_scopes.push(text(value)?),
-                (3, Value::Bytes(value)) => self.any_of_scopes.push(text(value)?),
+                (2, Value::Bytes(value)) => keep(&mut self.required_scopes, text(value)?),
+                (3, Value::Bytes(value)) => keep(&mut self.any_of_scopes, text(value)?),
                 (4, Value::Bytes(value)) => self.keyspace = text(value)?,
                 (5, Value::Bytes(value)) => {
                     self.client_ip = text(value)?;
@@ -108,16 +109,26 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Reads a BatchVerifyRequest: its requests, as they lie there.
-pub fn read_batch(message: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
-    let mut requests = Vec::new();
+/// Keeps one scope more than there may be: an empty one takes two bytes of a message, and sixteen of memory.
+fn keep<'a, const N: usize>(scopes: &mut SmallVec<[&'a str; N]>, scope: &'a str) {
+    if scopes.len() <= SCOPES_MAX {
+        scopes.push(scope);
+    }
+}
+
+/// Reads a BatchVerifyRequest: how many requests it has, and the first [`BATCH_MAX`] of them, as they lie there.
+pub fn read_batch(message: &[u8]) -> Result<(usize, Vec<&[u8]>), Malformed> {
+    let (mut count, mut requests) = (0, Vec::new());
     read_fields(message, |number, value| {
         if let (1, Value::Bytes(value)) = (number, value) {
-            requests.push(value);
+            count += 1;
+            if count <= BATCH_MAX {
+                requests.push(value);
+            }
         }
         Ok(())
     })?;
-    Ok(requests)
+    Ok((count, requests))
 }
 
 /// Reads a VerifyStreamRequest: its correlation id and its request.
@@ -191,8 +202,21 @@ mod tests {
         fn reads_a_batch(requests in vec(requests(), 0..5)) {
             let message = pb::BatchVerifyRequest { requests: requests.clone() }.encode_to_vec();
             let read: Result<Vec<_>, _> =
-                read_batch(&message).and_then(|all| all.into_iter().map(|one| Asked::read(one).map(|r| owned(&r))).collect());
+                read_batch(&message).and_then(|(_, all)| all.into_iter().map(|one| Asked::read(one).map(|r| owned(&r))).collect());
             prop_assert!(read == Ok(requests));
+        }
+
+        #[test]
+        fn what_is_refused_for_its_number_is_not_kept(number in SCOPES_MAX + 1..10_000) {
+            let scopes = vec![String::new(); number];
+            let message = pb::VerifyRequest { required_scopes: scopes.clone(), any_of_scopes: scopes, ..Default::default() };
+            let message = message.encode_to_vec();
+            let asked = Asked::read(&message).map_err(|_| TestCaseError::fail("malformed"))?;
+            prop_assert_eq!((asked.required_scopes.len(), asked.any_of_scopes.len()), (SCOPES_MAX + 1, SCOPES_MAX + 1));
+            let batch = pb::BatchVerifyRequest { requests: vec![pb::VerifyRequest::default(); BATCH_MAX + number] };
+            let batch = batch.encode_to_vec();
+            let (count, kept) = read_batch(&batch).map_err(|_| TestCaseError::fail("malformed"))?;
+            prop_assert_eq!((count, kept.len()), (BATCH_MAX + number, BATCH_MAX));
         }
 
         #[test]

@@ -60,8 +60,9 @@ impl Verification {
         let (caller, _) = caller::at_first(&request)?;
         // The stream ends with its connection, of which the server's end is one reason.
         let connection = request.extensions().get::<Arc<ConnectionState>>();
-        let closing = connection.map_or(self.closing, |connection| connection.closing().clone());
-        Ok(Response::new(answers(self.verifier, caller, request.into_inner(), closing)))
+        let connection = connection.cloned();
+        let closing = connection.as_ref().map_or(self.closing, |connection| connection.closing().clone());
+        Ok(Response::new(answers(self.verifier, caller, request.into_inner(), connection, closing)))
     }
 
     async fn serve(self, request: HttpRequest<Body>) -> HttpResponse<Body> {

@@ -18,14 +18,16 @@ use super::response::{self, Entry};
 use super::{ask, verify_known};
 use crate::grpc::caller::Caller;
 use crate::grpc::status;
+use crate::transport::ConnectionState;
 use crate::verify::Verifier;
 
 /// Most answers of one stream that wait for the store, at up to a request's size each. Those behind wait in the stream:
 /// more would only wait for each other, and too long where the store is slow.
 const WAITING_MAX: usize = 16;
 
-/// Of a stream that never falls silent, every so many messages are followed by a look whether the server is ending.
-const CLOSING_ASKED_EVERY: u32 = 256;
+/// Of a stream that never falls silent, every so many messages are followed by a look whether the server is ending, and by
+/// other calls of the same thread.
+const TURN: u32 = 64;
 
 /// An answer, and the caller as it was found to be now.
 type Waiting = Pin<Box<dyn Future<Output = Result<(Vec<u8>, Arc<Caller>), Status>> + Send>>;
@@ -36,6 +38,8 @@ pub struct Answers {
     caller: Arc<Caller>,
     questions: Questions,
     waiting: FuturesUnordered<Waiting>,
+    /// `None`: it does not come over one of ours.
+    connection: Option<Arc<ConnectionState>>,
     closing: Pin<Box<WaitForCancellationFutureOwned>>,
     read: u32,
 }
@@ -54,6 +58,7 @@ pub fn answers(
     verifier: Arc<Verifier>,
     caller: Arc<Caller>,
     questions: Streaming<Bytes>,
+    connection: Option<Arc<ConnectionState>>,
     closing: CancellationToken,
 ) -> Answers {
     Answers {
@@ -61,6 +66,7 @@ pub fn answers(
         caller,
         questions: Questions::Open(questions),
         waiting: FuturesUnordered::new(),
+        connection,
         closing: Box::pin(closing.cancelled_owned()),
         read: 0,
     }
@@ -117,7 +123,7 @@ impl Stream for Answers {
             };
             let asked = match this.waiting.len() {
                 WAITING_MAX => Poll::Pending,
-                _ if this.read == CLOSING_ASKED_EVERY => Poll::Pending,
+                _ if this.read == TURN => Poll::Pending,
                 _ => questions.poll_next_unpin(cx),
             };
             if asked.is_pending() {
@@ -125,9 +131,13 @@ impl Stream for Answers {
                     this.questions = Questions::Over(Some(status::ending()));
                     continue;
                 }
-                if this.read == CLOSING_ASKED_EVERY {
+                if this.read == TURN {
                     this.read = 0;
-                    continue;
+                    if let Some(connection) = &this.connection {
+                        connection.note_calls(TURN as usize);
+                    }
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
             }
             this.read += 1;

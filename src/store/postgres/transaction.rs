@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -106,10 +107,12 @@ pub struct Tasks {
     places: Arc<Places>,
     wait: Wait,
     running: TaskTracker,
+    runtime: Handle,
 }
 
 impl Tasks {
-    /// At most `places` tasks at a time, each with a connection of `pool`; the next one waits for at most `wait_max`.
+    /// At most `places` tasks at a time, each with a connection of `pool`; the next one waits for at most `wait_max`. They
+    /// run on the runtime on which this is called.
     pub fn new(pool: PgPool, places: usize, wait_max: Duration) -> Self {
         Self::with_share(pool, places, places, wait_max)
     }
@@ -119,7 +122,8 @@ impl Tasks {
         let waiting = Bounds { all: WAITING_MAX, of_one: WAITING_MAX };
         let limits = Limits { running_max: places, share_max: share, waiting };
         let places = Places::new(limits, Arc::new(SystemClock));
-        Self { pool, places, wait: Wait::up_to(wait_max), running: TaskTracker::new() }
+        let runtime = Handle::current();
+        Self { pool, places, wait: Wait::up_to(wait_max), running: TaskTracker::new(), runtime }
     }
 
     /// Makes a change: `work` in a transaction, committed if it comes to `Ok`. A caller that goes away while it waits for
@@ -178,10 +182,14 @@ impl Tasks {
         if self.running.is_closed() {
             return Err(StoreError::unavailable("the store is closed"));
         }
-        let task = self.running.spawn(async move {
-            let _place = place;
-            in_time(work).await
-        });
+        // A connection that is opened here is driven by this runtime, whoever takes it later.
+        let task = self.running.spawn_on(
+            async move {
+                let _place = place;
+                in_time(work).await
+            },
+            &self.runtime,
+        );
         task.await.unwrap_or_else(|died| Err(StoreError::fault(died)))
     }
 
