@@ -121,7 +121,7 @@ impl Callers {
             request
         } else {
             let (head, body) = request.into_parts();
-            HttpRequest::from_parts(head, request_message::whole(body).await?)
+            HttpRequest::from_parts(head, request_message::whole(body, kind).await?)
         };
         let permit = match charged {
             Some(charged) => Some(charged.admit().await.map_err(status::not_admitted)?),

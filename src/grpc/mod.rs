@@ -17,6 +17,7 @@ pub mod door;
 pub mod health;
 pub mod json;
 pub mod keyspaces;
+pub mod message_fields;
 pub mod pb;
 pub mod reflection;
 pub mod replicas;

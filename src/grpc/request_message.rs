@@ -11,18 +11,26 @@ use tonic::body::Body;
 use tonic::codegen::Bytes;
 
 use super::verification::FRAME_HEAD_LEN;
-use super::{REQUEST_SIZE_MAX, status};
+use super::{REQUEST_SIZE_MAX, message_fields, status};
+use crate::admission::Kind;
 use crate::transport::RequestBody;
 
 /// A buffer that a body is gathered in grows by at least this part of what it holds.
 const GROWTH: usize = 4;
 
-/// The request of a unary call, with its message there.
+/// The request of a unary call of `kind`, with its message there.
 ///
 /// # Errors
-/// The message is too large, or did not arrive.
-pub async fn whole(mut body: Body) -> Result<Body, Status> {
-    Ok(Body::new(Full::new(gather(&mut body, FRAME_HEAD_LEN + REQUEST_SIZE_MAX, check_len).await?)))
+/// The message is too large, has too many fields, or did not arrive.
+pub async fn whole(mut body: Body, kind: Option<Kind>) -> Result<Body, Status> {
+    let frame = gather(&mut body, FRAME_HEAD_LEN + REQUEST_SIZE_MAX, check_len).await?;
+    // Verifications are read where they lie.
+    if let Some(kind) = kind.filter(|kind| *kind != Kind::Batch)
+        && let Some(message) = frame.get(FRAME_HEAD_LEN..)
+    {
+        message_fields::check(message, kind)?;
+    }
+    Ok(Body::new(Full::new(frame)))
 }
 
 /// All bytes of `body`, of which there may be `size_max`. A body in many pieces takes no more memory than one in few.

@@ -203,6 +203,12 @@ pub fn request_too_large() -> Status {
     plain(Code::ResourceExhausted, ErrorReason::RequestTooLarge, "the request is larger than 1 MiB")
 }
 
+/// INVALID_ARGUMENT: a message with more fields than any that makes sense.
+pub fn too_many_fields(max: usize) -> Status {
+    let message = format!("the request has more than {max} fields, those of its parts included");
+    plain(Code::InvalidArgument, ErrorReason::RequestMalformed, &message)
+}
+
 /// RESOURCE_EXHAUSTED: a message that is larger than a service takes that anyone may call.
 pub fn message_too_large(size_max: usize) -> Status {
     let message = format!("the request is larger than {size_max} bytes");

@@ -41,6 +41,10 @@ const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 /// which it closes the connection: more than this, where each counts as 256 bytes less its own. Messages of 40 bytes and
 /// more, as those with a key are, stay below that on several streams that wait for the store.
 const DATA_FRAME_BUDGET: usize = 1024 * 1024;
+/// Most fields in the head of a request, as over HTTP/1.1: each takes a hundred bytes of memory and may take one of a frame.
+const HEAD_FIELDS_MAX: usize = 100;
+/// About what a field of a head takes in memory: a place in the map, its index, and a short text.
+const HEAD_FIELD_SIZE: usize = 192;
 /// Largest head of a request.
 const HEAD_SIZE_MAX: u32 = 16 * 1024;
 /// How much of a response is held for a client beyond what its window takes.
@@ -272,8 +276,13 @@ where
                 return;
             }
         }
+        if request.headers().len() > HEAD_FIELDS_MAX {
+            refuse_head(&mut respond);
+            return;
+        }
         let len = content_length(request.headers());
-        let request = request.map(|stream| RequestBody::http2(stream, len, self.state.clone()));
+        let taken = request.headers().len() * HEAD_FIELD_SIZE;
+        let request = request.map(|stream| RequestBody::http2(stream, len, taken, self.state.clone()));
         let patience = if waited > UNNOTICED { self.door.late_patience(&request) } else { None };
         let answering = match patience {
             Some(patience) if !self.queue_time.is_served(waited, patience) => self.door.refuse_late(),
@@ -355,6 +364,14 @@ impl<S, D: Door> Drop for Connection<S, D> {
 fn head_size(request: &Request<RecvStream>) -> usize {
     let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
     headers.sum::<usize>() + request.uri().path().len() + 32
+}
+
+/// Says that a head has too many fields (RFC 6585, 5).
+fn refuse_head(respond: &mut SendResponse<Bytes>) {
+    let mut response = http::Response::new(());
+    *response.status_mut() = http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    // If it cannot be sent, the client has gone away.
+    let _ = respond.send_response(response, true);
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

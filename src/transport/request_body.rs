@@ -36,6 +36,8 @@ pub struct RequestBody {
     connection: Arc<ConnectionState>,
     /// Bytes that were read and are not counted: flow control has not been told that they were read.
     uncounted: usize,
+    /// The bytes of the request's head, while they are not counted.
+    head: usize,
     /// Those that are counted. Made when they are needed.
     bytes: Option<Arc<RequestBytes>>,
     /// How many bytes were counted before the connection authenticated.
@@ -89,15 +91,17 @@ pub enum BodyError {
 
 impl RequestBody {
     pub(super) fn http1(body: Incoming, connection: Arc<ConnectionState>) -> Self {
-        Self::new(Kind::Http1(body), connection)
+        Self::new(Kind::Http1(body), 0, connection)
     }
 
-    pub(super) fn http2(stream: RecvStream, len: Option<u64>, connection: Arc<ConnectionState>) -> Self {
-        Self::new(Kind::Http2 { stream, has_data: true, len }, connection)
+    /// A body over HTTP/2 of `len` bytes, if that is said, behind a head that takes `head` bytes. Many small calls whose bodies
+    /// do not come hold little but their heads: those count while a body is waited for.
+    pub(super) fn http2(stream: RecvStream, len: Option<u64>, head: usize, connection: Arc<ConnectionState>) -> Self {
+        Self::new(Kind::Http2 { stream, has_data: true, len }, head, connection)
     }
 
-    fn new(kind: Kind, connection: Arc<ConnectionState>) -> Self {
-        Self { kind, connection, uncounted: 0, bytes: None, held: 0, pace: Pace::Whole, wait: None }
+    fn new(kind: Kind, head: usize, connection: Arc<ConnectionState>) -> Self {
+        Self { kind, connection, uncounted: 0, head, bytes: None, held: 0, pace: Pace::Whole, wait: None }
     }
 
     /// The connection that it comes on.
@@ -163,6 +167,14 @@ impl RequestBody {
             Poll::Ready(None) => self.complete(owner),
             Poll::Ready(Some(Err(_))) => {}
             Poll::Pending => {
+                if self.head > 0 && self.connection.is_authenticated() && self.pace == Pace::Whole {
+                    let head = std::mem::take(&mut self.head);
+                    // Without room for its head it does not wait: it would be held all the same.
+                    if !matches!(self.bytes_of(owner).poll_count(head, cx), Poll::Ready(Ok(()))) {
+                        self.connection.requests().note_displaced();
+                        return Poll::Ready(Some(Err(BodyError::Displaced)));
+                    }
+                }
                 let is_displaced = if self.uncounted > 0 {
                     matches!(self.poll_count(cx, owner), Poll::Ready(Err(Displaced)))
                 } else {

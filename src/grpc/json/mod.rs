@@ -121,9 +121,7 @@ impl Misfit {
         let (field, description) = match fault {
             Some(Fault::Unknown(name)) => (below(name), "is no field of this message".to_owned()),
             Some(Fault::Twice(name)) => (below(name), "must be there once; is there twice".to_owned()),
-            Some(Fault::TooMany) => {
-                (String::new(), format!("must have at most {VALUES_MAX} messages and values of claims"))
-            }
+            Some(Fault::TooMany) => (String::new(), format!("must have at most {VALUES_MAX} values")),
             None if !error.is_data() => {
                 (String::new(), format!("must be JSON; is none at line {}, column {}", error.line(), error.column()))
             }

@@ -7,7 +7,7 @@ use std::fmt;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// Most messages, entries of maps and values within free JSON (claims) in one request: some 80 MiB while they are read.
+/// Most values in one request, those of lists, maps and claims included: some 80 MiB while they are read.
 pub const VALUES_MAX: usize = 100_000;
 
 /// Why JSON is refused.
@@ -57,9 +57,6 @@ impl<'a> Check<'a> {
     }
 
     fn count<E: serde::de::Error>(&mut self) -> Result<(), E> {
-        if matches!(self.within, Within::Plain) {
-            return Ok(());
-        }
         match self.left.checked_sub(1) {
             Some(left) => {
                 *self.left = left;

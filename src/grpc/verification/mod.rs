@@ -29,7 +29,7 @@ pub use known::{Answer, Called, Calling};
 pub use place::Place;
 pub use response::{number, write_claims};
 pub use service::{VERIFY, Verification};
-pub use wire::{FRAME_HEAD_LEN, Malformed};
+pub use wire::{FRAME_HEAD_LEN, Malformed, Value, read_fields};
 
 use request::Asked;
 use response::Entry;

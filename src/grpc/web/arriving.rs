@@ -20,6 +20,8 @@ use crate::transport::RequestBody;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Most bytes that are heard out of a body that nobody reads.
 const UNREAD_SIZE_MAX: usize = 8 * 1024 * 1024;
+/// A piece counts as so many bytes at least.
+const UNREAD_PIECE_MIN: usize = 1_024;
 /// Who sends nothing for this long is taken to be listening.
 const SILENCE: Duration = Duration::from_millis(500);
 
@@ -113,7 +115,9 @@ async fn hear_out(mut body: RequestBody) {
     body.set_discarded();
     let mut left = UNREAD_SIZE_MAX;
     while let Ok(Some(Ok(frame))) = timeout(SILENCE, body.frame()).await {
-        let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+        // Many small pieces cost more than their bytes.
+        let len = frame.data_ref().map_or(0, Bytes::len).max(UNREAD_PIECE_MIN);
+        let Some(rest) = left.checked_sub(len) else { return };
         left = rest;
     }
 }

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::frames::{DATA, Frames, HEADERS, call, frame};
-use super::{Backend, Service, WINDOW, check_bystander, message};
+use super::{Backend, Service, VERIFY, WINDOW, check_bystander, message};
 use crate::support::http::Http;
 use crate::support::service::{eventually, in_time, new_key};
 
@@ -198,5 +198,45 @@ async fn a_request_that_does_not_arrive_ends_and_a_stream_goes_on() {
     eventually("the message being handled", async || (service.metric(HELD).await == 0).then_some(())).await;
     assert!(client.send(&frame(DATA, 0, 1, &[&whole, half].concat())).await);
     wait_until_held(&service, 50).await;
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn heads_of_calls_whose_bodies_do_not_come_are_bounded() {
+    let service = service().await;
+    let root_key = service.root_key_with(&["keys:verify"]).await;
+    service.caller(&root_key).verify("x").await;
+    let stream = TcpStream::connect(service.addr).await.expect("it listens");
+    let (mut client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+    let connection = tokio::spawn(connection);
+    let request = |fields: usize| {
+        let request = http::Request::post(format!("http://portcullis{VERIFY}"))
+            .header("content-type", "application/grpc")
+            .header("authorization", format!("Bearer {root_key}"));
+        (2..fields).fold(request, |request, nth| request.header(format!("x-{nth}"), "")).body(()).expect("a request")
+    };
+    let (response, _) = client.send_request(request(101), false).expect("it is open");
+    assert_eq!(in_time("an answer", response).await.expect("an answer").status(), 431);
+    // More heads than the root key's share holds: those that do not fit are refused at once.
+    let mut calls = Vec::new();
+    for _ in 0..250 {
+        client = client.ready().await.expect("it is open");
+        calls.push(client.send_request(request(100), false).expect("it is open"));
+    }
+    let refused = "portcullis_requests_ended_total{reason=\"displaced\"}";
+    eventually("refusals", async || (service.metric(refused).await > 0).then_some(())).await;
+    assert!(service.metric(HELD).await <= BUDGET);
+    check_bystander(&service).await;
+    connection.abort();
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_of_many_empty_parts_is_refused_before_it_is_decoded() {
+    let service = service().await;
+    let entries = vec![pb::ApiKeyImport::default(); 200_000];
+    let request = pb::ImportApiKeysRequest { keyspace: "default".into(), entries };
+    let refused = service.admin().keys.import_api_keys(request).await.expect_err("refused");
+    assert!(refused.message().contains("131072 fields"), "{refused}");
     service.stop().await;
 }
