@@ -35,7 +35,7 @@ const RESETS: Rate = Rate { burst: 20_000, per_second: 5_000 };
 
 /// How much is read at a time before a connection has authenticated. The codec keeps a place for each call whose head was
 /// read until the call was looked at, some 700 bytes, and a head takes 20 bytes.
-const UNAUTHENTICATED_READ_MAX: u64 = 1_024;
+const UNAUTHENTICATED_READ_MAX: u64 = 2_048;
 
 /// A stream whose frames are counted.
 pub struct FrameMeter<S> {
@@ -225,6 +225,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for FrameMeter<S> {
             return Poll::Pending;
         }
         if !this.may_read() {
+            // More may be there: in the next round.
+            this.connection.set_cut_short();
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -328,10 +330,10 @@ mod tests {
         let state = ConnectionState::new(([127, 0, 0, 1], 1).into(), CancellationToken::new(), unsent, requests);
         let (state, sent) = (Arc::new(state), [0; 10_000]);
         let mut meter = FrameMeter::new(&sent[..], state.clone());
-        assert_eq!(read_in_a_round(&mut meter), 1_024);
-        assert_eq!(read_in_a_round(&mut meter), 1_024);
+        assert_eq!(read_in_a_round(&mut meter), 2_048);
+        assert_eq!(read_in_a_round(&mut meter), 2_048);
         state.authenticated("a caller");
-        assert_eq!(read_in_a_round(&mut meter), sent.len() - 2 * 1_024);
+        assert_eq!(read_in_a_round(&mut meter), sent.len() - 2 * 2_048);
     }
 
     #[test]

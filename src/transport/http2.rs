@@ -250,9 +250,8 @@ where
             if !progressed {
                 return Poll::Pending;
             }
-            if !self.state.is_authenticated() {
+            if self.state.is_cut_short() {
                 // Other connections of this thread have their turn first.
-                cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
         }

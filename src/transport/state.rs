@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::Poll;
 
 use futures_util::task::AtomicWaker;
@@ -37,6 +37,8 @@ pub struct ConnectionState {
     finished: AtomicUsize,
     /// How often the connection's task has looked at what arrived.
     round: AtomicUsize,
+    /// Whether less was read in it than may be there.
+    is_cut_short: AtomicBool,
     traffic: Traffic,
     /// Cancelled when streams that last must end.
     closing: CancellationToken,
@@ -98,6 +100,7 @@ impl ConnectionState {
             calls: AtomicUsize::new(0),
             finished: AtomicUsize::new(0),
             round: AtomicUsize::new(0),
+            is_cut_short: AtomicBool::new(false),
             traffic: Traffic::default(),
             closing,
             unsent,
@@ -182,6 +185,17 @@ impl ConnectionState {
     /// Notes that all calls that were read have been looked at.
     pub(super) fn next_round(&self) {
         self.round.store(self.round().wrapping_add(1), Ordering::Relaxed);
+        self.is_cut_short.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether less was read in the present round than may be there: the task was woken for the next.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.is_cut_short.load(Ordering::Relaxed)
+    }
+
+    /// Notes that less was read than may be there.
+    pub(super) fn set_cut_short(&self) {
+        self.is_cut_short.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn traffic(&self) -> &Traffic {

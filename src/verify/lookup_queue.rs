@@ -87,10 +87,10 @@ impl Queue {
         }
     }
 
-    /// How many wait at most, at about 1 KiB each.
+    /// How many wait at most, at 10 to 20 KiB each with their calls.
     pub fn waiting_max(self) -> usize {
         match self {
-            Self::Keys => 16_384,
+            Self::Keys => 4_096,
             Self::Callers => 1_024,
             Self::WithoutMac => 64,
         }
@@ -213,7 +213,7 @@ mod tests {
         let queues = queues();
         let flood: Vec<_> = std::iter::from_fn(|| queues.enter(turn(Queue::Keys, "flood")).ok()).collect();
         let running = flood.iter().filter(|ticket| ticket.is_admitted()).count();
-        assert_eq!((running, flood.len() - running), (6, 12_288));
+        assert_eq!((running, flood.len() - running), (6, 3_072));
         let others: Vec<_> = (0..3).map(|_| queues.enter(turn(Queue::Keys, "other")).expect("room")).collect();
         assert_eq!(others.iter().filter(|ticket| ticket.is_admitted()).count(), 2);
         assert!(queues.enter(turn(Queue::Keys, "flood")).is_err());
