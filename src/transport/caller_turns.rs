@@ -41,9 +41,6 @@ struct Turn {
     first_put_off: Option<usize>,
 }
 
-/// The number of those who have not authenticated. They have no turns: little is read of each in a round.
-const STRANGER: u64 = 0;
-
 /// Returns whether `connection` of `caller` may go on in this round; else it is to be run again in the next.
 pub fn may_go_on(caller: u64, connection: usize) -> bool {
     CALLERS.with_borrow_mut(|callers| callers.may_go_on(caller, connection, coarse_now))
@@ -54,7 +51,8 @@ pub fn note_calls(caller: u64, calls: usize) {
     CALLERS.with_borrow_mut(|callers| callers.note_calls(caller, calls, coarse_now));
 }
 
-/// Forgets a connection that has ended: others may wait for it to come again.
+/// Forgets a connection that has ended, or has calls of another caller from now on: others may wait for it to come again.
+/// Those that have not authenticated take turns as one caller, whose number is 0.
 pub fn forget(caller: u64, connection: usize) {
     CALLERS.with_borrow_mut(|callers| callers.forget(caller, connection));
 }
@@ -78,9 +76,6 @@ impl Callers {
         if caller != self.latest {
             self.latest = caller;
             self.contended_at = now();
-        }
-        if caller == STRANGER {
-            return;
         }
         if self.turns.len() >= CALLERS_MAX {
             self.turns.clear();
@@ -123,11 +118,10 @@ mod tests {
     fn a_connection_that_authenticates_leaves_nothing_behind() {
         let mut callers = Callers::default();
         callers.note_calls(2, 1, || NOW);
-        for _ in 0..10 {
-            assert!(callers.may_go_on(STRANGER, 1, || NOW));
-            callers.note_calls(STRANGER, CALLS_PER_ROUND, || NOW);
-        }
-        assert!(callers.may_go_on(STRANGER, 2, || NOW), "strangers are not put off for each other");
+        callers.note_calls(0, CALLS_PER_ROUND, || NOW);
+        assert!(!callers.may_go_on(0, 1, || NOW) && !callers.may_go_on(0, 2, || NOW));
+        callers.forget(0, 1);
+        assert!(callers.may_go_on(3, 1, || NOW) && callers.may_go_on(0, 2, || NOW));
     }
 
     #[test]

@@ -93,6 +93,7 @@ where
         heads: 0,
         patience: Patience::default(),
         queue_time: QueueTime::new(),
+        turns_of: 0,
         connections: settings.connections.clone(),
         window: Window::Least,
         has_begun: false,
@@ -114,6 +115,8 @@ struct Connection<S, D: Door> {
     heads: usize,
     patience: Patience,
     queue_time: QueueTime,
+    /// The caller whose turns it takes.
+    turns_of: u64,
     connections: Arc<OpenConnections>,
     window: Window,
     /// The next tick, or the next step of its age, whichever is earlier.
@@ -215,8 +218,12 @@ where
     /// Reads and answers until there is nothing to do, or it is others' turn.
     fn poll_calls(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         loop {
-            let caller = self.state.caller();
-            if !caller_turns::may_go_on(caller, Arc::as_ptr(&self.state).addr()) {
+            let (caller, connection) = (self.state.caller(), Arc::as_ptr(&self.state).addr());
+            if caller != self.turns_of {
+                caller_turns::forget(self.turns_of, connection);
+                self.turns_of = caller;
+            }
+            if !caller_turns::may_go_on(caller, connection) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -355,7 +362,7 @@ where
 
 impl<S, D: Door> Drop for Connection<S, D> {
     fn drop(&mut self) {
-        caller_turns::forget(self.state.caller(), Arc::as_ptr(&self.state).addr());
+        caller_turns::forget(self.turns_of, Arc::as_ptr(&self.state).addr());
     }
 }
 

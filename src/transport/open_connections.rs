@@ -53,6 +53,8 @@ struct Open {
     /// Those that may have to go, by age: all that had not authenticated when they were looked at last.
     unauthenticated: BTreeMap<u64, ClientNetwork>,
     by_source: HashMap<ClientNetwork, BTreeSet<u64>>,
+    /// Those of each source that have to go and are not gone yet.
+    ending: HashMap<ClientNetwork, BTreeSet<u64>>,
 }
 
 /// A widened window that a connection has for as long as this lives.
@@ -133,7 +135,15 @@ impl OpenConnections {
     pub fn admit(self: &Arc<Self>, peer: SocketAddr, closing: CancellationToken) -> Option<Place> {
         let source = ClientNetwork::of(Some(peer.ip()));
         let mut open = self.lock();
-        if open.of_source(source) >= (self.places / SOURCE_SHARE).max(1) {
+        let share = (self.places / SOURCE_SHARE).max(1);
+        if open.of_source(source) >= share {
+            // Those that are ending hold their places for a moment: a source that connects anew as fast as it can must not
+            // have all of them.
+            if open.ending.get(&source).is_some_and(|ending| ending.len() > share / 2) {
+                drop(open);
+                self.metrics.refused(Refusal::Full, peer);
+                return None;
+            }
             evict(open.oldest_of(source));
         }
         let reserved = if peer.ip().to_canonical().is_loopback() { 0 } else { RESERVED_PLACES.min(self.places / 4) };
@@ -211,7 +221,18 @@ impl Open {
         let is_idle = |(id, _): &&(u64, ClientNetwork)| self.all.get(id).is_some_and(|one| one.calls() == 0);
         let (id, source) = *candidates.iter().find(is_idle).or(candidates.first())?;
         self.forget(id, source);
+        self.ending.entry(source).or_default().insert(id);
         self.all.get(&id).cloned()
+    }
+
+    /// Notes that a connection is gone.
+    fn has_ended(&mut self, id: u64, source: ClientNetwork) {
+        if let Some(ids) = self.ending.get_mut(&source) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.ending.remove(&source);
+            }
+        }
     }
 
     /// Forgets that a connection may have to go.
@@ -237,6 +258,7 @@ impl Drop for Place {
         let mut open = self.connections.lock();
         open.all.remove(&self.id);
         open.forget(self.id, self.source);
+        open.has_ended(self.id, self.source);
         drop(open);
         if let Some(reason) = self.state.end_reason() {
             self.connections.metrics.ended(reason, self.state.peer());
@@ -288,10 +310,14 @@ mod tests {
     #[test]
     fn one_source_takes_its_share_and_no_more() {
         let connections = Arc::new(OpenConnections::with_places(80, 0));
-        let greedy: Vec<_> = (0..30).map(|n| admit(&connections, &format!("[2001:db8::{n:x}]")).unwrap()).collect();
-        let evicted = greedy.iter().filter(|place| is_evicted(place)).count();
-        assert_eq!(evicted, 20);
-        assert!(greedy[..20].iter().all(is_evicted), "the oldest");
+        let come = |n: usize| admit(&connections, &format!("[2001:db8::{n:x}]"));
+        let mut greedy: Vec<_> = (0..16).map(|n| come(n).unwrap()).collect();
+        assert_eq!(greedy.iter().filter(|place| is_evicted(place)).count(), 6);
+        assert!(greedy[..6].iter().all(is_evicted), "the oldest");
+        // Those have places until they are gone.
+        assert!(come(16).is_none());
+        greedy.drain(..6);
+        greedy.extend((16..22).map(|n| come(n).unwrap()));
         let other = admit(&connections, "[2001:db8:0:1::1]").unwrap();
         assert!(!is_evicted(&other));
         // Those that authenticate do not count.
