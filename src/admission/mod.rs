@@ -1,5 +1,5 @@
 //! Admission: what a call passes before it is handled, so that too many of one kind, or of one caller, cost little and keep
-//! nobody else waiting.
+//! no other call waiting.
 //!
 //! A caller has a budget: calls in flight, and management calls a second. It is charged before the request is read. Each
 //! kind of call has places of its own, and a short queue in which callers take turns. A call takes a place once its request

@@ -55,7 +55,7 @@ pub async fn encoded(response: Response<Body>) -> Response<Body> {
     Response::from_parts(head, Body::new(Encoded { first, rest }))
 }
 
-/// `response`, whose budget is spent until it is sent, or nobody wants it any more. Its place is kept until the head is sent:
+/// Returns `response`, which keeps its budget until it is sent or its client is gone. Its place is kept until the head is sent:
 /// from then on the message counts as unsent, and a client that takes its time keeps no other from a place.
 pub fn held(response: Response<Body>, mut permit: Permit) -> Response<Body> {
     if response.body().is_end_stream() {
@@ -117,6 +117,8 @@ mod tests {
     use http_body_util::StreamBody;
 
     use super::*;
+    use crate::admission::{Admission, Settings};
+    use crate::clock::{Clock, SystemClock};
     use crate::grpc::json;
 
     #[test]
@@ -127,9 +129,6 @@ mod tests {
         }
         assert!(takes_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"));
     }
-
-    use crate::admission::{Admission, Settings};
-    use crate::clock::{Clock, SystemClock};
 
     #[test]
     fn one_message_is_encoded_with_a_place_which_ends_with_the_head() {

@@ -182,7 +182,7 @@ impl Tasks {
         if self.running.is_closed() {
             return Err(StoreError::unavailable("the store is closed"));
         }
-        // A connection that is opened here is driven by this runtime, whoever takes it later.
+        // This runtime drives a connection that is opened here, for all that take it later.
         let task = self.running.spawn_on(
             async move {
                 let _place = place;
