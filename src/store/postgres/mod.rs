@@ -74,13 +74,14 @@ const READS_MAX: usize = 4;
 #[derive(Debug)]
 pub struct Postgres {
     pool: PgPool,
-    /// For look-ups of secrets alone: none waits for another kind of work.
-    lookups: PgPool,
     lists: Lists,
     commits: Commits,
     /// One connection for [`Store::ping`]: the store is not away because all others are busy.
     ping_pool: PgPool,
+    lookup_pool: PgPool,
     probes: Tasks,
+    /// Look-ups of secrets, with connections of their own: none waits for another kind of work.
+    lookups: Tasks,
     creations: Tasks,
     imports: Tasks,
     upkeep: Tasks,
@@ -105,13 +106,14 @@ impl Postgres {
         };
         let pool = open::pool(options.clone(), open::CONNECTIONS_MAX);
         let ping_pool = open::pool(options.clone(), 1);
-        let lookups = open::pool(options.clone(), u32::try_from(LOOKUPS_MAX).expect("a few"));
+        let lookup_pool = open::pool(options.clone(), u32::try_from(LOOKUPS_MAX).expect("a few"));
         let tasks = |places| Tasks::new(pool.clone(), places, open::ACQUIRE_WAIT_MAX);
         Ok(Self {
             lists: Lists::new(options.clone()),
             commits: Commits::start(pool.clone()),
             probes: Tasks::new(ping_pool.clone(), 1, open::ACQUIRE_WAIT_MAX),
-            lookups,
+            lookups: Tasks::new(lookup_pool.clone(), LOOKUPS_MAX, open::ACQUIRE_WAIT_MAX),
+            lookup_pool,
             ping_pool,
             creations: tasks(CREATIONS_MAX),
             imports: Tasks::with_share(pool.clone(), IMPORTS_MAX, IMPORTS_SHARE_MAX, CALL_WAIT_MAX),
@@ -212,13 +214,13 @@ impl Store for Postgres {
 
     async fn close(&self) {
         self.commits.close().await;
-        for tasks in [&self.creations, &self.imports, &self.upkeep, &self.reads, &self.probes] {
+        for tasks in [&self.creations, &self.imports, &self.upkeep, &self.reads, &self.lookups, &self.probes] {
             tasks.close().await;
         }
         self.lists.close().await;
         self.pool.close().await;
         self.ping_pool.close().await;
-        self.lookups.close().await;
+        self.lookup_pool.close().await;
     }
 
     /// Other processes share the database.
@@ -328,7 +330,8 @@ impl Store for Postgres {
     }
 
     async fn find_secret(&self, public_prefix: &str) -> Result<Vec<Found>, StoreError> {
-        in_time(async { keys::find_secret(&mut *self.lookups.acquire().await?, public_prefix).await }).await
+        let public_prefix = public_prefix.to_owned();
+        self.lookups.read(move |conn| Box::pin(async move { keys::find_secret(conn, &public_prefix).await })).await
     }
 
     async fn record_usage(&self, batch: &UsageBatch) -> Result<(), StoreError> {

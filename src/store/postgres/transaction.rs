@@ -12,6 +12,7 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -177,15 +178,21 @@ impl Tasks {
         keyspace: &str,
         work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let place = self.places.acquire(keyspace, self.wait).await;
-        let place = place.map_err(|_| StoreError::unavailable("too many calls of the store are under way"))?;
         if self.running.is_closed() {
             return Err(StoreError::unavailable("the store is closed"));
         }
-        // This runtime drives a connection that is opened here, for all that take it later.
+        let (places, wait, keyspace) = (self.places.clone(), self.wait, keyspace.to_owned());
+        let (_caller, gone) = oneshot::channel::<()>();
+        // The place is waited for in the task as well: a caller that gets no processor for a while, as on threads of low
+        // priority, would keep one without using it. This runtime drives a connection that is opened here, for all that
+        // take it later.
         let task = self.running.spawn_on(
             async move {
-                let _place = place;
+                let place = tokio::select! {
+                    place = places.acquire(&keyspace, wait) => place,
+                    _ = gone => return Err(StoreError::unavailable("nobody waits any more")),
+                };
+                let _place = place.map_err(|_| StoreError::unavailable("too many calls of the store are under way"))?;
                 in_time(work).await
             },
             &self.runtime,

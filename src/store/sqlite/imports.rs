@@ -1,6 +1,6 @@
 //! SQL of imports.
 
-use sqlx::{SqliteConnection, SqliteExecutor};
+use sqlx::SqliteConnection;
 
 use super::keys;
 use crate::key::id::KeyspaceUid;
@@ -14,7 +14,7 @@ use crate::store::{Actor, Holder, NewImport, Refusal, StoreError};
 
 /// See [`crate::store::Store::holders`].
 pub async fn holders(
-    conn: impl SqliteExecutor<'_>,
+    conn: &mut SqliteConnection,
     keyspace: &str,
     of: &[PublicPrefix],
 ) -> Result<Vec<Holder>, StoreError> {
@@ -39,7 +39,7 @@ async fn crowded(conn: &mut SqliteConnection, of: &[PublicPrefix]) -> Result<Vec
 }
 
 /// See [`crate::store::Store::import_forms`].
-pub async fn forms(conn: impl SqliteExecutor<'_>) -> Result<Vec<(String, Form)>, StoreError> {
+pub async fn forms(conn: &mut SqliteConnection) -> Result<Vec<(String, Form)>, StoreError> {
     let query = sqlx::query_as("SELECT keyspace, kind, length FROM import_form ORDER BY keyspace, kind, length");
     all::<FormRow, _>(query.fetch_all(conn).await?)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{QueryBuilder, SqliteConnection, SqlitePool};
+use sqlx::{QueryBuilder, SqliteConnection};
 
 use super::events::{self, Deed};
 use super::spending;
@@ -41,7 +41,7 @@ pub async fn find(conn: &mut SqliteConnection, id: &KeyId) -> Result<Option<ApiK
 }
 
 /// See [`crate::store::Store::find_secret`].
-pub async fn find_secret(readers: &SqlitePool, public_prefix: &str) -> Result<Vec<Found>, StoreError> {
+pub async fn find_secret(conn: &mut SqliteConnection, public_prefix: &str) -> Result<Vec<Found>, StoreError> {
     let query = sqlx::query_as(concat!(
         "SELECT ",
         columns!(),
@@ -53,7 +53,7 @@ pub async fn find_secret(readers: &SqlitePool, public_prefix: &str) -> Result<Ve
          FROM api_key_secret found JOIN api_key k ON k.id = found.key_id JOIN keyspace ON keyspace.id = k.keyspace
          WHERE found.public_prefix = $1 ORDER BY k.id"
     ));
-    all::<FoundRow, _>(query.bind(public_prefix).fetch_all(readers).await?)
+    all::<FoundRow, _>(query.bind(public_prefix).fetch_all(conn).await?)
 }
 
 /// See [`crate::store::Store::bootstrap`].

@@ -13,6 +13,7 @@ mod lock;
 mod open;
 #[cfg(test)]
 mod plans;
+mod readers;
 mod root_tokens;
 mod search;
 mod spending;
@@ -23,11 +24,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use sqlx::SqlitePool;
-
 use self::events::Deed;
 use self::lists::Lists;
+use self::readers::Readers;
 use self::writer::{Doing, Writer};
 use super::error::{Stop, one_row, unrefused};
 use super::log::{Listener, News};
@@ -45,6 +44,7 @@ use crate::key::keyspace::{Keyspace, KeyspacePatch};
 use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, Json, NewSecret, Patch, Revocation};
 use crate::key::token::PublicPrefix;
+use async_trait::async_trait;
 
 pub use self::open::migrate;
 
@@ -52,7 +52,7 @@ pub use self::open::migrate;
 #[derive(Debug)]
 pub struct Sqlite {
     writer: Writer,
-    readers: SqlitePool,
+    readers: Readers,
     lists: Lists,
     /// Whether a write failed for a reason that may pass, and none was seen to succeed since.
     ailing: AtomicBool,
@@ -62,8 +62,7 @@ impl Sqlite {
     /// Opens the file that `url` names; makes it if there is none.
     pub async fn open(url: &str, schema: Schema) -> Result<Self, ConnectError> {
         let opened = open::open(url, schema).await?;
-        let readers = open::readers(&opened.options, open::READERS_MAX, open::ROWS_AHEAD_MAX);
-        open::open_all(&readers).await?;
+        let readers = Readers::open(&opened.options).await?;
         let lists = Lists::new(&opened.options);
         let writer = Writer::start(opened.conn, opened.options, opened.lock);
         Ok(Self { writer, readers, lists, ailing: AtomicBool::new(false) })
@@ -97,13 +96,17 @@ impl Sqlite {
 #[async_trait]
 impl Store for Sqlite {
     async fn installation(&self) -> Result<Installation, StoreError> {
-        let query = sqlx::query_as("SELECT page_token_key, root_token_key, bootstrapped FROM installation");
-        let row: InstallationRow = query.fetch_one(&self.readers).await?;
-        row.try_into()
+        let row = self.readers.read(|conn| {
+            Box::pin(async move {
+                let query = sqlx::query_as("SELECT page_token_key, root_token_key, bootstrapped FROM installation");
+                Ok(query.fetch_one(conn).await?)
+            })
+        });
+        InstallationRow::try_into(row.await?)
     }
 
     async fn root_keys_without_mac(&self, now: Timestamp, limit: usize) -> Result<RootKeysWithoutMac, StoreError> {
-        root_tokens::without_mac(&self.readers, now, limit).await
+        self.readers.read(move |conn| Box::pin(async move { root_tokens::without_mac(conn, now, limit).await })).await
     }
 
     async fn bootstrap(&self, key: &NewKey, by: &Actor) -> Result<bool, StoreError> {
@@ -117,8 +120,14 @@ impl Store for Sqlite {
             self.probe().await?;
             self.ailing.store(false, Ordering::Relaxed);
         }
-        sqlx::query("SELECT id FROM installation").execute(&self.readers).await?;
-        Ok(())
+        self.readers
+            .read(|conn| {
+                Box::pin(async move {
+                    sqlx::query("SELECT id FROM installation").execute(conn).await?;
+                    Ok(())
+                })
+            })
+            .await
     }
 
     async fn close(&self) {
@@ -140,7 +149,8 @@ impl Store for Sqlite {
     }
 
     async fn keyspace(&self, id: &str) -> Result<Option<Keyspace>, StoreError> {
-        keyspaces::find(&mut *self.readers.acquire().await?, id).await
+        let id = id.to_owned();
+        self.readers.read(move |conn| Box::pin(async move { keyspaces::find(conn, &id).await })).await
     }
 
     async fn list_keyspaces(
@@ -188,19 +198,22 @@ impl Store for Sqlite {
     }
 
     async fn holders(&self, keyspace: &str, lookups: &[PublicPrefix]) -> Result<Vec<Holder>, StoreError> {
-        imports::holders(&self.readers, keyspace, lookups).await
+        let (keyspace, lookups) = (keyspace.to_owned(), lookups.to_owned());
+        self.readers.read(move |conn| Box::pin(async move { imports::holders(conn, &keyspace, &lookups).await })).await
     }
 
     async fn import_forms(&self) -> Result<Vec<(String, Form)>, StoreError> {
-        imports::forms(&self.readers).await
+        self.readers.read(|conn| Box::pin(imports::forms(conn))).await
     }
 
     async fn keyspace_size(&self, id: &str) -> Result<u64, StoreError> {
-        keyspaces::size(&mut *self.readers.acquire().await?, id).await
+        let id = id.to_owned();
+        self.readers.read(move |conn| Box::pin(async move { keyspaces::size(conn, &id).await })).await
     }
 
     async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
-        keys::find(&mut *self.readers.acquire().await?, id).await
+        let id = id.clone();
+        self.readers.read(move |conn| Box::pin(async move { keys::find(conn, &id).await })).await
     }
 
     async fn list_keys(&self, query: &KeyQuery) -> Result<HeldPage<KeyPage>, StoreError> {
@@ -229,7 +242,8 @@ impl Store for Sqlite {
     }
 
     async fn find_secret(&self, public_prefix: &str) -> Result<Vec<Found>, StoreError> {
-        keys::find_secret(&self.readers, public_prefix).await
+        let public_prefix = public_prefix.to_owned();
+        self.readers.read(move |conn| Box::pin(async move { keys::find_secret(conn, &public_prefix).await })).await
     }
 
     async fn record_usage(&self, batch: &UsageBatch) -> Result<(), StoreError> {

@@ -66,9 +66,9 @@ impl<'a> Arena<'a> {
         let store = if over == Over::Postgres { Store::postgres()? } else { Store::sqlite()? };
         let certificate = if over == Over::Tls { Some(Arc::new(Certificate::create(store.dir.path())?)) } else { None };
         let began = Instant::now();
-        let preparing = Server::start(program, &format!("{name}-preparing"), &store.url, certificate.clone())?;
+        let mut preparing = Server::start(program, &format!("{name}-preparing"), &store.url, certificate.clone())?;
         let fixture = Arc::new(runtime()?.block_on(Fixture::create(&endpoint(&preparing), options.sizes()))?);
-        drop(preparing);
+        preparing.stop();
         let server = start(program, name, &store, certificate.clone(), &fixture)?;
         println!(
             "\n{name}: prepared in {:.1} s, {} MiB resident with the cache full",
@@ -164,7 +164,7 @@ impl<'a> Arena<'a> {
         if self.server.ended().is_none() && self.fixture.cold_left() >= needs {
             return Ok(());
         }
-        self.server.kill();
+        self.server.stop();
         self.server = start(self.program, self.name, &self.store, self.certificate.clone(), &self.fixture)?;
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::Error;
@@ -17,6 +18,8 @@ use crate::tls::Certificate;
 
 /// How long it may take to listen.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long it may take to end in order.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// How often its memory is looked at.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(20);
 /// What `/proc` calls kB.
@@ -66,7 +69,7 @@ impl Server {
         // The shell enters the groups, then becomes the server: nothing that it does is outside of them.
         command.arg("-c").arg(r#"for procs in $GROUPS_TO_ENTER; do echo $$ >"$procs" || exit 1; done; exec "$0" "$@""#);
         command.arg(&program.path).args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
-        command.arg("--auto-migrate");
+        command.args(["--auto-migrate", "--shutdown-grace-ms", "0"]);
         let groups: Vec<_> = cgroup.procs().map(|path| path.display().to_string()).collect();
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("GROUPS_TO_ENTER", groups.join(" ")).env("PORTCULLIS_DATABASE_URL", database_url);
@@ -112,6 +115,18 @@ impl Server {
     /// The most resident memory since this was called last.
     pub fn take_rss_peak(&self) -> u64 {
         self.rss_peak.swap(self.rss_bytes(), Ordering::Relaxed).max(self.rss_bytes())
+    }
+
+    /// Lets it end in order: one that is killed still counts as a replica until its lease is over, and whoever revokes a key
+    /// waits for it.
+    pub fn stop(&mut self) {
+        // It fails if it has ended.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let began = Instant::now();
+        while self.ended().is_none() && began.elapsed() < STOP_WITHIN {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.kill();
     }
 
     /// Ends it.

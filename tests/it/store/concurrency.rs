@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
@@ -170,6 +170,28 @@ async fn drop_after<T>(waits: usize, call: impl Future<Output = T>) -> Option<T>
         }
     })
     .await
+}
+
+/// As do those that read on threads of low priority while others keep the processor.
+pub async fn callers_that_get_no_processor_keep_no_other_from_reading(rig: Rig) {
+    let id = rig.create(|_| ()).await.id;
+    let (newest, reader) = (rig.get(&id).await.secrets[0].public_prefix.clone(), rig.store.clone());
+    let mut stalled: Vec<Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
+    for _ in 0..64 {
+        let (store, id, newest) = (reader.clone(), id.clone(), newest.clone());
+        stalled.push(Box::pin(async move { drop(store.keyspace("default").await) }));
+        let store = reader.clone();
+        stalled.push(Box::pin(async move { drop(store.key(&id).await) }));
+        let store = reader.clone();
+        stalled.push(Box::pin(async move { drop(store.find_secret(newest.as_str()).await) }));
+    }
+    for call in &mut stalled {
+        let once = poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_ready()));
+        assert!(!once.await, "it has to wait");
+    }
+    assert_eq!(rig.get(&id).await.id, id);
+    assert!(rig.find(&newest).await.is_some());
+    drop(stalled);
 }
 
 pub async fn closing_lets_writes_finish(mut rig: Rig) {

@@ -259,6 +259,7 @@ for_both! {
         a_page_agrees_with_its_total_while_keys_come
         delete_racing_rotate_leaves_no_secret
         a_call_that_is_dropped_is_done_or_not
+        callers_that_get_no_processor_keep_no_other_from_reading
         closing_lets_writes_finish;
     schema:
         an_empty_store_must_be_migrated_first
