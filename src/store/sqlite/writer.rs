@@ -24,7 +24,7 @@ use crate::store::{BoxError, Outcome, StoreError};
 /// Most changes that wait for the writer. Each holds one request's worth of memory: mostly 1 KiB, 150 KiB at most.
 const QUEUE_LEN_MAX: usize = 1_024;
 /// Most changes of one commit: the last of them waits for all, and all are lost with it.
-const BATCH_LEN_MAX: usize = 256;
+const BATCH_LEN_MAX: usize = 64;
 /// How long a change waits for a place in the queue.
 const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -35,7 +35,37 @@ const COMMIT_WAIT_MAX: Duration = Duration::from_secs(15);
 pub type Doing<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
 
 /// A change in the queue.
-type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> Doing<'c, Done> + Send>;
+trait Job: Send {
+    /// Whether its caller is still there.
+    fn is_waited_for(&self) -> bool;
+    /// Makes the change.
+    fn make(self: Box<Self>, conn: &mut SqliteConnection) -> Doing<'_, Done>;
+}
+
+/// What to do, and who waits for what comes of it.
+struct Waiting<T, W> {
+    work: W,
+    reply: oneshot::Sender<Outcome<T>>,
+}
+
+impl<T, W> Job for Waiting<T, W>
+where
+    T: Send + 'static,
+    W: for<'c> FnOnce(&'c mut SqliteConnection) -> Doing<'c, Result<T, Stop>> + Send + 'static,
+{
+    fn is_waited_for(&self) -> bool {
+        !self.reply.is_closed()
+    }
+
+    fn make(self: Box<Self>, conn: &mut SqliteConnection) -> Doing<'_, Done> {
+        Box::pin(async move {
+            let result = (self.work)(conn).await;
+            let keep = result.is_ok();
+            let reply = self.reply;
+            Done { keep, answer: Box::new(move || drop(reply.send(outcome(result)))) }
+        })
+    }
+}
 
 /// A change that was made but is not committed yet.
 struct Done {
@@ -48,7 +78,7 @@ struct Done {
 /// The way to the writer.
 #[derive(Debug)]
 pub struct Writer {
-    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     task: TaskTracker,
     listeners: Arc<Listeners>,
 }
@@ -90,20 +120,15 @@ impl Writer {
 
     /// Makes a change: calls `work` within a transaction, and answers when that is committed.
     ///
-    /// The change is made, or not, whether or not the caller waits for the answer.
+    /// Once it was begun, the change is made, or not, whether or not the caller waits for the answer. One whose caller goes
+    /// away before that is not begun.
     pub async fn write<T, W>(&self, work: W) -> Outcome<T>
     where
         T: Send + 'static,
         W: for<'c> FnOnce(&'c mut SqliteConnection) -> Doing<'c, Result<T, Stop>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |conn| {
-            Box::pin(async move {
-                let result = work(conn).await;
-                let keep = result.is_ok();
-                Done { keep, answer: Box::new(move || drop(reply.send(outcome(result)))) }
-            })
-        });
+        let job = Box::new(Waiting { work, reply });
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let jobs = jobs.ok_or_else(|| StoreError::unavailable("the store is closed"))?;
         jobs.send_timeout(job, QUEUE_WAIT_MAX).await.map_err(|_| StoreError::unavailable("no place in the queue"))?;
@@ -130,7 +155,7 @@ struct Committer {
 }
 
 impl Committer {
-    async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    async fn run(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
         let mut batch = Vec::new();
         while jobs.recv_many(&mut batch, BATCH_LEN_MAX).await > 0 {
             if let Err(error) = self.commit(mem::take(&mut batch)).await {
@@ -144,7 +169,7 @@ impl Committer {
 
     /// Makes and commits the changes of `batch`. If that fails as a whole the connection is given up, for what state
     /// it is in is unknown, and the callers find their answers dropped.
-    async fn commit(&mut self, batch: Vec<Job>) -> Result<(), BoxError> {
+    async fn commit(&mut self, batch: Vec<Box<dyn Job>>) -> Result<(), BoxError> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
             None => self.connect().await?,
@@ -183,14 +208,18 @@ impl Committer {
 /// Makes and commits the changes of `batch`; `touched` is what they touch, as soon as anything may be committed.
 async fn transact(
     conn: &mut SqliteConnection,
-    batch: Vec<Job>,
+    batch: Vec<Box<dyn Job>>,
     touched: &mut Vec<Change>,
 ) -> Result<Vec<Done>, BoxError> {
     let mut all = Vec::new();
     run(conn, "BEGIN IMMEDIATE").await?;
     for job in batch {
+        // What nobody waits for any more has failed for its caller, who may have decided otherwise since.
+        if !job.is_waited_for() {
+            continue;
+        }
         run(conn, "SAVEPOINT change").await?;
-        let done = job(conn).await;
+        let done = job.make(conn).await;
         if !done.keep {
             // Fails if SQLite has rolled back everything by itself, as it may when the disk is full.
             run(conn, "ROLLBACK TO change").await?;
@@ -285,6 +314,17 @@ mod tests {
         assert_eq!(names(&writer).await, "Default,System");
         execute(&writer, RENAME_DEFAULT, false).await.unwrap().unwrap();
         assert_eq!(names(&writer).await, "d,System");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_nobody_waits_for_is_not_begun() {
+        let (writer, _dir) = writer().await;
+        {
+            let mut gone = std::pin::pin!(execute(&writer, RENAME_DEFAULT, false));
+            assert!(futures_util::poll!(gone.as_mut()).is_pending(), "it is in the queue");
+        }
+        execute(&writer, RENAME_SYSTEM, false).await.unwrap().unwrap();
+        assert_eq!(names(&writer).await, "Default,s");
     }
 
     #[tokio::test]
