@@ -1,7 +1,8 @@
 //! Admission: what a call passes before it is handled, so that too many of one kind, or of one caller, cost little and keep
 //! no other call waiting.
 //!
-//! A caller has a budget: calls in flight, and management calls a second. It is charged before the request is read. Each
+//! A caller has a budget: calls in flight, and management calls a second. It is charged as soon as the caller is known, before
+//! the request is read or anything else is done for the call. Each
 //! kind of call has places of its own, and a short queue in which callers take turns. A call takes a place once its request
 //! is there. It is refused before that if the queue is full or its caller has others that wait for long. What gets no place
 //! in time is refused. Verify has no places; see [`Admission::note_late`].
@@ -132,18 +133,16 @@ struct Queue {
     wait: Wait,
 }
 
-/// A call that is charged to its root key and has no place yet.
-pub struct Charged<'a> {
+/// A call that is charged to its root key, until it has ended. It has no place yet.
+pub struct Charge {
+    kind: Kind,
     spending: Spending,
-    /// The queue of its kind, if it needs a place.
-    queue: Option<&'a Queue>,
-    metrics: &'a Metrics,
 }
 
 /// What a call that was admitted holds until it has ended.
 pub struct Permit {
     place: Option<Place>,
-    _spending: Spending,
+    _charge: Arc<Charge>,
 }
 
 impl Admission {
@@ -164,7 +163,7 @@ impl Admission {
     ///
     /// # Errors
     /// See [`Refused`].
-    pub fn charge_caller(&self, kind: Kind, caller: &str) -> Result<Charged<'_>, Refused> {
+    pub fn charge_caller(&self, kind: Kind, caller: &str) -> Result<Charge, Refused> {
         let spending = self.callers.spend(caller, self.settings.caller, kind.is_rated());
         let spending = spending.map_err(|over| {
             self.metrics.over("caller", over);
@@ -173,17 +172,23 @@ impl Admission {
         if self.refuses(kind, spending.name()) {
             return Err(Refused::Busy);
         }
-        Ok(Charged { spending, queue: self.queue(kind), metrics: &self.metrics })
+        Ok(Charge { kind, spending })
     }
 
-    /// Returns whether calls of `kind` wait for a place.
-    pub fn has_waiting(&self, kind: Kind) -> bool {
-        self.queue(kind).is_some_and(|queue| queue.places.load().1 > 0)
+    /// Admits a call whose request is there, at once or when a place is free.
+    ///
+    /// # Errors
+    /// There was none in time.
+    pub async fn admit(&self, charge: Arc<Charge>) -> Result<Permit, Refused> {
+        let Some(queue) = self.queue(charge.kind) else { return Ok(Permit { place: None, _charge: charge }) };
+        let place = queue.places.acquire(charge.spending.name(), queue.wait).await.map_err(|_| Refused::Busy);
+        self.metrics.entered(queue.name, place.is_ok());
+        Ok(Permit { place: Some(place?), _charge: charge })
     }
 
     /// Returns whether a call of the root key `caller` is refused without waiting, because others of its calls wait for
-    /// long, or too many calls wait. To be asked before anything is done for the call.
-    pub fn refuses(&self, kind: Kind, caller: &str) -> bool {
+    /// long, or too many calls wait.
+    fn refuses(&self, kind: Kind, caller: &str) -> bool {
         let Some(queue) = self.queue(kind) else { return false };
         let is_refused = queue.places.refuses(caller, queue.wait);
         if is_refused {
@@ -239,16 +244,10 @@ impl Admission {
     }
 }
 
-impl Charged<'_> {
-    /// Admits the call, whose request is there, at once or when a place is free.
-    ///
-    /// # Errors
-    /// There was none in time.
-    pub async fn admit(self) -> Result<Permit, Refused> {
-        let Some(queue) = self.queue else { return Ok(Permit { place: None, _spending: self.spending }) };
-        let place = queue.places.acquire(self.spending.name(), queue.wait).await.map_err(|_| Refused::Busy);
-        self.metrics.entered(queue.name, place.is_ok());
-        Ok(Permit { place: Some(place?), _spending: self.spending })
+impl Charge {
+    /// The root key that it is charged to, unless there are too many to tell apart.
+    pub fn caller(&self) -> &str {
+        self.spending.name()
     }
 }
 
@@ -275,7 +274,7 @@ mod tests {
     async fn batches_of_one_caller_leave_places_to_others() {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let admission = Admission::new(Settings::default(), &clock);
-        let admit = |caller| Box::pin(admission.charge_caller(Kind::Batch, caller).unwrap().admit());
+        let admit = |caller| Box::pin(admission.admit(Arc::new(admission.charge_caller(Kind::Batch, caller).unwrap())));
         let mut flood = Vec::new();
         for _ in 0..24 {
             flood.push(admit("flood").await.unwrap());
@@ -292,7 +291,7 @@ mod tests {
         let settings = Settings { caller: budget(100, 1), ..Settings::default() };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let admission = Admission::new(settings, &clock);
-        let admit = async |kind, caller| admission.charge_caller(kind, caller)?.admit().await;
+        let admit = async |kind, caller| admission.admit(Arc::new(admission.charge_caller(kind, caller)?)).await;
         let _first = admit(Kind::Creation, "a").await.unwrap();
         let refused = admit(Kind::Creation, "a").await.err();
         assert!(matches!(refused, Some(Refused::Caller(Over::Rate { .. }))), "{refused:?}");
@@ -309,18 +308,19 @@ mod tests {
         let admission = Admission::new(Settings::default(), &clock);
         let (_, _, limits, _) = QUEUED[0];
         let charge = |caller| admission.charge_caller(Kind::Creation, caller);
+        let admit = |caller| admission.admit(Arc::new(charge(caller).unwrap()));
         let mut admitted = Vec::new();
         for _ in 0..limits.share_max {
-            admitted.push(charge("a").unwrap().admit().await.unwrap());
+            admitted.push(admit("a").await.unwrap());
         }
         // Those whose requests are not there yet wait for nothing.
         let arriving: Vec<_> = (0..2 * limits.waiting.all).map(|_| charge("a").unwrap()).collect();
-        let mut waiting: Vec<_> = (0..limits.waiting.all).map(|_| Box::pin(charge("a").unwrap().admit())).collect();
+        let mut waiting: Vec<_> = (0..limits.waiting.all).map(|_| Box::pin(admit("a"))).collect();
         for call in &mut waiting {
             assert!(futures_util::poll!(call).is_pending());
         }
         assert_eq!(charge("a").err(), Some(Refused::Busy));
-        charge("b").unwrap().admit().await.unwrap();
+        admit("b").await.unwrap();
         drop((arriving, waiting, admitted));
     }
 }

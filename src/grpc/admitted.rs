@@ -141,8 +141,8 @@ mod tests {
             };
             Response::new(Body::new(StreamBody::new(stream::once(encode))))
         };
-        let permit = admission.charge_caller(Kind::Batch, "caller").expect("a budget");
-        let permit = permit.admit().now_or_never().expect("nothing waits").expect("a place");
+        let charge = Arc::new(admission.charge_caller(Kind::Batch, "caller").expect("a budget"));
+        let permit = admission.admit(charge).now_or_never().expect("nothing waits").expect("a place");
         let read = Arc::new(());
         let response = encoded(response(read.clone())).now_or_never().expect("it is all there");
         assert_eq!(Arc::strong_count(&read), 1, "it was encoded");

@@ -16,7 +16,7 @@ use tonic::{Request, Status};
 use tower::Service;
 
 use super::{admitted, request_message, status};
-use crate::admission::{Admission, Permit};
+use crate::admission::{Admission, Charge, Permit, Refused};
 use crate::key::permission::{Permission, Reach, reach};
 use crate::manage::Principal;
 use crate::security_events::{AuthenticationFailure, Denial, SecurityEvents};
@@ -82,16 +82,18 @@ impl Callers {
         }
     }
 
-    /// Returns the response to a call of a known caller whose calls of this kind wait for long. A refusal here costs far
-    /// less than one from the task of the call.
-    pub fn refuse_at_once(&self, request: &HttpRequest<RequestBody>) -> Option<HttpResponse<Body>> {
-        let kind = admitted::kind(request.uri().path())?;
-        if !self.admission.has_waiting(kind) {
-            return None;
-        }
-        let caller = self.known(request.headers())?;
+    /// Charges the call to its root key, if that is known without waiting: a refusal here costs far less than one from the
+    /// task of the call, and a caller has no more tasks than calls in its budget.
+    ///
+    /// # Errors
+    /// The call is not admitted.
+    pub fn charge(&self, request: &mut HttpRequest<RequestBody>) -> Result<(), Refused> {
+        let Some(kind) = admitted::kind(request.uri().path()) else { return Ok(()) };
+        let Some(caller) = self.known(request.headers()) else { return Ok(()) };
         request.body().connection().authenticated(caller.key.id());
-        self.admission.refuses(kind, caller.key.id()).then(status::management_busy)
+        let charge = self.admission.charge_caller(kind, caller.key.id())?;
+        request.extensions_mut().insert(Arc::new(charge));
+        Ok(())
     }
 
     /// Counts a Verify that came too late to be served.
@@ -110,21 +112,25 @@ impl Callers {
     /// that has to be refused is not read; and one that is not there takes nothing that others wait for.
     async fn admit(
         &self,
-        request: HttpRequest<Body>,
+        mut request: HttpRequest<Body>,
         caller: &Caller,
     ) -> Result<(HttpRequest<Body>, Option<Permit>), Status> {
         let path = request.uri().path();
-        let kind = admitted::kind(path);
-        let charged = kind.map(|kind| self.admission.charge_caller(kind, caller.key.id())).transpose();
-        let charged = charged.map_err(status::not_admitted)?;
-        let request = if admitted::takes_stream(path) {
-            request
-        } else {
-            let (head, body) = request.into_parts();
-            HttpRequest::from_parts(head, request_message::whole(body, kind).await?)
+        let (kind, takes_stream) = (admitted::kind(path), admitted::takes_stream(path));
+        let charge = match (kind, request.extensions_mut().remove::<Arc<Charge>>()) {
+            (None, _) => None,
+            (Some(_), Some(charge)) => Some(charge),
+            (Some(kind), None) => {
+                let charged = self.admission.charge_caller(kind, caller.key.id());
+                Some(Arc::new(charged.map_err(status::not_admitted)?))
+            }
         };
-        let permit = match charged {
-            Some(charged) => Some(charged.admit().await.map_err(status::not_admitted)?),
+        if !takes_stream {
+            let (head, body) = request.into_parts();
+            request = HttpRequest::from_parts(head, request_message::whole(body, kind).await?);
+        }
+        let permit = match charge {
+            Some(charge) => Some(self.admission.admit(charge).await.map_err(status::not_admitted)?),
             None => None,
         };
         Ok((request, permit))

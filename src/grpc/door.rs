@@ -15,7 +15,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::server::NamedService as _;
 use tonic::service::Routes;
-use tower::{Layer as _, Service};
+use tower::{Layer as _, Service, service_fn};
 
 use super::caller::{Callers, Guarded};
 use super::deadline::Deadline;
@@ -25,7 +25,7 @@ use super::request_message::{StreamedBody, UnaryBody};
 use super::verification::{Answer, Called, Calling, VERIFY, Verification};
 use super::web::{self, Web};
 use super::{admitted, status};
-use crate::admission::Kind;
+use crate::admission::{Kind, Refused};
 use crate::transport::{self, Origins, RequestBody};
 use crate::verify::Verifier;
 
@@ -98,6 +98,15 @@ impl Door {
         in_background(threads, answering, web::error)
     }
 
+    /// Says over the web that a call was refused. Nothing is looked at for that, so it needs no task.
+    fn refuse_web(&self, request: Request<RequestBody>, refused: Refused) -> Going {
+        let ways = self.0.clone();
+        Box::pin(async move {
+            let refuse = service_fn(move |_| std::future::ready(Ok(status::not_begun(refused))));
+            ways.web.answer(described(request), refuse).await
+        })
+    }
+
     fn threads_for(&self, path: &str) -> &Handle {
         match admitted::kind(path) {
             Some(Kind::List | Kind::Import) => &self.0.threads.lists,
@@ -142,21 +151,25 @@ impl transport::Door for Door {
     type Body = Answer;
     type Answering = Answering;
 
-    fn answer(&self, request: Request<RequestBody>) -> Answering {
+    fn answer(&self, mut request: Request<RequestBody>) -> Answering {
         if !web::is_grpc(&request) {
-            return Answering { way: Way::Going(self.go_from_web(request)), deadline: None };
+            let going = match self.0.callers.charge(&mut request) {
+                Ok(()) => self.go_from_web(request),
+                Err(refused) => self.refuse_web(request, refused),
+            };
+            return Answering { way: Way::Going(going), deadline: None };
         }
         let deadline = Deadline::of(request.headers());
         let way = match Calling::begin(request, &self.0.callers, &self.0.verifier) {
             Ok(calling) => Way::Known(calling, self.clone()),
-            Err(unknown) => match self.0.callers.refuse_at_once(&unknown) {
-                Some(response) => Way::Refused(Some(response)),
-                None => {
+            Err(mut unknown) => match self.0.callers.charge(&mut unknown) {
+                Ok(()) => {
                     let takes_stream = admitted::takes_stream(unknown.uri().path());
                     Way::Going(self.go(described(unknown).map(|body| {
                         if takes_stream { Body::new(StreamedBody::new(body)) } else { Body::new(UnaryBody(body)) }
                     })))
                 }
+                Err(refused) => Way::Refused(Some(status::not_begun(refused))),
             },
         };
         Answering { way, deadline }

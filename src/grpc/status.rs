@@ -111,10 +111,13 @@ pub fn not_admitted(refused: Refused) -> Status {
 
 const MANAGEMENT_BUSY: &str = "too many calls of this kind are under way: nothing was done";
 
-/// The response to a call that is refused with MANAGEMENT_BUSY before anything is done for it.
-pub fn management_busy() -> Response<Body> {
+/// The response to a call that is not admitted, before anything is done for it.
+pub fn not_begun(refused: Refused) -> Response<Body> {
     static HEADERS: OnceLock<HeaderMap> = OnceLock::new();
-    prepared(&HEADERS, ErrorReason::ManagementBusy, MANAGEMENT_BUSY)
+    match refused {
+        Refused::Busy => prepared(&HEADERS, ErrorReason::ManagementBusy, MANAGEMENT_BUSY),
+        Refused::Caller(_) => not_admitted(refused).into_http(),
+    }
 }
 
 /// The response to a call that has waited for too long before it was read.

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::queue_time::coarse_now;
 
-/// How many calls a caller has in a round: half a millisecond's worth of verifications, and a few milliseconds' worth of
-/// what costs most.
+/// How many calls of a caller may begin in a round, and how many of those that had to wait may end: half a millisecond's
+/// worth of verifications, and a few milliseconds' worth of what costs most.
 const CALLS_PER_ROUND: usize = 64;
 /// How long after a call of another caller there is held to be more than one.
 const CONTENDED_FOR: Duration = Duration::from_secs(1);
@@ -46,7 +46,7 @@ pub fn may_go_on(caller: u64, connection: usize) -> bool {
     CALLERS.with_borrow_mut(|callers| callers.may_go_on(caller, connection, coarse_now))
 }
 
-/// Notes that `calls` of `caller` began, or as much was done for one that lasts.
+/// Notes that `calls` of `caller` began, or ended after they had to wait, or as much was done for one that lasts.
 pub fn note_calls(caller: u64, calls: usize) {
     CALLERS.with_borrow_mut(|callers| callers.note_calls(caller, calls, coarse_now));
 }

@@ -26,9 +26,9 @@ use super::queue_time::{QueueTime, UNNOTICED};
 use super::request_body::RequestBody;
 use super::state::{ConnectionState, EndReason};
 
-/// Most calls in flight on one connection; more wait at the client. With the size of a request this bounds what one
-/// connection of a caller's can make the server hold.
-const STREAMS_MAX: u32 = 256;
+/// Most calls in flight on one connection; more wait at the client. This bounds what a connection of a caller's can make the
+/// server hold: h2 keeps 700 bytes for each, also once it has ended. RFC 9113 advises against less.
+const STREAMS_MAX: u32 = 100;
 /// Most calls that are served at once on a connection that has not authenticated, and the bytes of their heads.
 const UNAUTHENTICATED_CALLS_MAX: usize = 8;
 const UNAUTHENTICATED_HEADS_MAX: usize = 8 * 1024;
@@ -239,11 +239,8 @@ where
                 }
             }
             let mut accepted = std::mem::take(&mut self.accepted);
-            let mut progressed = !accepted.is_empty();
+            let mut steps = accepted.len();
             let waited = self.queue_time.note_read();
-            if progressed {
-                caller_turns::note_calls(caller, accepted.len());
-            }
             for (request, respond) in accepted.drain(..) {
                 self.begin(request, respond, waited, cx);
             }
@@ -252,11 +249,12 @@ where
             }
             while let Poll::Ready(Some(head)) = Pin::new(&mut self.calls).poll_next(cx) {
                 self.heads -= head;
-                progressed = true;
+                steps += 1;
             }
-            if !progressed {
+            if steps == 0 {
                 return Poll::Pending;
             }
+            caller_turns::note_calls(caller, steps);
             if self.state.is_cut_short() {
                 // Other connections of this thread have their turn first.
                 return Poll::Pending;

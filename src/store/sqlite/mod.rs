@@ -48,10 +48,19 @@ use async_trait::async_trait;
 
 pub use self::open::migrate;
 
+/// Readers for look-ups of secrets, and for all else but lists. Each has a thread and up to 2 MiB of page cache.
+const LOOKUP_READERS: u32 = 4;
+const READERS: u32 = 2;
+/// How much less than serving threads look-ups count to the operating system, as hashing does: where one core does everything,
+/// keys that are not known must not keep it from those that are.
+const LOOKUP_NICENESS: i32 = 5;
+
 /// The store in a SQLite file.
 #[derive(Debug)]
 pub struct Sqlite {
     writer: Writer,
+    /// Look-ups of secrets: no other read waits for them.
+    lookups: Readers,
     readers: Readers,
     lists: Lists,
     /// Whether a write failed for a reason that may pass, and none was seen to succeed since.
@@ -62,10 +71,11 @@ impl Sqlite {
     /// Opens the file that `url` names; makes it if there is none.
     pub async fn open(url: &str, schema: Schema) -> Result<Self, ConnectError> {
         let opened = open::open(url, schema).await?;
-        let readers = Readers::open(&opened.options).await?;
+        let lookups = Readers::open(&opened.options, LOOKUP_READERS, LOOKUP_NICENESS).await?;
+        let readers = Readers::open(&opened.options, READERS, 0).await?;
         let lists = Lists::new(&opened.options);
         let writer = Writer::start(opened.conn, opened.options, opened.lock);
-        Ok(Self { writer, readers, lists, ailing: AtomicBool::new(false) })
+        Ok(Self { writer, lookups, readers, lists, ailing: AtomicBool::new(false) })
     }
 
     async fn write<T, W>(&self, work: W) -> Outcome<T>
@@ -132,6 +142,7 @@ impl Store for Sqlite {
 
     async fn close(&self) {
         // The writer last: it holds the lock.
+        self.lookups.close().await;
         self.readers.close().await;
         self.lists.close().await;
         self.writer.close().await;
@@ -243,7 +254,7 @@ impl Store for Sqlite {
 
     async fn find_secret(&self, public_prefix: &str) -> Result<Vec<Found>, StoreError> {
         let public_prefix = public_prefix.to_owned();
-        self.readers.read(move |conn| Box::pin(async move { keys::find_secret(conn, &public_prefix).await })).await
+        self.lookups.read(move |conn| Box::pin(async move { keys::find_secret(conn, &public_prefix).await })).await
     }
 
     async fn record_usage(&self, batch: &UsageBatch) -> Result<(), StoreError> {

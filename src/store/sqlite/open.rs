@@ -20,8 +20,6 @@ static MIGRATOR: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a read waits for a reader.
 const READER_WAIT_MAX: Duration = Duration::from_secs(3);
-/// Most reads at once, lists apart. Each reader has a thread and up to 2 MiB of page cache.
-pub const READERS_MAX: u32 = 4;
 /// Rows that a reader may be ahead of the task that takes them. The largest have some 150 KiB each.
 pub const ROWS_AHEAD_MAX: usize = 8;
 
@@ -68,13 +66,18 @@ pub fn readers(writer: &SqliteConnectOptions, connections_max: u32, rows_ahead_m
         .connect_lazy_with(options)
 }
 
-/// Opens all connections of `readers` now. Each has a thread, which has the priority of the thread that opens it: lists
-/// run on threads of a low one, and a look-up must not be served by such.
+/// Opens all connections of `readers` now. Each has a thread, which has the priority of the thread that opens it.
 pub async fn open_all(readers: &SqlitePool) -> Result<(), ConnectError> {
+    let count = readers.options().get_max_connections();
     let mut opened = Vec::new();
-    for _ in 0..readers.options().get_max_connections() {
+    for _ in 0..count {
         let reader = readers.acquire().await;
         opened.push(reader.map_err(|e| unavailable(readers.connect_options().get_filename(), &reason(&e)))?);
+    }
+    drop(opened);
+    // A task gives each back: were its runtime to end before, the connection would be closed.
+    while readers.num_idle() < count as usize {
+        tokio::task::yield_now().await;
     }
     Ok(())
 }

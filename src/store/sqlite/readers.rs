@@ -1,11 +1,15 @@
 //! Reads of a few rows, on connections that cannot write. Lists have readers of their own.
 
+use std::thread;
+
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{SqliteConnection, SqlitePool};
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle};
+use tokio::sync::oneshot;
 
 use super::lists::Reading;
 use super::open;
+use crate::low_priority::lower_own_priority;
 use crate::store::{ConnectError, StoreError};
 
 /// The connections, and where reads run.
@@ -16,23 +20,42 @@ pub struct Readers {
 }
 
 impl Readers {
-    /// Opens all connections now: each has a thread with the priority of the thread that opens it. Reads run on the
-    /// runtime on which this is called.
-    pub async fn open(writer: &SqliteConnectOptions) -> Result<Self, ConnectError> {
-        let pool = open::readers(writer, open::READERS_MAX, open::ROWS_AHEAD_MAX);
-        open::open_all(&pool).await?;
+    /// Opens `count` connections. Each has a thread, which counts less to the operating system by `niceness` than others
+    /// do. Reads run on the runtime on which this is called.
+    pub async fn open(writer: &SqliteConnectOptions, count: u32, niceness: i32) -> Result<Self, ConnectError> {
+        let pool = open::readers(writer, count, open::ROWS_AHEAD_MAX);
+        // A thread has the priority of the thread that starts it.
+        let (sender, opened) = oneshot::channel();
+        let opening = pool.clone();
+        let start = move || {
+            lower_own_priority(niceness);
+            let runtime =
+                runtime::Builder::new_current_thread().enable_time().build().expect("a runtime without sockets");
+            let _ = sender.send(runtime.block_on(open::open_all(&opening)));
+        };
+        let path = pool.connect_options();
+        let refused = |why: &str| open::unavailable(path.get_filename(), &why);
+        thread::Builder::new().spawn(start).map_err(|e| refused(&e.to_string()))?;
+        opened.await.map_err(|_| refused("its readers could not be opened"))??;
         Ok(Self { pool, runtime: Handle::current() })
     }
 
     /// Reads by `read`, on one connection. In a task of its own: a caller that gets no processor for a while, as on threads
-    /// of low priority, keeps no connection from others meanwhile.
+    /// of low priority, keeps no connection from others meanwhile. One that goes away no longer waits.
     pub async fn read<T, R>(&self, read: R) -> Result<T, StoreError>
     where
         T: Send + 'static,
         R: for<'c> FnOnce(&'c mut SqliteConnection) -> Reading<'c, T> + Send + 'static,
     {
+        let (_caller, gone) = oneshot::channel::<()>();
         let pool = self.pool.clone();
-        let reading = self.runtime.spawn(async move { read(&mut *pool.acquire().await?).await });
+        let reading = self.runtime.spawn(async move {
+            let mut conn = tokio::select! {
+                conn = pool.acquire() => conn?,
+                _ = gone => return Err(StoreError::unavailable("nobody waits any more")),
+            };
+            read(&mut conn).await
+        });
         reading.await.map_err(StoreError::fault)?
     }
 
