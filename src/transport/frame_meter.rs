@@ -36,6 +36,8 @@ const RESETS: Rate = Rate { burst: 20_000, per_second: 5_000 };
 /// How much is read at a time before a connection has authenticated. The codec keeps a place for each call whose head was
 /// read until the call was looked at, some 700 bytes, and a head takes 20 bytes.
 const UNAUTHENTICATED_READ_MAX: u64 = 2_048;
+/// And after: some 30 calls that are written out, or 100 that are indexed.
+const READ_MAX: u64 = 8 * 1024;
 
 /// A stream whose frames are counted.
 pub struct FrameMeter<S> {
@@ -100,16 +102,14 @@ impl<S: AsyncRead> FrameMeter<S> {
 
     /// Returns whether anything may be read in this round of the connection's task.
     fn may_read(&mut self) -> bool {
-        if !self.is_authenticated {
-            let round = self.connection.round();
-            if self.connection.is_authenticated() {
-                self.is_authenticated = true;
-                self.follower.trust();
-                self.stream.set_limit(u64::MAX);
-            } else if round != self.round {
-                self.stream.set_limit(UNAUTHENTICATED_READ_MAX);
-            }
+        if !self.is_authenticated && self.connection.is_authenticated() {
+            self.is_authenticated = true;
+            self.follower.trust();
+        }
+        let round = self.connection.round();
+        if round != self.round {
             self.round = round;
+            self.stream.set_limit(if self.is_authenticated { READ_MAX } else { UNAUTHENTICATED_READ_MAX });
         }
         self.stream.limit() > 0
     }

@@ -54,6 +54,8 @@ const SEND_BUFFER_MAX: usize = 64 * 1024;
 const RESET_BEFORE_ACCEPT_MAX: usize = 4_096;
 /// Streams that may be reset for breaking the protocol, over the life of a connection.
 const ERROR_RESETS_MAX: usize = 1_024;
+/// Room for so many calls is kept between rounds, at 300 bytes each.
+const ACCEPTED_KEPT_MAX: usize = 32;
 /// How long a client may take to hear that its connection ends.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -228,8 +230,8 @@ where
                 return Poll::Pending;
             }
             self.state.next_round();
-            // All that has arrived is read before any of it is answered, so that responses leave together. Of what a
-            // stranger sends it is a part: the next round reads on.
+            // What is read in this round is read before any of it is answered, so that responses leave together. If more has
+            // arrived, the next round reads on.
             loop {
                 match self.h2.poll_accept(cx) {
                     Poll::Ready(Some(Ok(call))) => self.accepted.push(call),
@@ -244,7 +246,7 @@ where
             for (request, respond) in accepted.drain(..) {
                 self.begin(request, respond, waited, cx);
             }
-            if self.state.is_authenticated() {
+            if self.state.is_authenticated() && accepted.capacity() <= ACCEPTED_KEPT_MAX {
                 self.accepted = accepted;
             }
             while let Poll::Ready(Some(head)) = Pin::new(&mut self.calls).poll_next(cx) {
