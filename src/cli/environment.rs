@@ -19,12 +19,15 @@ const SECRETS: [(&str, &str); 3] = [
     ("PORTCULLIS_NOTIFY_URL", "PORTCULLIS_NOTIFY_URL_FILE"),
 ];
 
+/// The root key of the command line client. A server has no use for it, but a shell that exports it may start one.
+const OF_THE_CLIENT: &str = "PORTCULLIS_ROOT_KEY";
+
 /// Starts this program anew, in this process, if there are secrets in its environment. Returns if there are none, or if it
 /// cannot be done, which is no reason not to serve. Must be called before there are threads.
 pub fn clear_secrets() {
     let secrets: Vec<_> =
         SECRETS.into_iter().filter_map(|(name, file)| Some((name, file, secret(name, file)?))).collect();
-    if secrets.is_empty() {
+    if secrets.is_empty() && env::var_os(OF_THE_CLIENT).is_none() {
         return;
     }
     if let Err(error) = start_anew(secrets) {
@@ -50,6 +53,7 @@ fn start_anew(secrets: Vec<(&str, &str, Zeroizing<String>)>) -> io::Result<()> {
     let mut arguments = env::args_os();
     let mut command = Command::new("/proc/self/exe");
     command.arg0(arguments.next().unwrap_or_else(|| OsString::from("portcullis"))).args(arguments);
+    command.env_remove(OF_THE_CLIENT);
     let mut handed_over = Vec::new();
     for (name, file, secret) in secrets {
         // Not closed when the program starts anew.

@@ -4,7 +4,8 @@
 //! `liveness` says that the process runs, whatever its store does: restarting it would mend nothing. `readiness`, the
 //! empty name and each service say whether calls can be answered.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -25,12 +26,15 @@ use tower::Service;
 use super::small_messages::SmallMessages;
 use super::verification::Malformed;
 use super::{pb, status};
+use crate::client_network::ClientNetwork;
+use crate::transport::Peer;
 
 /// The name of the check that only a hung or dead process fails.
 pub const LIVENESS: &str = "liveness";
 /// The name of the check that fails while calls cannot be answered.
 pub const READINESS: &str = "readiness";
-/// Most streams of Watch at once. One more ends the oldest: a stranger cannot keep others from watching.
+/// Most streams of Watch at once. One more ends the oldest of the network that has most of them: a stranger cannot keep others
+/// from watching.
 pub const WATCHES_MAX: usize = 1_024;
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
@@ -111,6 +115,7 @@ impl Health {
         if !is_check && !is_watch {
             return status::method_unknown().into_http();
         }
+        let peer = request.extensions().get::<Peer>().map(|Peer(addr)| addr.ip());
         let name = match read_name(request.into_body()).await {
             Ok(name) => name,
             Err(status) => return status.into_http(),
@@ -121,14 +126,18 @@ impl Health {
                     .into_http()
             }
             Some(subject) if is_check => check(subject, *self.state.borrow()),
-            Some(subject) => self.watch(subject),
+            Some(subject) => respond(self.watcher(subject, ClientNetwork::of(peer)).frames()),
         }
     }
 
-    fn watch(&self, subject: Subject) -> Response<Body> {
-        let watcher =
-            Watcher { subject, state: self.state.subscribe(), place: self.watches.join(), told: None, is_over: false };
-        respond(watcher.frames())
+    fn watcher(&self, subject: Subject, network: ClientNetwork) -> Watcher {
+        Watcher {
+            subject,
+            state: self.state.subscribe(),
+            place: self.watches.join(network),
+            told: None,
+            is_over: false,
+        }
     }
 }
 
@@ -228,8 +237,28 @@ struct Watches(Mutex<OpenWatches>);
 #[derive(Default)]
 struct OpenWatches {
     next: u64,
-    /// What ends each when it is dropped.
-    open: BTreeMap<u64, oneshot::Sender<Infallible>>,
+    /// The network of each, and what ends it when it is dropped.
+    open: BTreeMap<u64, (ClientNetwork, oneshot::Sender<Infallible>)>,
+    /// How many each network has.
+    counts: HashMap<ClientNetwork, usize>,
+}
+
+impl OpenWatches {
+    fn end(&mut self, id: u64) {
+        let Some((network, _)) = self.open.remove(&id) else { return };
+        if let Entry::Occupied(mut count) = self.counts.entry(network) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    /// The oldest of the network that has most.
+    fn oldest_of_most(&self) -> Option<u64> {
+        let (most, _) = self.counts.iter().max_by_key(|(_, count)| **count)?;
+        self.open.iter().find(|(_, (network, _))| network == most).map(|(id, _)| *id)
+    }
 }
 
 /// The place of one stream.
@@ -240,15 +269,18 @@ struct Place {
 }
 
 impl Watches {
-    fn join(self: &Arc<Self>) -> Place {
+    fn join(self: &Arc<Self>, network: ClientNetwork) -> Place {
         let (end, ended) = oneshot::channel();
         let mut watches = self.lock();
-        if watches.open.len() >= WATCHES_MAX {
-            watches.open.pop_first();
+        if watches.open.len() >= WATCHES_MAX
+            && let Some(oldest) = watches.oldest_of_most()
+        {
+            watches.end(oldest);
         }
         let id = watches.next;
         watches.next += 1;
-        watches.open.insert(id, end);
+        watches.open.insert(id, (network, end));
+        *watches.counts.entry(network).or_default() += 1;
         Place { id, ended, watches: self.clone() }
     }
 
@@ -259,7 +291,7 @@ impl Watches {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.watches.lock().open.remove(&self.id);
+        self.watches.lock().end(self.id);
     }
 }
 
@@ -291,37 +323,35 @@ mod tests {
 
     use super::*;
 
-    fn watcher(health: &Health) -> Watcher {
-        Watcher {
-            subject: Subject::Readiness,
-            state: health.state.subscribe(),
-            place: health.watches.join(),
-            told: None,
-            is_over: false,
-        }
+    fn watcher(health: &Health, peer: [u8; 4]) -> Watcher {
+        health.watcher(Subject::Readiness, ClientNetwork::of(Some(peer.into())))
     }
 
     #[tokio::test]
-    async fn one_watch_too_many_ends_the_oldest() {
+    async fn one_watch_too_many_ends_the_oldest_of_the_network_with_most() {
         let health = Health::default();
-        let mut oldest = pin!(watcher(&health).frames());
+        let mut others = pin!(watcher(&health, [192, 0, 2, 1]).frames());
+        assert!(others.next().await.unwrap().unwrap().is_data());
+        let mut oldest = pin!(watcher(&health, [192, 0, 2, 2]).frames());
         assert!(oldest.next().await.unwrap().unwrap().is_data());
-        let others: Vec<_> = (1..WATCHES_MAX).map(|_| watcher(&health)).collect();
+        let flood: Vec<_> = (2..WATCHES_MAX).map(|_| watcher(&health, [192, 0, 2, 2])).collect();
         assert_eq!(health.watches(), WATCHES_MAX);
-        let _newest = watcher(&health);
+        let _newest = watcher(&health, [192, 0, 2, 3]);
         assert_eq!(health.watches(), WATCHES_MAX);
         let end = oldest.next().await.unwrap().unwrap().into_trailers().unwrap();
         assert_eq!(Status::from_header_map(&end).unwrap().code(), tonic::Code::Unavailable);
         assert!(oldest.next().await.is_none());
-        drop(others);
-        assert_eq!(health.watches(), 1);
+        drop(flood);
+        assert_eq!(health.watches(), 2);
+        health.set_ready(true);
+        assert_eq!(others.next().await.unwrap().unwrap().into_data().unwrap(), SERVING);
     }
 
     #[tokio::test]
     async fn nothing_takes_the_end_back() {
         let health = Health::default();
         health.set_ready(true);
-        let mut frames = pin!(watcher(&health).frames());
+        let mut frames = pin!(watcher(&health, [192, 0, 2, 1]).frames());
         let mut next = async || frames.next().await.unwrap().unwrap();
         assert_eq!(next().await.into_data().unwrap(), SERVING);
         health.announce_end();

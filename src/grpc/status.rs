@@ -226,7 +226,9 @@ pub fn too_many_messages(count_max: u32) -> Status {
 
 /// UNAVAILABLE: a stream of health made room for a newer one.
 pub fn watch_ended(count_max: usize) -> Status {
-    let message = format!("more than {count_max} streams watch the health, and this was the oldest: watch again");
+    let message = format!(
+        "more than {count_max} streams watch the health, and this was the oldest of the network that has most: watch again"
+    );
     Status::with_error_details(Code::Unavailable, message, ErrorDetails::with_retry_info(Some(RETRY_AFTER)))
 }
 

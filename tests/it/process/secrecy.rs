@@ -99,13 +99,14 @@ async fn no_secret_is_in_the_log_on_postgres() {
 async fn the_environment_of_a_server_holds_no_secret() {
     let fixture = Fixture::new(Backend::Postgres).await;
     let mut command = serve(&fixture.url);
-    command.env("PORTCULLIS_NOTIFY_URL", &fixture.url);
+    command.env("PORTCULLIS_NOTIFY_URL", &fixture.url).env("PORTCULLIS_ROOT_KEY", "the-key-of-another-server");
     let server = Server::start(command).await;
     server.admin().create(new_key("one")).await;
     let of_process = |name: &str| std::fs::read(format!("/proc/{}/{name}", server.process.id())).expect("it runs");
     let environment = String::from_utf8(of_process("environ")).expect("text");
     assert!(environment.contains("PORTCULLIS_LISTEN=127.0.0.1:0"), "{environment}");
     assert!(!environment.contains(ROOT_KEY) && !environment.contains(&fixture.url), "{environment}");
+    assert!(!environment.contains("the-key-of-another-server"), "{environment}");
     // What was handed over is wiped.
     let handed_over: Vec<_> =
         environment.split('\0').filter_map(|pair| pair.split_once("_FILE=/proc/self/fd/")).collect();
