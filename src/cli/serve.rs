@@ -108,7 +108,8 @@ fn next_lines(addr: SocketAddr, scheme: &str) -> String {
             ("ApiKeyService/CreateApiKey", r#"'{"name": "second key", "subject": "user_1"}'"#),
             ("VerificationService/Verify", r#""{\"key\": \"$KEY\"}""#),
         ] {
-            let header = "-H \"authorization: Bearer $PORTCULLIS_ROOT_KEY\"";
+            // grpcurl reads the variable itself: the root key is in no command line, which others on the machine may read.
+            let header = "-expand-headers -H 'authorization: Bearer ${PORTCULLIS_ROOT_KEY}'";
             lines += &format!("grpcurl -plaintext {header} -d {message} {addr} portcullis.v1.{method}\n");
         }
     }
