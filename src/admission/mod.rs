@@ -28,6 +28,10 @@ pub const CALLS_MAX: u32 = 1_024;
 /// See [`CALLS_MAX`].
 pub const CALLS_PER_SECOND: u32 = 5_000;
 
+/// Beyond its budget a caller has this part of it again for revocations: other calls in flight must not keep it from ending a
+/// key.
+const REVOCATIONS_RESERVE: u32 = 4;
+
 /// Most keys in a keyspace unless it is set: five times what this is measured with.
 pub const KEYSPACE_KEYS_MAX: u64 = 10_000_000;
 
@@ -164,14 +168,19 @@ impl Admission {
     /// # Errors
     /// See [`Refused`].
     pub fn charge_caller(&self, kind: Kind, caller: &str) -> Result<Charge, Refused> {
-        let spending = self.callers.spend(caller, self.settings.caller, kind.is_rated());
+        // Not after it was charged: the caller is told that nothing was done, and to come again.
+        if self.refuses(kind, caller) {
+            return Err(Refused::Busy);
+        }
+        let mut budget = self.settings.caller;
+        if kind == Kind::Revocation {
+            budget.calls_max += (budget.calls_max / REVOCATIONS_RESERVE).max(1);
+        }
+        let spending = self.callers.spend(caller, budget, kind.is_rated());
         let spending = spending.map_err(|over| {
             self.metrics.over("caller", over);
             Refused::Caller(over)
         })?;
-        if self.refuses(kind, spending.name()) {
-            return Err(Refused::Busy);
-        }
         Ok(Charge { kind, spending })
     }
 
@@ -241,13 +250,6 @@ impl Admission {
 
     fn queue(&self, kind: Kind) -> Option<&Queue> {
         self.queues.iter().find(|queue| queue.kind == kind)
-    }
-}
-
-impl Charge {
-    /// The root key that it is charged to, unless there are too many to tell apart.
-    pub fn caller(&self) -> &str {
-        self.spending.name()
     }
 }
 

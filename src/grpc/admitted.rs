@@ -14,9 +14,17 @@ use tonic::codegen::http::Response;
 use crate::admission::{Kind, Permit};
 use crate::store::ListPlace;
 
+/// What the paths of services begin with that are for callers with a root key.
+const GUARDED: &str = "/portcullis.v1.";
+
+/// Whether the call of `path` is for callers with a root key, whatever the settings are.
+pub fn is_guarded(path: &str) -> bool {
+    path.starts_with(GUARDED)
+}
+
 /// The kind of the call of `path`; `None`: a Verify, which nothing may hold up.
 pub fn kind(path: &str) -> Option<Kind> {
-    let Some((service, method)) = path.strip_prefix("/portcullis.v1.").and_then(|path| path.split_once('/')) else {
+    let Some((service, method)) = path.strip_prefix(GUARDED).and_then(|path| path.split_once('/')) else {
         return Some(Kind::Other);
     };
     Some(match method {

@@ -82,13 +82,14 @@ impl Callers {
         }
     }
 
-    /// Charges the call to its root key, if that is known without waiting: a refusal here costs far less than one from the
-    /// task of the call, and a caller has no more tasks than calls in its budget.
+    /// Charges the call of a guarded service to its root key, if that is known without waiting: a refusal here costs far less
+    /// than one from the task of the call, and a caller has no more tasks than calls in its budget.
     ///
     /// # Errors
     /// The call is not admitted.
     pub fn charge(&self, request: &mut HttpRequest<RequestBody>) -> Result<(), Refused> {
-        let Some(kind) = admitted::kind(request.uri().path()) else { return Ok(()) };
+        let path = request.uri().path();
+        let Some(kind) = admitted::kind(path).filter(|_| admitted::is_guarded(path)) else { return Ok(()) };
         let Some(caller) = self.known(request.headers()) else { return Ok(()) };
         request.body().connection().authenticated(caller.key.id());
         let charge = self.admission.charge_caller(kind, caller.key.id())?;

@@ -102,7 +102,7 @@ impl Door {
     fn refuse_web(&self, request: Request<RequestBody>, refused: Refused) -> Going {
         let ways = self.0.clone();
         Box::pin(async move {
-            let refuse = service_fn(move |_| std::future::ready(Ok(status::not_begun(refused))));
+            let refuse = service_fn(move |_| std::future::ready(Ok(status::refusal_response(refused))));
             ways.web.answer(described(request), refuse).await
         })
     }
@@ -169,7 +169,7 @@ impl transport::Door for Door {
                         if takes_stream { Body::new(StreamedBody::new(body)) } else { Body::new(UnaryBody(body)) }
                     })))
                 }
-                Err(refused) => Way::Refused(Some(status::not_begun(refused))),
+                Err(refused) => Way::Refused(Some(status::refusal_response(refused))),
             },
         };
         Answering { way, deadline }

@@ -112,7 +112,7 @@ pub fn not_admitted(refused: Refused) -> Status {
 const MANAGEMENT_BUSY: &str = "too many calls of this kind are under way: nothing was done";
 
 /// The response to a call that is not admitted, before anything is done for it.
-pub fn not_begun(refused: Refused) -> Response<Body> {
+pub fn refusal_response(refused: Refused) -> Response<Body> {
     static HEADERS: OnceLock<HeaderMap> = OnceLock::new();
     match refused {
         Refused::Busy => prepared(&HEADERS, ErrorReason::ManagementBusy, MANAGEMENT_BUSY),

@@ -36,7 +36,7 @@ const RESETS: Rate = Rate { burst: 20_000, per_second: 5_000 };
 /// How much is read at a time before a connection has authenticated. The codec keeps a place for each call whose head was
 /// read until the call was looked at, some 700 bytes, and a head takes 20 bytes.
 const UNAUTHENTICATED_READ_MAX: u64 = 2_048;
-/// And after: some 30 calls that are written out, or 100 that are indexed.
+/// How much is read at a time once it has: some 30 calls whose headers are written out, or 100 whose headers are indexed.
 const READ_MAX: u64 = 8 * 1024;
 
 /// A stream whose frames are counted.

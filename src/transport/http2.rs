@@ -28,7 +28,7 @@ use super::state::{ConnectionState, EndReason};
 
 /// Most calls in flight on one connection; more wait at the client. This bounds what a connection of a caller's can make the
 /// server hold: h2 keeps 700 bytes for each, also once it has ended. RFC 9113 advises against less.
-const STREAMS_MAX: u32 = 100;
+pub(super) const STREAMS_MAX: u32 = 100;
 /// Most calls that are served at once on a connection that has not authenticated, and the bytes of their heads.
 const UNAUTHENTICATED_CALLS_MAX: usize = 8;
 const UNAUTHENTICATED_HEADS_MAX: usize = 8 * 1024;
@@ -242,11 +242,12 @@ where
             }
             let mut accepted = std::mem::take(&mut self.accepted);
             let mut steps = accepted.len();
-            let waited = self.queue_time.note_read();
+            let waited = self.queue_time.note_read(steps, self.state.is_cut_short());
             for (request, respond) in accepted.drain(..) {
                 self.begin(request, respond, waited, cx);
             }
-            if self.state.is_authenticated() && accepted.capacity() <= ACCEPTED_KEPT_MAX {
+            if self.state.is_authenticated() {
+                accepted.shrink_to(ACCEPTED_KEPT_MAX);
                 self.accepted = accepted;
             }
             while let Poll::Ready(Some(head)) = Pin::new(&mut self.calls).poll_next(cx) {
@@ -467,19 +468,24 @@ mod tests {
                 send
             };
             let (busy, idle) = (connect().await, connect().await);
+            let texts = AtomicUsize::new(0);
             let call = |send: &h2::client::SendRequest<Bytes>, path| {
                 let mut send = send.clone();
-                let request = Request::get(format!("http://localhost{path}")).body(()).unwrap();
+                // A few of them are read in a round.
+                let text = format!("{}{}", texts.fetch_add(1, Ordering::Relaxed), "~".repeat(700));
+                let request = Request::get(format!("http://localhost{path}")).header("x-text", text).body(()).unwrap();
                 tokio::spawn(send.send_request(request, true).unwrap().0)
             };
             call(&idle, "/late").await.unwrap().unwrap();
             assert_eq!(refused.load(Ordering::Relaxed), 0, "it did not wait");
             let slow = call(&busy, "/slow");
             tokio::task::spawn_blocking(move || began.wait()).await.unwrap();
-            for answered in join_all([slow, call(&idle, "/late"), call(&idle, "/other")]).await {
+            let late = (0..16).map(|_| call(&idle, "/late"));
+            for answered in join_all([slow, call(&idle, "/other")].into_iter().chain(late)).await {
                 answered.unwrap().unwrap();
             }
-            assert_eq!(refused.load(Ordering::Relaxed), 1);
+            // Of those that waited for 700 ms, two of seven.
+            assert!(refused.load(Ordering::Relaxed) >= 3);
         });
         stop.cancel();
         thread.join().unwrap();

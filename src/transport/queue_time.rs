@@ -17,9 +17,16 @@ pub const UNNOTICED: Duration = Duration::from_millis(100);
 /// is served is in time.
 const WAIT_MAX: Duration = Duration::from_millis(500);
 
+/// What is left when a connection is read in part has waited as long as what was read: this counts for so many calls, as no
+/// more can be in flight, and for each round as for so many at least, as the system keeps no more for a connection.
+const LEFT_MAX: usize = super::http2::STREAMS_MAX as usize;
+const LEFT_PER_ROUND: usize = 8;
+
 /// What one connection remembers.
 pub struct QueueTime {
     woken: Arc<Woken>,
+    /// Of how many calls that are left it is known since when they wait.
+    left: usize,
     /// Wakes the connection's task, and notes when.
     pub waker: Waker,
     /// How much of a call may be served: grows with each call that arrives late, by less than one.
@@ -50,7 +57,7 @@ impl QueueTime {
     /// For a connection that begins now.
     pub fn new() -> Self {
         let woken = Arc::new(Woken { task: AtomicWaker::new(), at: AtomicU64::new(0) });
-        Self { waker: woken.clone().into(), woken, allowance: 0.0 }
+        Self { waker: woken.clone().into(), woken, left: 0, allowance: 0.0 }
     }
 
     /// Lets [`Self::waker`] wake the task of `waker`.
@@ -58,13 +65,23 @@ impl QueueTime {
         self.woken.task.register(waker);
     }
 
-    /// Notes that all that has arrived was read. Returns for how long it had waited.
-    pub fn note_read(&mut self) -> Duration {
-        self.note_read_at(coarse_now())
+    /// Notes that `calls` were read, which was all that has arrived, or a part of it. Returns for how long they had waited.
+    pub fn note_read(&mut self, calls: usize, is_part: bool) -> Duration {
+        self.note_read_at(calls, is_part, coarse_now())
     }
 
-    fn note_read_at(&mut self, now: Duration) -> Duration {
-        match self.woken.at.swap(0, Ordering::Relaxed) {
+    fn note_read_at(&mut self, calls: usize, is_part: bool, now: Duration) -> Duration {
+        let at = self.woken.at.swap(0, Ordering::Relaxed);
+        self.left = if is_part {
+            let left = if self.left == 0 { LEFT_MAX } else { self.left };
+            let left = left.saturating_sub(calls.max(LEFT_PER_ROUND));
+            let since = if left > 0 && at > 0 { at } else { millis(now) };
+            self.woken.at.store(since, Ordering::Relaxed);
+            left
+        } else {
+            0
+        };
+        match at {
             0 => Duration::ZERO,
             at => now.saturating_sub(Duration::from_millis(at)),
         }
@@ -112,14 +129,29 @@ mod tests {
     #[test]
     fn calls_wait_from_when_the_task_is_woken_until_it_reads() {
         let mut connection = QueueTime::new();
-        assert_eq!(connection.note_read(), Duration::ZERO, "it was not woken");
+        assert_eq!(connection.note_read(0, false), Duration::ZERO, "it was not woken");
         connection.waker.wake_by_ref();
         let woken_at = Duration::from_millis(connection.woken.at.load(Ordering::Relaxed));
         // The first wake counts.
         connection.waker.wake_by_ref();
         let later = Duration::from_secs(20);
-        assert_eq!(connection.note_read_at(woken_at + later), later);
-        assert_eq!(connection.note_read_at(woken_at + 2 * later), Duration::ZERO, "it was quiet since then");
+        assert_eq!(connection.note_read_at(1, false, woken_at + later), later);
+        assert_eq!(connection.note_read_at(0, false, woken_at + 2 * later), Duration::ZERO, "it was quiet since then");
+    }
+
+    #[test]
+    fn what_is_left_of_a_connection_that_is_read_in_part_has_waited_as_long() {
+        let mut connection = QueueTime::new();
+        connection.waker.wake_by_ref();
+        let woken_at = Duration::from_millis(connection.woken.at.load(Ordering::Relaxed));
+        let at = |seconds| woken_at + Duration::from_secs(seconds);
+        assert_eq!(connection.note_read_at(30, true, at(1)), Duration::from_secs(1));
+        assert_eq!(connection.note_read_at(30, true, at(2)), Duration::from_secs(2));
+        // No more than can be in flight: the others came later.
+        assert_eq!(connection.note_read_at(40, true, at(3)), Duration::from_secs(3));
+        assert_eq!(connection.note_read_at(30, true, at(4)), Duration::from_secs(1));
+        assert_eq!(connection.note_read_at(30, false, at(5)), Duration::from_secs(2));
+        assert_eq!(connection.note_read_at(0, false, at(6)), Duration::ZERO);
     }
 
     #[test]

@@ -178,10 +178,8 @@ impl Tasks {
         keyspace: &str,
         work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        if self.running.is_closed() {
-            return Err(StoreError::unavailable("the store is closed"));
-        }
         let (places, wait, keyspace) = (self.places.clone(), self.wait, keyspace.to_owned());
+        let running = self.running.clone();
         let (_caller, gone) = oneshot::channel::<()>();
         // The place is waited for in the task as well: a caller that gets no processor for a while, as on threads of low
         // priority, would keep one without using it. This runtime drives a connection that is opened here, for all that
@@ -193,6 +191,9 @@ impl Tasks {
                     _ = gone => return Err(StoreError::unavailable("nobody waits any more")),
                 };
                 let _place = place.map_err(|_| StoreError::unavailable("too many calls of the store are under way"))?;
+                if running.is_closed() {
+                    return Err(StoreError::unavailable("the store is closed"));
+                }
                 in_time(work).await
             },
             &self.runtime,

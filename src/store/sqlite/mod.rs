@@ -24,6 +24,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use self::events::Deed;
 use self::lists::Lists;
 use self::readers::Readers;
@@ -44,7 +46,6 @@ use crate::key::keyspace::{Keyspace, KeyspacePatch};
 use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, Json, NewSecret, Patch, Revocation};
 use crate::key::token::PublicPrefix;
-use async_trait::async_trait;
 
 pub use self::open::migrate;
 

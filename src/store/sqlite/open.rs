@@ -76,7 +76,7 @@ pub async fn open_all(readers: &SqlitePool) -> Result<(), ConnectError> {
     }
     drop(opened);
     // A task gives each back: were its runtime to end before, the connection would be closed.
-    while readers.num_idle() < count as usize {
+    while readers.num_idle() < readers.size() as usize {
         tokio::task::yield_now().await;
     }
     Ok(())

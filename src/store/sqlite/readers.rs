@@ -21,7 +21,8 @@ pub struct Readers {
 
 impl Readers {
     /// Opens `count` connections. Each has a thread, which counts less to the operating system by `niceness` than others
-    /// do. Reads run on the runtime on which this is called.
+    /// do. One that is opened later, because another was lost, has the priority of all others. Reads run on the runtime on
+    /// which this is called.
     pub async fn open(writer: &SqliteConnectOptions, count: u32, niceness: i32) -> Result<Self, ConnectError> {
         let pool = open::readers(writer, count, open::ROWS_AHEAD_MAX);
         // A thread has the priority of the thread that starts it.

@@ -24,7 +24,7 @@ use crate::store::{BoxError, Outcome, StoreError};
 /// Most changes that wait for the writer. Each holds one request's worth of memory: mostly 1 KiB, 150 KiB at most.
 const QUEUE_LEN_MAX: usize = 1_024;
 /// Most changes of one commit: the last of them waits for all, and all are lost with it.
-const BATCH_LEN_MAX: usize = 64;
+const BATCH_LEN_MAX: usize = 256;
 /// How long a change waits for a place in the queue.
 const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -39,16 +39,16 @@ trait Job: Send {
     /// Whether its caller is still there.
     fn is_waited_for(&self) -> bool;
     /// Makes the change.
-    fn make(self: Box<Self>, conn: &mut SqliteConnection) -> Doing<'_, Done>;
+    fn apply(self: Box<Self>, conn: &mut SqliteConnection) -> Doing<'_, Done>;
 }
 
-/// What to do, and who waits for what comes of it.
-struct Waiting<T, W> {
+/// A change with the way back to its caller.
+struct PendingChange<T, W> {
     work: W,
     reply: oneshot::Sender<Outcome<T>>,
 }
 
-impl<T, W> Job for Waiting<T, W>
+impl<T, W> Job for PendingChange<T, W>
 where
     T: Send + 'static,
     W: for<'c> FnOnce(&'c mut SqliteConnection) -> Doing<'c, Result<T, Stop>> + Send + 'static,
@@ -57,7 +57,7 @@ where
         !self.reply.is_closed()
     }
 
-    fn make(self: Box<Self>, conn: &mut SqliteConnection) -> Doing<'_, Done> {
+    fn apply(self: Box<Self>, conn: &mut SqliteConnection) -> Doing<'_, Done> {
         Box::pin(async move {
             let result = (self.work)(conn).await;
             let keep = result.is_ok();
@@ -128,7 +128,7 @@ impl Writer {
         W: for<'c> FnOnce(&'c mut SqliteConnection) -> Doing<'c, Result<T, Stop>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Waiting { work, reply });
+        let job = Box::new(PendingChange { work, reply });
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let jobs = jobs.ok_or_else(|| StoreError::unavailable("the store is closed"))?;
         jobs.send_timeout(job, QUEUE_WAIT_MAX).await.map_err(|_| StoreError::unavailable("no place in the queue"))?;
@@ -214,12 +214,12 @@ async fn transact(
     let mut all = Vec::new();
     run(conn, "BEGIN IMMEDIATE").await?;
     for job in batch {
-        // What nobody waits for any more has failed for its caller, who may have decided otherwise since.
+        // Its caller has given up, and may have decided otherwise since.
         if !job.is_waited_for() {
             continue;
         }
         run(conn, "SAVEPOINT change").await?;
-        let done = job.make(conn).await;
+        let done = job.apply(conn).await;
         if !done.keep {
             // Fails if SQLite has rolled back everything by itself, as it may when the disk is full.
             run(conn, "ROLLBACK TO change").await?;

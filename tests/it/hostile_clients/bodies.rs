@@ -206,28 +206,35 @@ async fn heads_of_calls_whose_bodies_do_not_come_are_bounded() {
     let service = service().await;
     let root_key = service.root_key_with(&["keys:verify"]).await;
     service.caller(&root_key).verify("x").await;
-    let stream = TcpStream::connect(service.addr).await.expect("it listens");
-    let (mut client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
-    let connection = tokio::spawn(connection);
+    let mut connections = JoinSet::new();
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let stream = TcpStream::connect(service.addr).await.expect("it listens");
+        let (client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+        connections.spawn(connection);
+        clients.push(client);
+    }
     let request = |fields: usize| {
         let request = http::Request::post(format!("http://portcullis{VERIFY}"))
             .header("content-type", "application/grpc")
             .header("authorization", format!("Bearer {root_key}"));
         (2..fields).fold(request, |request, nth| request.header(format!("x-{nth}"), "")).body(()).expect("a request")
     };
-    let (response, _) = client.send_request(request(101), false).expect("it is open");
+    let (response, _) = clients[0].send_request(request(101), false).expect("it is open");
     assert_eq!(in_time("an answer", response).await.expect("an answer").status(), 431);
     // More heads than the root key's share holds: those that do not fit are refused at once.
     let mut calls = Vec::new();
-    for _ in 0..250 {
-        client = client.ready().await.expect("it is open");
-        calls.push(client.send_request(request(100), false).expect("it is open"));
+    for mut client in clients {
+        for _ in 0..90 {
+            client = client.ready().await.expect("it is open");
+            calls.push(client.send_request(request(100), false).expect("it is open"));
+        }
     }
     let refused = "portcullis_requests_ended_total{reason=\"displaced\"}";
     eventually("refusals", async || (service.metric(refused).await > 0).then_some(())).await;
     assert!(service.metric(HELD).await <= BUDGET);
     check_bystander(&service).await;
-    connection.abort();
+    drop((calls, connections));
     service.stop().await;
 }
 

@@ -5,10 +5,13 @@ use portcullis::grpc::pb::{self, ErrorReason, Verdict};
 use portcullis::key::token;
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 use super::over_both_stores;
 use crate::support::backend::{Backend, Fixture};
+use crate::support::http::Http;
 use crate::support::postgres::shared;
 use crate::support::service::{
     Caller, Service, bad_fields, check_error, details, eventually, field_mask, in_time, new_key,
@@ -64,6 +67,18 @@ async fn a_root_key_has_a_budget_of_calls_in_flight_and_may_verify_beyond_it(bac
     check_refused(admin.get(&key.id).await, ErrorReason::CallerLimit);
     check_refused(admin.keys.create_api_key(new_key("l")).await, ErrorReason::CallerLimit);
     assert_eq!(admin.verdict(&secret).await, Verdict::Valid);
+    // Nothing is charged for health, whoever asks.
+    let mut health = Request::new(HealthCheckRequest::default());
+    let authorization = format!("Bearer {}", service.root_key);
+    health.metadata_mut().insert("authorization", authorization.parse().expect("a header"));
+    HealthClient::new(service.channel.clone()).check(health).await.expect("it is served");
+    // Over the web too.
+    let mut http = Http::connect(service.addr).await;
+    let headers = [("content-type", "application/json"), ("authorization", &*authorization)];
+    let get = format!("{{\"id\": \"{}\"}}", key.id);
+    let refused = http.call("POST", "/portcullis.v1.ApiKeyService/GetApiKey", &headers, get.as_bytes()).await;
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (429, Some("resource_exhausted")));
+    admin.revoke(&key.id).await;
     other.get(&key.id).await.expect("another root key has a budget of its own");
     drop((end, answers));
     eventually("the end of the stream", async || admin.get(&key.id).await.ok()).await;
