@@ -1,6 +1,6 @@
-//! Security events: who was refused, counted for metrics, sampled for the log, and told to the audit trail where the caller
-//! is known. A stranger makes none of these grow: kinds are few, a kind has one log line in ten seconds, and a root key has
-//! one event a minute for each method.
+//! Security events: which callers were refused, counted for metrics, sampled for the log, and denials written to the audit
+//! trail where the caller is known. A stranger makes none of these grow: kinds are few, a kind has one log line in ten
+//! seconds, and a root key has one audit event a minute for each method.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -57,6 +57,76 @@ impl AuthenticationFailure {
     }
 }
 
+/// Why a call was refused although its caller may make it. Named as the reason of its error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallRefusal {
+    /// The budget of its root key is spent.
+    CallerLimit,
+    /// The budget of its keyspace is spent.
+    KeyspaceLimit,
+    /// Its keyspace has no room for another key.
+    KeyspaceFull,
+    /// Too many calls of its kind are under way, or its request did not arrive as a whole and others needed the memory.
+    ManagementBusy,
+    /// It waited unread for too long.
+    ServerBusy,
+    /// Too many keys are being looked up.
+    LookupsBusy,
+    /// Too many secrets are being hashed.
+    HashingBusy,
+    /// Too many wrong secrets were presented for a key.
+    GuessingThrottled,
+    /// Too many lists are being made.
+    ListsBusy,
+    /// Its list took too long.
+    ListTooSlow,
+}
+
+impl CallRefusal {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::CallerLimit,
+        Self::KeyspaceLimit,
+        Self::KeyspaceFull,
+        Self::ManagementBusy,
+        Self::ServerBusy,
+        Self::LookupsBusy,
+        Self::HashingBusy,
+        Self::GuessingThrottled,
+        Self::ListsBusy,
+        Self::ListTooSlow,
+    ];
+
+    /// The reason of its error.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CallerLimit => "CALLER_LIMIT",
+            Self::KeyspaceLimit => "KEYSPACE_LIMIT",
+            Self::KeyspaceFull => "KEYSPACE_FULL",
+            Self::ManagementBusy => "MANAGEMENT_BUSY",
+            Self::ServerBusy => "SERVER_BUSY",
+            Self::LookupsBusy => "LOOKUPS_BUSY",
+            Self::HashingBusy => "HASHING_BUSY",
+            Self::GuessingThrottled => "GUESSING_THROTTLED",
+            Self::ListsBusy => "LISTS_BUSY",
+            Self::ListTooSlow => "LIST_TOO_SLOW",
+        }
+    }
+}
+
+/// A call that was refused, as the log tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedCall {
+    /// The id of the root key; `None`: it is not known.
+    pub root_key_id: Option<String>,
+    /// The method's path.
+    pub method: String,
+    /// From where the call came.
+    pub peer: String,
+    /// The message of the error, which names the keyspace where one is the cause; `None`: it was refused before one was made.
+    pub error: Option<String>,
+}
+
 /// A call that was denied.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Denial {
@@ -75,6 +145,7 @@ pub struct SecurityEvents {
     clock: Arc<dyn Clock>,
     failures: [AtomicU64; AuthenticationFailure::ALL.len()],
     failure_logs: [LogSampler; AuthenticationFailure::ALL.len()],
+    refusal_logs: [LogSampler; CallRefusal::ALL.len()],
     /// By the place in [`Permission::names`].
     denials: Vec<AtomicU64>,
     denial_log: LogSampler,
@@ -91,6 +162,7 @@ impl SecurityEvents {
             clock,
             failures: Default::default(),
             failure_logs: Default::default(),
+            refusal_logs: Default::default(),
             denials: Permission::names().map(|_| AtomicU64::new(0)).collect(),
             denial_log: LogSampler::default(),
             audited: Mutex::default(),
@@ -100,12 +172,23 @@ impl SecurityEvents {
         (events, denials)
     }
 
-    /// Notes that a call from `peer` was not authenticated.
-    pub fn authentication_failed(&self, failure: AuthenticationFailure, peer: &str) {
+    /// Notes that a call from `peer` was not authenticated. Where the credential is that of a root key, though not a valid
+    /// one, the log names it by `root_key_id`.
+    pub fn authentication_failed(&self, failure: AuthenticationFailure, root_key_id: Option<&str>, peer: &str) {
         let at = failure as usize;
         self.failures[at].fetch_add(1, Ordering::Relaxed);
         if let Some(suppressed) = self.failure_logs[at].take(self.clock.elapsed()) {
-            tracing::warn!(kind = failure.name(), peer, suppressed, "a caller was not authenticated");
+            tracing::warn!(kind = failure.name(), root_key_id, peer, suppressed, "a caller was not authenticated");
+        }
+    }
+
+    /// Notes that a call was refused. `call` is made only when a line is due: under overload there are many refusals, and
+    /// each must cost little. The count of them is that of their errors.
+    pub fn call_refused(&self, refusal: CallRefusal, call: impl FnOnce() -> RefusedCall) {
+        if let Some(suppressed) = self.refusal_logs[refusal as usize].take(self.clock.elapsed()) {
+            let RefusedCall { root_key_id, method, peer, error } = call();
+            let (root_key_id, error) = (root_key_id.as_deref(), error.as_deref());
+            tracing::warn!(reason = refusal.name(), root_key_id, method, peer, error, suppressed, "a call was refused");
         }
     }
 
@@ -188,6 +271,29 @@ mod tests {
         clock.advance(AUDIT_INTERVAL);
         events.permission_denied(denial(1, "a"));
         assert_eq!(drain(&mut denials), 1);
+    }
+
+    #[test]
+    fn a_refusal_of_each_reason_is_told_at_once_and_then_every_so_often() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(0)));
+        let (events, _denials) = SecurityEvents::new(clock.clone());
+        let told = AtomicU64::new(0);
+        let refuse_each = || {
+            for refusal in CallRefusal::ALL {
+                events.call_refused(refusal, || {
+                    told.fetch_add(1, Ordering::Relaxed);
+                    let (method, peer) = ("a".to_owned(), "192.0.2.1:5".to_owned());
+                    RefusedCall { root_key_id: None, method, peer, error: None }
+                });
+            }
+        };
+        for _ in 0..100 {
+            refuse_each();
+        }
+        assert_eq!(told.load(Ordering::Relaxed), CallRefusal::ALL.len() as u64, "one of each, and no other was made");
+        clock.advance(Duration::from_mins(1));
+        refuse_each();
+        assert_eq!(told.load(Ordering::Relaxed), 2 * CallRefusal::ALL.len() as u64);
     }
 
     #[test]

@@ -68,7 +68,11 @@ impl ApiKeyService for ApiKeys {
         let results = imported.map_err(status::from_manage)?;
         let outcome = |result: Result<ApiKey, manage::Error>| match result {
             Ok(key) => Outcome::ApiKey(Box::new(self.show(key))),
-            Err(error) => Outcome::Status(status::as_message(&status::from_manage(error))),
+            Err(error) => {
+                let status = status::from_manage(error);
+                caller.note_status(&status);
+                Outcome::Status(status::as_message(&status))
+            }
         };
         let results = results.into_iter().map(|result| pb::ApiKeyImportResult { outcome: Some(outcome(result)) });
         Ok(Response::new(pb::ImportApiKeysResponse { results: results.collect() }))

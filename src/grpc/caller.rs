@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::mem;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use http_body::{Frame, SizeHint};
 use tonic::body::Body;
 use tonic::codegen::Bytes;
-use tonic::codegen::http::{Extensions, HeaderMap, Request as HttpRequest, Response as HttpResponse, header};
+use tonic::codegen::http::{HeaderMap, Request as HttpRequest, Response as HttpResponse, header};
 use tonic::server::NamedService;
 use tonic::{Request, Status};
 use tower::Service;
@@ -19,7 +19,7 @@ use super::{admitted, request_message, status};
 use crate::admission::{Admission, Charge, Permit, Refused};
 use crate::key::permission::{Permission, Reach, reach};
 use crate::manage::Principal;
-use crate::security_events::{AuthenticationFailure, Denial, SecurityEvents};
+use crate::security_events::{AuthenticationFailure, CallRefusal, Denial, RefusedCall, SecurityEvents};
 use crate::transport::{ConnectionState, Peer, RequestBody, RequestBytes};
 use crate::verify::verdict::Verdict;
 use crate::verify::{CachedKey, Verifier, VerifyError};
@@ -35,7 +35,15 @@ pub struct Callers {
 /// An authenticated caller.
 pub struct Caller {
     key: Arc<CachedKey>,
+    /// `None` where the call is a Verify that takes nothing but memory: nothing is noted of it.
+    origin: Option<Arc<Origin>>,
+}
+
+/// Where a call comes from and what it calls, and what hears of its refusal.
+struct Origin {
     peer: String,
+    method: String,
+    events: Arc<SecurityEvents>,
 }
 
 impl Callers {
@@ -45,39 +53,53 @@ impl Callers {
         Self { verifier, admission, events }
     }
 
-    /// The caller that these headers name, calling from `peer`.
+    /// The caller that the headers of `request` name.
     ///
     /// # Errors
     /// UNAUTHENTICATED without a valid root key; UNAVAILABLE if that cannot be found out.
-    async fn authenticate(&self, headers: &HeaderMap, peer: String) -> Result<Caller, Status> {
-        let failed = |failure, status: Status| {
-            self.events.authentication_failed(failure, &peer);
+    async fn authenticate(&self, request: CallHead<'_>) -> Result<Caller, Status> {
+        let CallHead { headers, method, peer } = request;
+        let peer_text = || peer.map(|peer| peer.to_string()).unwrap_or_default();
+        let failed = |failure, root_key_id: Option<&str>, status: Status| {
+            self.events.authentication_failed(failure, root_key_id, &peer_text());
             status
         };
         let credential = match credential(headers) {
             Ok(credential) => credential,
-            Err(failure @ AuthenticationFailure::Missing) => return Err(failed(failure, status::credential_missing())),
-            Err(failure) => return Err(failed(failure, status::credential_invalid())),
-        };
-        let failure = match self.verifier.verify_root(credential, address(&peer)).await {
-            Ok(Verdict::Valid(key, _)) => return Ok(Caller { key, peer }),
-            Ok(Verdict::Malformed) => AuthenticationFailure::Malformed,
-            Ok(Verdict::NotFound) => AuthenticationFailure::Unknown,
-            Ok(Verdict::Revoked(_)) => AuthenticationFailure::Revoked,
-            Ok(Verdict::Expired(_)) => AuthenticationFailure::Expired,
-            Ok(_) => AuthenticationFailure::Disabled,
-            Err(error @ VerifyError::Throttled(_)) => {
-                return Err(failed(AuthenticationFailure::Throttled, status::from_verify(error)));
+            Err(failure @ AuthenticationFailure::Missing) => {
+                return Err(failed(failure, None, status::credential_missing()));
             }
-            Err(error) => return Err(status::from_verify(error)),
+            Err(failure) => return Err(failed(failure, None, status::credential_invalid())),
         };
-        Err(failed(failure, status::credential_invalid()))
+        let verdict = match self.verifier.verify_root(credential, peer.map(|peer| peer.ip())).await {
+            Ok(verdict) => verdict,
+            Err(error @ VerifyError::Throttled(_)) => {
+                return Err(failed(AuthenticationFailure::Throttled, None, status::from_verify(error)));
+            }
+            Err(error) => {
+                let status = status::from_verify(error);
+                note_refusal(&self.events, &status, || (None, method.to_owned(), peer_text()));
+                return Err(status);
+            }
+        };
+        let failure = match &verdict {
+            Verdict::Valid(key, _) => {
+                let origin = Origin { peer: peer_text(), method: method.to_owned(), events: self.events.clone() };
+                return Ok(Caller { key: key.clone(), origin: Some(Arc::new(origin)) });
+            }
+            Verdict::Malformed => AuthenticationFailure::Malformed,
+            Verdict::NotFound => AuthenticationFailure::Unknown,
+            Verdict::Revoked(_) => AuthenticationFailure::Revoked,
+            Verdict::Expired(_) => AuthenticationFailure::Expired,
+            _ => AuthenticationFailure::Disabled,
+        };
+        Err(failed(failure, verdict.key().map(|key| key.id()), status::credential_invalid()))
     }
 
     /// The caller that these headers name, if that is known without waiting. From where it calls is left open.
     pub fn known(&self, headers: &HeaderMap) -> Option<Caller> {
         match self.verifier.verify_known_root(credential(headers).ok()?)? {
-            Verdict::Valid(key, _) => Some(Caller { key, peer: String::new() }),
+            Verdict::Valid(key, _) => Some(Caller { key, origin: None }),
             _ => None,
         }
     }
@@ -92,14 +114,22 @@ impl Callers {
         let Some(kind) = admitted::kind(path).filter(|_| admitted::is_guarded(path)) else { return Ok(()) };
         let Some(caller) = self.known(request.headers()) else { return Ok(()) };
         request.body().connection().authenticated(caller.key.id());
-        let charge = self.admission.charge_caller(kind, caller.key.id())?;
+        let charge = self.admission.charge_caller(kind, caller.key.id()).inspect_err(|refused| {
+            let refusal = match refused {
+                Refused::Busy => CallRefusal::ManagementBusy,
+                Refused::Caller(_) => CallRefusal::CallerLimit,
+            };
+            self.events.call_refused(refusal, || refused_call(Some(&caller), request));
+        })?;
         request.extensions_mut().insert(Arc::new(charge));
         Ok(())
     }
 
-    /// Counts a Verify that came too late to be served.
-    pub fn note_late(&self) {
+    /// Notes a Verify that came too late to be served.
+    pub fn note_late(&self, request: &HttpRequest<RequestBody>) {
         self.admission.note_late();
+        let call = || refused_call(self.known(request.headers()).as_ref(), request);
+        self.events.call_refused(CallRefusal::ServerBusy, call);
     }
 
     /// Whether these headers bear a root key that is known, or one that only this installation can have made. Says so
@@ -174,8 +204,7 @@ where
         let mut service = mem::replace(&mut self.service, next);
         let callers = self.callers.clone();
         Box::pin(async move {
-            let peer = peer(request.extensions());
-            let caller = match callers.authenticate(request.headers(), peer).await {
+            let caller = match callers.authenticate(CallHead::of(&request)).await {
                 Ok(caller) => Arc::new(caller),
                 Err(status) => return Ok(status.into_http()),
             };
@@ -188,17 +217,22 @@ where
             }
             let (mut request, permit) = match callers.admit(request, &caller).await {
                 Ok(admitted) => admitted,
-                Err(status) => return Ok(status.into_http()),
+                Err(status) => {
+                    caller.note_status(&status);
+                    return Ok(status.into_http());
+                }
             };
-            let uri = request.uri().clone();
+            let takes_stream = admitted::takes_stream(request.uri().path());
             request.extensions_mut().insert((caller.clone(), callers.verifier.clone()));
             let response = service.call(request).await?;
             // What the request takes counts until it is answered.
             drop(bytes);
-            let denials = Denials { events: callers.events.clone(), caller, method: uri.path().to_owned() };
-            denials.note(response.headers());
-            let response = if admitted::takes_stream(uri.path()) {
-                response.map(|body| Body::new(DeniableBody { body, denials }))
+            // The status of a call that failed before it answered anything.
+            if let Some(status) = response.extensions().get::<Status>() {
+                caller.note_status(status);
+            }
+            let response = if takes_stream {
+                response.map(|body| Body::new(RefusableBody { body, caller }))
             } else {
                 admitted::encoded(response).await
             };
@@ -210,39 +244,42 @@ where
     }
 }
 
-/// Notes that a call was denied, if its answer says so.
-struct Denials {
-    events: Arc<SecurityEvents>,
-    caller: Arc<Caller>,
-    method: String,
+/// Tells `events` that a call was refused for want of room or budget, if `status` says so. `call` gives the id of its root
+/// key, its method and its peer.
+fn note_refusal(events: &SecurityEvents, status: &Status, call: impl FnOnce() -> (Option<String>, String, String)) {
+    let Some(refusal) = status::call_refusal(status) else { return };
+    events.call_refused(refusal, || {
+        let (root_key_id, method, peer) = call();
+        RefusedCall { root_key_id, method, peer, error: Some(status.message().to_owned()) }
+    });
 }
 
-impl Denials {
-    /// `headers` are those that say how the call ended, or its trailers.
-    fn note(&self, headers: &HeaderMap) {
-        let Some(permission) = status::missing_permission(headers) else { return };
-        let Caller { key, peer } = &*self.caller;
-        let (root_key_id, method) = (key.id().to_owned(), self.method.clone());
-        self.events.permission_denied(Denial { root_key_id, method, permission, peer: peer.clone() });
+/// The call of `request`, which is refused before anything is done for it.
+fn refused_call(caller: Option<&Caller>, request: &HttpRequest<RequestBody>) -> RefusedCall {
+    RefusedCall {
+        root_key_id: caller.map(|caller| caller.id().to_owned()),
+        method: request.uri().path().to_owned(),
+        peer: request.body().connection().peer().to_string(),
+        error: None,
     }
 }
 
-/// The answers of a stream, which may be denied once it has begun.
-struct DeniableBody {
+/// The answers of a stream, which may be refused once it has begun.
+struct RefusableBody {
     body: Body,
-    denials: Denials,
+    caller: Arc<Caller>,
 }
 
-impl http_body::Body for DeniableBody {
+impl http_body::Body for RefusableBody {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if let Some(Ok(frame)) = &frame
-            && let Some(trailers) = frame.trailers_ref()
+            && let Some(status) = frame.trailers_ref().and_then(status::of_failure)
         {
-            self.denials.note(trailers);
+            self.caller.note_status(&status);
         }
         Poll::Ready(frame)
     }
@@ -277,14 +314,19 @@ pub fn of<T>(request: &Request<T>) -> impl Future<Output = Result<Arc<Caller>, S
     }
 }
 
-/// Where a connection comes from; empty if that is not known.
-fn peer(extensions: &Extensions) -> String {
-    extensions.get::<Peer>().map(|Peer(addr)| addr.to_string()).unwrap_or_default()
+/// The parts of a request that say who calls what, and from where.
+struct CallHead<'a> {
+    headers: &'a HeaderMap,
+    method: &'a str,
+    /// `None`: it is not known.
+    peer: Option<SocketAddr>,
 }
 
-/// The address of a peer, without its port.
-fn address(peer: &str) -> Option<IpAddr> {
-    peer.parse().ok().map(|peer: SocketAddr| peer.ip())
+impl<'a> CallHead<'a> {
+    fn of(request: &'a HttpRequest<Body>) -> Self {
+        let peer = request.extensions().get::<Peer>().map(|Peer(address)| *address);
+        Self { headers: request.headers(), method: request.uri().path(), peer }
+    }
 }
 
 /// The credential that these headers carry. Of several none counts: what stands before this server may have looked at
@@ -341,7 +383,29 @@ impl Caller {
     /// UNAUTHENTICATED if its root key is not valid any more; UNAVAILABLE if that cannot be found out.
     pub async fn renewed(&self, verifier: &Verifier) -> Result<Self, Status> {
         let key = verifier.renew(&self.key).await.map_err(status::from_verify)?;
-        Ok(Self { key: key.ok_or_else(status::credential_invalid)?, peer: self.peer.clone() })
+        Ok(Self { key: key.ok_or_else(status::credential_invalid)?, origin: self.origin.clone() })
+    }
+
+    /// Notes that its call, or a part of it, was denied or refused, if `status` says so.
+    pub fn note_status(&self, status: &Status) {
+        let Some(origin) = &self.origin else { return };
+        let Origin { peer, method, events } = &**origin;
+        if let Some(permission) = status::missing_permission(status) {
+            let (root_key_id, method, peer) = (self.id().to_owned(), method.clone(), peer.clone());
+            events.permission_denied(Denial { root_key_id, method, permission, peer });
+        } else {
+            note_refusal(events, status, || (Some(self.id().to_owned()), method.clone(), peer.clone()));
+        }
+    }
+
+    /// Notes that a part of its call was refused of which no status is made.
+    pub fn note_refused(&self, refusal: CallRefusal) {
+        let Some(origin) = &self.origin else { return };
+        let Origin { peer, method, events } = &**origin;
+        events.call_refused(refusal, || {
+            let root_key_id = Some(self.id().to_owned());
+            RefusedCall { root_key_id, method: method.clone(), peer: peer.clone(), error: None }
+        });
     }
 
     /// Its root key.
@@ -351,6 +415,6 @@ impl Caller {
 
     /// The caller as the audit trail names it.
     pub fn principal(&self) -> Principal<'_> {
-        Principal { name: self.key.id(), peer: &self.peer }
+        Principal { name: self.key.id(), peer: self.origin.as_ref().map_or("", |origin| &origin.peer) }
     }
 }

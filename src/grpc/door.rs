@@ -180,8 +180,8 @@ impl transport::Door for Door {
         is_verify.then(|| Deadline::of(request.headers()).map_or(Duration::MAX, |deadline| deadline.allowed()))
     }
 
-    fn refuse_late(&self) -> Answering {
-        self.0.callers.note_late();
+    fn refuse_late(&self, request: &Request<RequestBody>) -> Answering {
+        self.0.callers.note_late(request);
         Answering { way: Way::Refused(Some(status::server_busy())), deadline: None }
     }
 

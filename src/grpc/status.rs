@@ -25,6 +25,7 @@ use crate::key::id::KeyId;
 use crate::key::permission::Permission;
 use crate::log_sampler::LogSampler;
 use crate::manage::{self, Violation};
+use crate::security_events::CallRefusal;
 use crate::store::{Refusal, StoreError};
 use crate::transport::BodyError;
 use crate::verify::VerifyError;
@@ -62,12 +63,24 @@ pub fn reasons_given() -> impl Iterator<Item = (&'static str, u64)> {
     reasons.map(|(name, count)| (name, count.load(Ordering::Relaxed)))
 }
 
-/// The permission for want of which a call was denied, if its answer says so.
-pub fn missing_permission(headers: &HeaderMap) -> Option<String> {
-    const PERMISSION_DENIED: &str = "7";
-    let is_denied = headers.get("grpc-status").is_some_and(|code| code == PERMISSION_DENIED);
-    let details = is_denied.then(|| Status::from_header_map(headers))??.get_error_details();
+/// The status of a stream that failed, from its `trailers`.
+pub fn of_failure(trailers: &HeaderMap) -> Option<Status> {
+    let has_failed = trailers.get("grpc-status").is_some_and(|code| code != "0");
+    has_failed.then(|| Status::from_header_map(trailers)).flatten()
+}
+
+/// The permission for want of which a call was denied, if `status` says so.
+pub fn missing_permission(status: &Status) -> Option<String> {
+    let details = (status.code() == Code::PermissionDenied).then(|| status.get_error_details())?;
     details.error_info()?.metadata.get("permission").cloned()
+}
+
+/// Why a call was refused for want of room or budget, if `status` says so.
+pub fn call_refusal(status: &Status) -> Option<CallRefusal> {
+    let may_be = matches!(status.code(), Code::ResourceExhausted | Code::FailedPrecondition);
+    let details = may_be.then(|| status.get_error_details())?;
+    let reason = details.error_info()?.reason.trim_start_matches("ERROR_REASON_");
+    CallRefusal::ALL.into_iter().find(|refusal| refusal.name() == reason)
 }
 
 /// The status of a management error.
@@ -458,4 +471,35 @@ fn info<const N: usize>(reason: ErrorReason, metadata: [(&str, String); N]) -> E
 fn uncounted_info<const N: usize>(reason: ErrorReason, metadata: [(&str, String); N]) -> ErrorDetails {
     let metadata: Vec<(String, String)> = metadata.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
     ErrorDetails::with_error_info(reason.as_str_name(), DOMAIN, metadata.into_iter().collect::<HashMap<_, _>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn what_is_refused_for_want_of_room_or_budget_is_told_by_its_reason() {
+        for refusal in CallRefusal::ALL {
+            let reason = ErrorReason::from_str_name(&format!("ERROR_REASON_{}", refusal.name())).expect("a reason");
+            assert_eq!(call_refusal(&plain(Code::ResourceExhausted, reason, "no")), Some(refusal));
+        }
+        let over = Over::Calls { max: 1 };
+        for (status, refusal) in [
+            (not_admitted(Refused::Busy), CallRefusal::ManagementBusy),
+            (not_admitted(Refused::Caller(over)), CallRefusal::CallerLimit),
+            (from_body(&BodyError::Displaced), CallRefusal::ManagementBusy),
+            (from_manage(manage::Error::KeyspaceLimit("acme".into(), over)), CallRefusal::KeyspaceLimit),
+            (from_manage(manage::Error::KeyspaceFull("acme".into(), 1)), CallRefusal::KeyspaceFull),
+            (from_verify(VerifyError::Overloaded), CallRefusal::LookupsBusy),
+            (from_verify(VerifyError::Hashing(Arc::new(HashingError::Busy))), CallRefusal::HashingBusy),
+            (from_verify(VerifyError::Throttled(RETRY_AFTER)), CallRefusal::GuessingThrottled),
+            (store(&StoreError::ListsBusy), CallRefusal::ListsBusy),
+        ] {
+            assert_eq!(call_refusal(&status), Some(refusal), "{status}");
+        }
+        assert_eq!(call_refusal(&request_too_large()), None);
+        assert_eq!(call_refusal(&permission_missing(Permission::KeysRead)), None);
+    }
 }

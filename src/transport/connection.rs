@@ -65,8 +65,8 @@ pub trait Door: Clone + Send + Sync + 'static {
     /// Returns how long the client of a call waits for its answer, if the call may be refused for coming late; else `None`.
     fn late_patience(&self, request: &Request<RequestBody>) -> Option<Duration>;
 
-    /// Answers a call that came too late to be served.
-    fn refuse_late(&self) -> Self::Answering;
+    /// Answers `request`, which came too late to be served.
+    fn refuse_late(&self, request: &Request<RequestBody>) -> Self::Answering;
 
     /// Whether these headers bear a credential that is good, as far as can be told at once.
     fn is_known(&self, headers: &HeaderMap) -> bool;

@@ -55,17 +55,17 @@ impl ConnectionMetrics {
 
     pub(super) fn refused(&self, refusal: Refusal, peer: SocketAddr) {
         self.refused.get_or_create(&[("reason", refusal.name())]).inc();
-        if let Some(left_out) = self.logged[EndReason::ALL.len() + refusal as usize].take(SystemClock.elapsed()) {
-            tracing::warn!(reason = refusal.name(), %peer, left_out, "a connection was refused");
+        if let Some(suppressed) = self.logged[EndReason::ALL.len() + refusal as usize].take(SystemClock.elapsed()) {
+            tracing::warn!(reason = refusal.name(), %peer, suppressed, "a connection was refused");
         }
     }
 
     pub(super) fn ended(&self, reason: EndReason, peer: SocketAddr) {
         self.ended.get_or_create(&[("reason", reason.name())]).inc();
         if matches!(reason, EndReason::Evicted | EndReason::Stalled | EndReason::FrameFlood)
-            && let Some(left_out) = self.logged[reason as usize - 1].take(SystemClock.elapsed())
+            && let Some(suppressed) = self.logged[reason as usize - 1].take(SystemClock.elapsed())
         {
-            tracing::warn!(reason = reason.name(), %peer, left_out, "a connection was ended");
+            tracing::warn!(reason = reason.name(), %peer, suppressed, "a connection was ended");
         }
     }
 }

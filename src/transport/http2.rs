@@ -292,7 +292,7 @@ where
         let request = request.map(|stream| RequestBody::http2(stream, len, taken, self.state.clone()));
         let patience = if waited > UNNOTICED { self.door.late_patience(&request) } else { None };
         let answering = match patience {
-            Some(patience) if !self.queue_time.is_served(waited, patience) => self.door.refuse_late(),
+            Some(patience) if !self.queue_time.is_served(waited, patience) => self.door.refuse_late(&request),
             _ => self.door.answer(request),
         };
         let mut call = Call::new(answering, respond, self.state.clone());
@@ -428,7 +428,7 @@ mod tests {
             (request.uri().path() == "/late").then_some(Duration::from_mins(1))
         }
 
-        fn refuse_late(&self) -> Self::Answering {
+        fn refuse_late(&self, _: &Request<RequestBody>) -> Self::Answering {
             self.refused.fetch_add(1, Ordering::Relaxed);
             ready(Response::new(Full::new(Bytes::new())))
         }

@@ -37,6 +37,11 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The key that it is about, if it is about one.
+    pub fn key(&self) -> Option<&Arc<CachedKey>> {
+        self.counted().map(|(key, _)| key)
+    }
+
     /// The key that it is about, and what it counts as; `None`: it is about none.
     pub(super) fn counted(&self) -> Option<(&Arc<CachedKey>, Counted)> {
         Some(match self {

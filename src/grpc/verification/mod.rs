@@ -22,6 +22,7 @@ use crate::key::network;
 use crate::key::permission::Grant;
 use crate::key::scope::{self, Demand, SCOPES_MAX};
 use crate::manage::Violations;
+use crate::security_events::CallRefusal;
 use crate::verify::verdict::Verdict;
 use crate::verify::{Question, Verifier, VerifyError};
 
@@ -57,15 +58,18 @@ async fn ask(verifier: &Verifier, caller: &Caller, asked: &Asked<'_>) -> Result<
     let question = Question { lookup_wait_max: ENTRY_WAIT_MAX, ..asked.question(caller) };
     match verifier.verify(&question, reach).await {
         Ok(verdict) => Ok(Entry::Told(verdict)),
-        Err(VerifyError::Throttled(_)) => Ok(untold(ErrorReason::GuessingThrottled)),
-        Err(VerifyError::Hashing(_)) => Ok(untold(ErrorReason::HashingBusy)),
+        Err(VerifyError::Throttled(_)) => {
+            Ok(untold(caller, ErrorReason::GuessingThrottled, CallRefusal::GuessingThrottled))
+        }
+        Err(VerifyError::Hashing(_)) => Ok(untold(caller, ErrorReason::HashingBusy, CallRefusal::HashingBusy)),
         Err(error) => Err(status::from_verify(error)),
     }
 }
 
 /// The entry on a key that cannot be checked just now. No error is made of it, but it counts as one.
-fn untold(why: ErrorReason) -> Entry {
+fn untold(caller: &Caller, why: ErrorReason, refusal: CallRefusal) -> Entry {
     status::note(why);
+    caller.note_refused(refusal);
     Entry::Untold
 }
 

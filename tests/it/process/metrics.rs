@@ -1,12 +1,16 @@
 //! What the server tells those who watch it.
 
-use portcullis::grpc::pb::{CreateApiKeyRequest, ListReplicasRequest};
+use futures_util::future::join_all;
+use portcullis::grpc::pb::{
+    CreateApiKeyRequest, HashPolicy, Keyspace, KeyspaceLimits, ListReplicasRequest, VerifyRequest,
+};
+use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 
 use crate::support::backend::{Backend, Fixture};
 use crate::support::http::Http;
 use crate::support::process::{Process, ROOT_KEY, Server, client, serve};
-use crate::support::service::{eventually, new_key};
+use crate::support::service::{eventually, new_key, wrong_secret};
 
 /// A page: its status and its text.
 async fn get(addr: &str, path: &str) -> (u16, String) {
@@ -117,6 +121,78 @@ async fn what_is_refused_is_counted_and_logged() {
     let lines = log.lines().filter(|line| line.contains("not authenticated") || line.contains("was denied")).count();
     // Four kinds, and once more for each where the test takes longer than ten seconds.
     assert!((4..20).contains(&lines), "{log}");
+}
+
+/// The log line that says `what`, with each of `fields`.
+#[track_caller]
+fn check_logged(log: &str, what: &str, fields: &[&str]) {
+    let mut lines = log.lines().filter(|line| line.contains(what));
+    assert!(lines.any(|line| fields.iter().all(|field| line.contains(field))), "no {what} with {fields:?} in\n{log}");
+}
+
+#[tokio::test]
+async fn refused_callers_are_named_in_the_log() {
+    let fixture = Fixture::new(Backend::Sqlite).await;
+    let mut command = serve(&fixture.url);
+    command.arg("--caller-calls-per-second=10");
+    let server = Server::start(command).await;
+    let mut admin = server.admin();
+    let limits = KeyspaceLimits { calls_per_second: Some(1), ..KeyspaceLimits::default() };
+    let slow = Keyspace { hash_policy: HashPolicy::Argon2id.into(), limits: Some(limits), ..Keyspace::default() };
+    admin.create_keyspace_of(Keyspace { id: "slow".into(), ..slow }).await;
+    let slow_key = CreateApiKeyRequest { keyspace: "slow".into(), ..new_key("k") };
+    let (_, secret) = admin.create(slow_key.clone()).await;
+    let root_key = |name: &str, permission: &str| CreateApiKeyRequest {
+        keyspace: "system".into(),
+        scopes: vec![permission.to_owned()],
+        ..new_key(name)
+    };
+    let (reader, reader_key) = admin.create(root_key("reader", "keys:read")).await;
+    let (issuer, issuer_key) = admin.create(root_key("issuer", "keys:write")).await;
+    let (tester, tester_key) = admin.create(root_key("tester", "keys:verify")).await;
+    let (revoked, revoked_key) = admin.create(root_key("revoked", "keys:read")).await;
+    admin.revoke(&revoked.id).await;
+
+    server.caller(&revoked_key).get("key_1").await.expect_err("it is revoked");
+    let reads = server.caller(&reader_key);
+    // A root key that is known is charged before its call has a task.
+    reads.clone().get("key_1").await.expect_err("no such key");
+    eventually("the limit of a root key", async || {
+        let calls = join_all((0..20).map(|_| async { reads.clone().get("key_1").await })).await;
+        calls.iter().any(|call| call.as_ref().is_err_and(|it| it.code() == Code::ResourceExhausted)).then_some(())
+    })
+    .await;
+    let writes = server.caller(&issuer_key);
+    eventually("the limit of a keyspace", async || {
+        let create = async || writes.clone().keys.create_api_key(slow_key.clone()).await;
+        let calls = join_all((0..4).map(|_| create())).await;
+        calls.iter().any(|call| call.as_ref().is_err_and(|it| it.message().contains("keyspace slow"))).then_some(())
+    })
+    .await;
+    let mut guesses = server.caller(&tester_key);
+    for nth in 0.. {
+        let request = VerifyRequest { key: wrong_secret(&secret, nth), ..VerifyRequest::default() };
+        let answer = guesses.verification.verify(request).await;
+        if answer.is_err_and(|it| it.message().contains("wrong secrets")) {
+            break;
+        }
+        assert!(nth < 1_000);
+    }
+
+    let log = server.stop().await.stderr;
+    let of = |id: &str| format!("root_key_id=\"{id}\"");
+    let peer = "peer=\"127.0.0.1:";
+    check_logged(&log, "a caller was not authenticated", &["kind=\"revoked\"", &of(&revoked.id), peer]);
+    for (reason, root_key, method) in [
+        ("CALLER_LIMIT", &reader, "ApiKeyService/GetApiKey"),
+        ("KEYSPACE_LIMIT", &issuer, "ApiKeyService/CreateApiKey"),
+        ("GUESSING_THROTTLED", &tester, "VerificationService/Verify"),
+    ] {
+        let reason = format!("reason=\"{reason}\"");
+        check_logged(&log, "a call was refused", &[&reason, &of(&root_key.id), method, peer, "suppressed="]);
+    }
+    check_logged(&log, "a call was refused", &["error=\"keyspace slow makes more than 1 calls a second"]);
+    assert!([secret, reader_key, issuer_key, tester_key, revoked_key].iter().all(|it| !log.contains(&it[8..])));
 }
 
 /// Whoever opens connections and says nothing does not keep others from the metrics.
