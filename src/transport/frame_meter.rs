@@ -36,8 +36,6 @@ const RESETS: Rate = Rate { burst: 20_000, per_second: 5_000 };
 /// How much is read at a time before a connection has authenticated. The codec keeps a place for each call whose head was
 /// read until the call was looked at, some 700 bytes, and a head takes 20 bytes.
 const UNAUTHENTICATED_READ_MAX: u64 = 2_048;
-/// How much is read at a time once it has: some 30 calls whose headers are written out, or 100 whose headers are indexed.
-const READ_MAX: u64 = 8 * 1024;
 
 /// A stream whose frames are counted.
 pub struct FrameMeter<S> {
@@ -102,14 +100,18 @@ impl<S: AsyncRead> FrameMeter<S> {
 
     /// Returns whether anything may be read in this round of the connection's task.
     fn may_read(&mut self) -> bool {
-        if !self.is_authenticated && self.connection.is_authenticated() {
-            self.is_authenticated = true;
-            self.follower.trust();
-        }
-        let round = self.connection.round();
-        if round != self.round {
+        if !self.is_authenticated {
+            let round = self.connection.round();
+            if self.connection.is_authenticated() {
+                self.is_authenticated = true;
+                self.follower.trust();
+                // All that has arrived. Were a part of it read, calls would be answered whose rest comes next, and h2 takes that
+                // rest for an error: a connection under overload would soon end.
+                self.stream.set_limit(u64::MAX);
+            } else if round != self.round {
+                self.stream.set_limit(UNAUTHENTICATED_READ_MAX);
+            }
             self.round = round;
-            self.stream.set_limit(if self.is_authenticated { READ_MAX } else { UNAUTHENTICATED_READ_MAX });
         }
         self.stream.limit() > 0
     }

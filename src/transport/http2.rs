@@ -26,9 +26,9 @@ use super::queue_time::{QueueTime, UNNOTICED};
 use super::request_body::RequestBody;
 use super::state::{ConnectionState, EndReason};
 
-/// Most calls in flight on one connection; more wait at the client. This bounds what a connection of a caller's can make the
-/// server hold: h2 keeps 700 bytes for each, also once it has ended. RFC 9113 advises against less.
-pub(super) const STREAMS_MAX: u32 = 100;
+/// Most calls in flight on one connection; more wait at the client. With the size of a request this bounds what one
+/// connection of a caller's can make the server hold: h2 keeps 700 bytes for each call, also once it has ended.
+pub(super) const STREAMS_MAX: u32 = 256;
 /// Most calls that are served at once on a connection that has not authenticated, and the bytes of their heads.
 const UNAUTHENTICATED_CALLS_MAX: usize = 8;
 const UNAUTHENTICATED_HEADS_MAX: usize = 8 * 1024;
@@ -52,11 +52,8 @@ const SEND_BUFFER_MAX: usize = 64 * 1024;
 /// Streams that were reset before they were looked at. Deadlines that pass while calls queue make many; the meter ends
 /// those who mean it.
 const RESET_BEFORE_ACCEPT_MAX: usize = 4_096;
-/// Streams that may be reset for breaking the protocol, over the life of a connection. So h2 counts the rest of a request that
-/// was refused before it was read, too: under overload there are many of those.
-const ERROR_RESETS_MAX: usize = 65_536;
-/// What a round counts for, as calls, in which more has arrived than is read: most of it may be frames that do nothing.
-const CUT_SHORT_STEPS: usize = 16;
+/// Streams that may be reset for breaking the protocol, over the life of a connection.
+const ERROR_RESETS_MAX: usize = 1_024;
 /// Room for so many calls is kept between rounds, at 300 bytes each.
 const ACCEPTED_KEPT_MAX: usize = 32;
 /// How long a client may take to hear that its connection ends.
@@ -114,7 +111,7 @@ struct Connection<S, D: Door> {
     door: D,
     state: Arc<ConnectionState>,
     calls: FuturesUnordered<WithHead<D>>,
-    /// Read and not begun: between rounds no more than one, whose rest was not read.
+    /// Read and not begun. Empty but for while it is polled.
     accepted: Vec<(Request<RecvStream>, SendResponse<Bytes>)>,
     /// The bytes of the heads of calls that began before the connection authenticated.
     heads: usize,
@@ -233,9 +230,8 @@ where
                 return Poll::Pending;
             }
             self.state.next_round();
-            // What is read in this round is read before any of it is answered, so that responses leave together. If more has
-            // arrived, the next round reads on.
-            let put_off = self.accepted.len();
+            // All that has arrived is read before any of it is answered, so that responses leave together. Of what a
+            // stranger sends it is a part: the next round reads on.
             loop {
                 match self.h2.poll_accept(cx) {
                     Poll::Ready(Some(Ok(call))) => self.accepted.push(call),
@@ -245,15 +241,8 @@ where
                 }
             }
             let mut accepted = std::mem::take(&mut self.accepted);
-            let is_cut_short = self.state.is_cut_short();
-            // The rest of the last request may be what is read next: were it refused before, h2 would take that for an error.
-            let rest_to_come = if is_cut_short && accepted.len() > put_off {
-                accepted.pop_if(|(request, _)| !request.body().is_end_stream())
-            } else {
-                None
-            };
             let mut steps = accepted.len();
-            let waited = self.queue_time.note_read(steps, is_cut_short);
+            let waited = self.queue_time.note_read(steps, self.state.is_cut_short());
             for (request, respond) in accepted.drain(..) {
                 self.begin(request, respond, waited, cx);
             }
@@ -261,20 +250,18 @@ where
                 accepted.shrink_to(ACCEPTED_KEPT_MAX);
                 self.accepted = accepted;
             }
-            self.accepted.extend(rest_to_come);
             while let Poll::Ready(Some(head)) = Pin::new(&mut self.calls).poll_next(cx) {
                 self.heads -= head;
                 steps += 1;
-            }
-            if is_cut_short {
-                caller_turns::note_calls(caller, steps.max(CUT_SHORT_STEPS));
-                // Other connections of this thread have their turn first.
-                return Poll::Pending;
             }
             if steps == 0 {
                 return Poll::Pending;
             }
             caller_turns::note_calls(caller, steps);
+            if self.state.is_cut_short() {
+                // Other connections of this thread have their turn first.
+                return Poll::Pending;
+            }
         }
     }
 
