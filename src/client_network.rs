@@ -1,6 +1,7 @@
 //! Where clients come from, as far as one of them can choose.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where a client comes from, as far as it is counted: an IPv4 address, or an IPv6 network of 64 bits, which is what one
 /// customer of a provider gets.
@@ -24,6 +25,16 @@ impl ClientNetwork {
                 let [bytes @ .., _, _, _, _, _, _, _, _] = address.octets();
                 Self::V6(u64::from_be_bytes(bytes))
             }
+        }
+    }
+}
+
+impl fmt::Display for ClientNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("unknown"),
+            Self::V4(address) => Ipv4Addr::from_bits(*address).fmt(f),
+            Self::V6(network) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(*network) << 64)),
         }
     }
 }

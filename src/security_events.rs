@@ -245,6 +245,7 @@ impl fmt::Debug for SecurityEvents {
 mod tests {
     use super::*;
     use crate::clock::{ManualClock, Timestamp};
+    use crate::log_sampler::tests::logged;
 
     fn denial(root_key: usize, method: &str) -> Denial {
         Denial {
@@ -283,17 +284,23 @@ mod tests {
                 events.call_refused(refusal, || {
                     told.fetch_add(1, Ordering::Relaxed);
                     let (method, peer) = ("a".to_owned(), "192.0.2.1:5".to_owned());
-                    RefusedCall { root_key_id: None, method, peer, error: None }
+                    RefusedCall { root_key_id: Some("key_1".to_owned()), method, peer, error: None }
                 });
             }
         };
-        for _ in 0..100 {
-            refuse_each();
-        }
+        let log = logged(|| {
+            for _ in 0..100 {
+                refuse_each();
+            }
+        });
         assert_eq!(told.load(Ordering::Relaxed), CallRefusal::ALL.len() as u64, "one of each, and no other was made");
+        for refusal in CallRefusal::ALL {
+            let line = format!("a call was refused reason={:?} root_key_id=\"key_1\" method=\"a\"", refusal.name());
+            assert_eq!(log.matches(&line).count(), 1, "{log}");
+        }
         clock.advance(Duration::from_mins(1));
-        refuse_each();
-        assert_eq!(told.load(Ordering::Relaxed), 2 * CallRefusal::ALL.len() as u64);
+        let log = logged(refuse_each);
+        assert_eq!(log.matches("peer=\"192.0.2.1:5\" suppressed=99").count(), CallRefusal::ALL.len(), "{log}");
     }
 
     #[test]

@@ -179,6 +179,8 @@ impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
         self.stream.send_reset(Reason::ENHANCE_YOUR_CALM);
         if is_over {
             connection.end(EndReason::Stalled);
+        } else {
+            connection.unsent().log_drop(connection);
         }
         Poll::Ready(true)
     }

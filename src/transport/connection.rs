@@ -19,11 +19,11 @@ use super::handshakes::Handshakes;
 use super::open_connections::OpenConnections;
 use super::request_body::RequestBody;
 use super::rewound::{Rewound, Spoken};
-use super::state::ConnectionState;
+use super::state::{ConnectionState, EndReason};
 use super::{http1, http2};
 
 /// How long a new connection may take to say what it speaks: its TLS handshake and its first bytes.
-pub const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long calls may go on at most on a connection whose client was asked to connect anew, see [`age_grace`].
 const AGE_GRACE_MAX: Duration = Duration::from_secs(30);
 /// A connection is ended whose other end has not been heard of, or has taken nothing of what it was sent, for this long.
@@ -106,9 +106,7 @@ where
     // A silent client holds a slot and a file descriptor, and no later timeout closes it.
     let greeting = async { Rewound::once_it_speaks(connecting.await?).await };
     let (stream, spoken) = tokio::select! {
-        greeted = time::timeout(GREETING_TIMEOUT, greeting) => {
-            greeted.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??
-        }
+        greeted = in_handshake_time(&state, greeting) => greeted?,
         _ = state.ended() => return Ok(()),
         () = settings.close.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
     };
@@ -116,6 +114,14 @@ where
         Spoken::Http2 => http2::serve(stream, state, settings, door).await,
         Spoken::Http1 => http1::serve(stream, state, settings, door).await,
     }
+}
+
+/// Awaits `step` of a connection's handshake. Ends the connection if that takes too long.
+pub async fn in_handshake_time<T>(state: &ConnectionState, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    time::timeout(GREETING_TIMEOUT, step).await.unwrap_or_else(|_| {
+        state.end(EndReason::HandshakeTimeout);
+        Err(io::ErrorKind::TimedOut.into())
+    })
 }
 
 /// Lets the system end a connection whose other end is gone, or takes nothing that it is sent.

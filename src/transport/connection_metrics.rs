@@ -6,7 +6,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::state::EndReason;
+use super::state::{ConnectionState, EndReason};
+use crate::client_network::ClientNetwork;
 use crate::clock::{Clock as _, SystemClock};
 use crate::log_sampler::LogSampler;
 
@@ -18,6 +19,7 @@ pub struct ConnectionMetrics {
     refused: Family<Labels, Counter>,
     ended: Family<Labels, Counter>,
     logged: [LogSampler; EndReason::ALL.len() + Refusal::ALL.len()],
+    share_logged: LogSampler,
 }
 
 /// Why a connection was not served.
@@ -37,7 +39,13 @@ impl Default for ConnectionMetrics {
         for reason in EndReason::ALL {
             drop(ended.get_or_create(&[("reason", reason.name())]));
         }
-        Self { accepted: Counter::default(), refused, ended, logged: Default::default() }
+        Self {
+            accepted: Counter::default(),
+            refused,
+            ended,
+            logged: Default::default(),
+            share_logged: LogSampler::new(),
+        }
     }
 }
 
@@ -60,12 +68,23 @@ impl ConnectionMetrics {
         }
     }
 
-    pub(super) fn ended(&self, reason: EndReason, peer: SocketAddr) {
+    /// Notes that connections from `source`, of which there may be `connections_max` before they authenticate, have to make
+    /// place for each other.
+    pub(super) fn source_has_its_share(&self, source: ClientNetwork, connections_max: usize) {
+        if let Some(suppressed) = self.share_logged.take(SystemClock.elapsed()) {
+            tracing::warn!(%source, connections_max, suppressed, "one source has all connections that it may");
+        }
+    }
+
+    pub(super) fn ended(&self, reason: EndReason, connection: &ConnectionState) {
         self.ended.get_or_create(&[("reason", reason.name())]).inc();
-        if matches!(reason, EndReason::Evicted | EndReason::Stalled | EndReason::FrameFlood)
-            && let Some(suppressed) = self.logged[reason as usize - 1].take(SystemClock.elapsed())
-        {
-            tracing::warn!(reason = reason.name(), %peer, suppressed, "a connection was ended");
+        let is_logged = match reason {
+            EndReason::Evicted | EndReason::Stalled | EndReason::FrameFlood | EndReason::HandshakeTimeout => true,
+            EndReason::Idle | EndReason::Age | EndReason::Silent => false,
+        };
+        if is_logged && let Some(suppressed) = self.logged[reason as usize - 1].take(SystemClock.elapsed()) {
+            let (reason, root_key_id, peer) = (reason.name(), connection.root_key_id(), connection.peer());
+            tracing::warn!(reason, root_key_id, %peer, suppressed, "a connection was ended");
         }
     }
 }

@@ -91,7 +91,15 @@ where
             if has_begun.load(Ordering::Relaxed) { serving.await } else { Ok(()) }
         }
     };
+    if let Some(reason) = served.as_ref().err().and_then(end_reason) {
+        state.end(reason);
+    }
     served.map_err(io::Error::other)
+}
+
+/// Why the server ended a connection, if it did so with this error of hyper's: no whole head came within [`IDLE_MAX`].
+fn end_reason(error: &hyper::Error) -> Option<EndReason> {
+    error.is_timeout().then_some(EndReason::Idle)
 }
 
 /// Ends a connection that has not authenticated and is idle for too long, and one that is stuck. A client may be silent while
@@ -170,5 +178,32 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.call_ended();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+    use http_body_util::Empty;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_sends_no_head_is_ended_as_idle() {
+        for sent in [&b""[..], b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"GET / HTTP/1.1\r\n"] {
+            let (mut client, server) = tokio::io::duplex(1024);
+            let service = service_fn(async |_| Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())));
+            let serving = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(Duration::from_millis(20))
+                .serve_connection(TokioIo::new(server), service);
+            let talking = async {
+                client.write_all(sent).await.unwrap();
+                client.read_to_end(&mut Vec::new()).await.unwrap();
+            };
+            let (ended, ()) = tokio::join!(serving, talking);
+            assert_eq!(ended.err().as_ref().and_then(end_reason), Some(EndReason::Idle), "{sent:?}");
+        }
     }
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::WaitForCancellationFuture;
 
 use super::call::Call;
 use super::caller_turns;
-use super::connection::{Door, GREETING_TIMEOUT, Settings, age_grace, jittered};
+use super::connection::{Door, Settings, age_grace, in_handshake_time, jittered};
 use super::frame_meter::FrameMeter;
 use super::open_connections::{OpenConnections, WindowGrant};
 use super::patience::{Advice, Patience, TICK};
@@ -75,8 +75,7 @@ where
         .data_frame_budget(DATA_FRAME_BUDGET)
         .max_local_error_reset_streams(Some(ERROR_RESETS_MAX))
         .handshake(stream);
-    let handshake = time::timeout(GREETING_TIMEOUT, handshake).await;
-    let mut h2 = handshake.map_err(|_| io::ErrorKind::TimedOut)?.map_err(io::Error::other)?;
+    let mut h2 = in_handshake_time(&state, async { handshake.await.map_err(io::Error::other) }).await?;
     let pings = h2.ping_pong();
     let timer = Box::pin(time::sleep(TICK));
     let age = settings.age_max.map(|age| time::sleep(jittered(age)).deadline());

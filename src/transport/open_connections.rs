@@ -137,6 +137,7 @@ impl OpenConnections {
         let mut open = self.lock();
         let share = (self.places / SOURCE_SHARE).max(1);
         if open.of_source(source) >= share {
+            self.metrics.source_has_its_share(source, share);
             // Those that are ending hold their places for a moment: a source that connects anew as fast as it can must not
             // have all of them.
             if open.ending.get(&source).is_some_and(|ending| ending.len() > share / 2) {
@@ -261,7 +262,7 @@ impl Drop for Place {
         open.has_ended(self.id, self.source);
         drop(open);
         if let Some(reason) = self.state.end_reason() {
-            self.connections.metrics.ended(reason, self.state.peer());
+            self.connections.metrics.ended(reason, &self.state);
         }
     }
 }
@@ -269,6 +270,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log_sampler::tests::logged;
 
     fn admit(connections: &Arc<OpenConnections>, peer: &str) -> Option<Place> {
         connections.admit(format!("{peer}:1").parse().unwrap(), CancellationToken::new())
@@ -311,7 +313,10 @@ mod tests {
     fn one_source_takes_its_share_and_no_more() {
         let connections = Arc::new(OpenConnections::with_places(80, 0));
         let come = |n: usize| admit(&connections, &format!("[2001:db8::{n:x}]"));
-        let mut greedy: Vec<_> = (0..16).map(|n| come(n).unwrap()).collect();
+        let mut greedy = Vec::new();
+        let log = logged(|| greedy.extend((0..16).map(|n| come(n).unwrap())));
+        assert_eq!(log.matches("one source has all connections that it may").count(), 1, "{log}");
+        assert!(log.contains("source=2001:db8::/64 connections_max=10 suppressed=0"), "{log}");
         assert_eq!(greedy.iter().filter(|place| is_evicted(place)).count(), 6);
         assert!(greedy[..6].iter().all(is_evicted), "the oldest");
         // Those have places until they are gone.
@@ -347,6 +352,17 @@ mod tests {
         assert_eq!(grants.each_ref().map(Option::is_some), [true, true, false]);
         drop(grants);
         assert!(connections.grant_window(5).is_some());
+    }
+
+    #[test]
+    fn the_log_names_whose_connection_ended() {
+        let connections = Arc::new(OpenConnections::with_places(4, 0));
+        let place = admit(&connections, "192.0.2.1").unwrap();
+        place.state.authenticated("key_1");
+        place.state.end(EndReason::Stalled);
+        let log = logged(|| drop(place));
+        let line = "a connection was ended reason=\"stalled\" root_key_id=\"key_1\" peer=192.0.2.1:1 suppressed=0";
+        assert!(log.contains(line), "{log}");
     }
 
     #[test]

@@ -146,6 +146,23 @@ impl RequestBody {
         cx: &mut Context<'_>,
         owner: Option<&str>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = self.poll_counted(cx, owner);
+        if let Poll::Ready(Some(Err(error))) = &frame {
+            let owner = owner.or_else(|| self.bytes.as_ref()?.owner());
+            match error {
+                BodyError::Displaced => self.connection.requests().log_displaced(owner, &self.connection),
+                BodyError::Late(_) => self.connection.requests().log_late(owner, &self.connection),
+                BodyError::Http1(_) | BodyError::Http2(_) => {}
+            }
+        }
+        frame
+    }
+
+    fn poll_counted(
+        &mut self,
+        cx: &mut Context<'_>,
+        owner: Option<&str>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if self.uncounted > UNCOUNTED_MAX {
             match self.poll_count(cx, owner) {
                 Poll::Ready(Ok(())) => {}
@@ -166,6 +183,8 @@ impl RequestBody {
             }
             Poll::Ready(None) => self.complete(owner),
             Poll::Ready(Some(Err(_))) => {}
+            // Nothing of it is held, and its reader decides how long it waits. It may have ended before, and been counted.
+            Poll::Pending if self.pace == Pace::Discarded => {}
             Poll::Pending => {
                 if self.head > 0 && self.connection.is_authenticated() && self.pace == Pace::Whole {
                     let head = std::mem::take(&mut self.head);

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 
+use super::state::ConnectionState;
 use crate::clock::{Clock as _, SystemClock};
+use crate::log_sampler::LogSampler;
 
 /// The budget is never smaller: a few of the largest requests fit.
 const BYTES_MIN: usize = 4 * 1024 * 1024;
@@ -33,6 +35,8 @@ pub struct RequestBudget {
     holders: Mutex<Holders>,
     displaced: AtomicU64,
     late: AtomicU64,
+    displaced_logged: LogSampler,
+    late_logged: LogSampler,
 }
 
 /// The bytes of one request: counted until this is dropped. Among the extensions of a request that does not go the short
@@ -104,6 +108,8 @@ impl RequestBudget {
             holders: Mutex::default(),
             displaced: AtomicU64::new(0),
             late: AtomicU64::new(0),
+            displaced_logged: LogSampler::new(),
+            late_logged: LogSampler::new(),
         }
     }
 
@@ -126,8 +132,25 @@ impl RequestBudget {
         self.displaced.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Logs that a body of the root key `owner` on `connection` ended because others needed the memory.
+    pub(super) fn log_displaced(&self, owner: Option<&str>, connection: &ConnectionState) {
+        log_ended("displaced", &self.displaced_logged, owner, connection);
+    }
+
+    /// Logs that a body of the root key `owner` on `connection` ended because it took too long.
+    pub(super) fn log_late(&self, owner: Option<&str>, connection: &ConnectionState) {
+        log_ended("late", &self.late_logged, owner, connection);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Holders> {
         self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn log_ended(reason: &str, sampler: &LogSampler, owner: Option<&str>, connection: &ConnectionState) {
+    if let Some(suppressed) = sampler.take(SystemClock.elapsed()) {
+        let (root_key_id, peer) = (owner.or(connection.root_key_id()), connection.peer());
+        tracing::warn!(reason, root_key_id, %peer, suppressed, "a request was ended: it did not arrive as a whole");
     }
 }
 
@@ -141,6 +164,11 @@ impl RequestBytes {
             signal: Arc::default(),
             budget,
         }
+    }
+
+    /// The root key that it is counted for, if that is known.
+    pub(super) fn owner(&self) -> Option<&str> {
+        self.owner.get().map(AsRef::as_ref).filter(|owner: &&str| !owner.is_empty())
     }
 
     pub(super) fn is_counted(&self) -> bool {
@@ -372,7 +400,11 @@ fn wake(signals: Vec<Arc<Signal>>) {
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::log_sampler::tests::logged;
+    use crate::transport::unsent::Unsent;
 
     const NEVER: Duration = Duration::MAX;
 
@@ -450,5 +482,21 @@ mod tests {
         assert!(!has_ended(&whole) && has_ended(&half));
         drop(whole);
         assert!(count(&other, 20));
+    }
+    #[test]
+    fn the_log_names_whose_request_ended() {
+        let budget = budget(NEVER);
+        let peer = "192.0.2.1:5".parse().unwrap();
+        let unsent = Arc::new(Unsent::new(0));
+        let connection = ConnectionState::new(peer, CancellationToken::new(), unsent, budget.clone());
+        let unknown = logged(|| budget.log_late(None, &connection));
+        assert!(unknown.contains("reason=\"late\" peer=192.0.2.1:5 suppressed=0"), "{unknown}");
+        connection.authenticated("key_1");
+        let log = logged(|| {
+            budget.log_displaced(None, &connection);
+            budget.log_displaced(Some("key_2"), &connection);
+        });
+        assert_eq!(log.matches("a request was ended").count(), 1, "{log}");
+        assert!(log.contains("reason=\"displaced\" root_key_id=\"key_1\" peer=192.0.2.1:5 suppressed=0"), "{log}");
     }
 }

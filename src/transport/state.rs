@@ -4,8 +4,8 @@ use std::fmt;
 use std::future::poll_fn;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use futures_util::task::AtomicWaker;
@@ -25,6 +25,8 @@ pub struct ConnectionState {
     peer: SocketAddr,
     /// A number for the caller whose credential was proved first; 0 before.
     caller: AtomicU64,
+    /// The id of its root key, for the log.
+    root_key_id: OnceLock<Box<str>>,
     /// An [`EndReason`] once the connection must end; 0 before.
     end: AtomicU8,
     /// The connection's task.
@@ -63,11 +65,14 @@ pub enum EndReason {
     Age,
     /// It did not answer a ping.
     Silent,
+    /// It did not finish its handshake: that of TLS, and the first bytes of HTTP/1.1 or HTTP/2.
+    HandshakeTimeout,
 }
 
 impl EndReason {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Evicted, Self::Idle, Self::Stalled, Self::FrameFlood, Self::Age, Self::Silent];
+    pub const ALL: [Self; 7] =
+        [Self::Evicted, Self::Idle, Self::Stalled, Self::FrameFlood, Self::Age, Self::Silent, Self::HandshakeTimeout];
 
     /// The reason as metrics and logs name it.
     pub fn name(self) -> &'static str {
@@ -78,6 +83,7 @@ impl EndReason {
             Self::FrameFlood => "frame_flood",
             Self::Age => "age",
             Self::Silent => "silent",
+            Self::HandshakeTimeout => "handshake_timeout",
         }
     }
 }
@@ -94,6 +100,7 @@ impl ConnectionState {
         Self {
             peer,
             caller: AtomicU64::new(0),
+            root_key_id: OnceLock::new(),
             end: AtomicU8::new(0),
             task: AtomicWaker::new(),
             held: AtomicUsize::new(0),
@@ -136,6 +143,7 @@ impl ConnectionState {
         }
         let mut hasher = DefaultHasher::new();
         id.hash(&mut hasher);
+        self.root_key_id.get_or_init(|| id.into());
         self.caller.store(hasher.finish().max(1), Ordering::Relaxed);
         self.task.wake();
     }
@@ -143,6 +151,11 @@ impl ConnectionState {
     /// A number for the caller whose credential was proved first; 0 before.
     pub(super) fn caller(&self) -> u64 {
         self.caller.load(Ordering::Relaxed)
+    }
+
+    /// The id of the root key that was proved first on this connection; `None` before. For the log.
+    pub(super) fn root_key_id(&self) -> Option<&str> {
+        self.root_key_id.get().map(AsRef::as_ref)
     }
 
     /// Cancelled when streams that last must end: the server ends, or the connection has come of age.

@@ -9,6 +9,8 @@ use std::task::Waker;
 use futures_util::task::AtomicWaker;
 
 use super::state::{ConnectionState, EndReason};
+use crate::clock::{Clock as _, SystemClock};
+use crate::log_sampler::LogSampler;
 
 /// See the module.
 #[derive(Debug)]
@@ -16,6 +18,7 @@ pub struct Unsent {
     bytes_max: usize,
     holders: Mutex<Holders>,
     dropped: AtomicU64,
+    drops_logged: LogSampler,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +49,7 @@ pub struct Held {
 impl Unsent {
     /// Allows `bytes_max` bytes, and one response more.
     pub fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, holders: Mutex::default(), dropped: AtomicU64::new(0) }
+        Self { bytes_max, holders: Mutex::default(), dropped: AtomicU64::new(0), drops_logged: LogSampler::new() }
     }
 
     /// The bytes that are held now.
@@ -89,9 +92,18 @@ impl Unsent {
             signal.task.wake();
             if let Some(connection) = &signal.connection {
                 connection.end(EndReason::Stalled);
+                self.log_drop(connection);
             }
         }
         Held { id, signal, unsent: self.clone() }
+    }
+
+    /// Logs that a response on `connection` was dropped to make room for others.
+    pub fn log_drop(&self, connection: &ConnectionState) {
+        if let Some(suppressed) = self.drops_logged.take(SystemClock.elapsed()) {
+            let (root_key_id, peer) = (connection.root_key_id(), connection.peer());
+            tracing::warn!(root_key_id, %peer, suppressed, "a response was dropped: its client did not take it");
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Holders> {
@@ -118,7 +130,11 @@ impl Drop for Held {
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::log_sampler::tests::logged;
+    use crate::transport::request_budget::RequestBudget;
 
     #[test]
     fn the_oldest_makes_room() {
@@ -132,5 +148,22 @@ mod tests {
         assert_eq!((unsent.bytes(), unsent.dropped()), (500, 3));
         drop((held, large));
         assert_eq!(unsent.bytes(), 0);
+    }
+
+    #[test]
+    fn the_log_names_who_does_not_take_a_response() {
+        let unsent = Arc::new(Unsent::new(100));
+        let (peer, requests) = ("192.0.2.1:5".parse().unwrap(), Arc::new(RequestBudget::new(0)));
+        let connection = Arc::new(ConnectionState::new(peer, CancellationToken::new(), unsent.clone(), requests));
+        connection.authenticated("key_1");
+        let log = logged(|| {
+            for _ in 0..3 {
+                let _slow = unsent.hold_on(80, connection.clone());
+                drop(unsent.hold(80));
+            }
+        });
+        assert_eq!(unsent.dropped(), 3);
+        assert_eq!(log.matches("a response was dropped").count(), 1, "{log}");
+        assert!(log.contains("root_key_id=\"key_1\" peer=192.0.2.1:5 suppressed=0"), "{log}");
     }
 }

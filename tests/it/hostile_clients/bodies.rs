@@ -201,6 +201,23 @@ async fn a_request_that_does_not_arrive_ends_and_a_stream_goes_on() {
     service.stop().await;
 }
 
+/// Over HTTP/1.1 what is left of a body is read once it is given up, so that the client hears why.
+#[tokio::test]
+async fn a_request_over_http1_that_does_not_arrive_is_counted_once() {
+    let service = service().await;
+    let mut client = Http::connect(service.addr).await;
+    let half = format!(
+        "POST {CREATE} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+         content-length: 1000\r\n\r\n{{",
+        service.root_key
+    );
+    client.send(half.as_bytes()).await;
+    let answer = client.hear().await;
+    assert_eq!(answer.json()["code"], "deadline_exceeded");
+    assert_eq!(service.metric("portcullis_requests_ended_total{reason=\"late\"}").await, 1);
+    service.stop().await;
+}
+
 #[tokio::test]
 async fn heads_of_calls_whose_bodies_do_not_come_are_bounded() {
     let service = service().await;

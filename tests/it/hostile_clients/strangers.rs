@@ -7,7 +7,7 @@ use portcullis::config::Flags;
 use super::frames::{ENHANCE_YOUR_CALM, Frames, HEADERS, REFUSED_STREAM, RST_STREAM, call, frame, head, last_data};
 use super::{Backend, CHECK, Service, VERIFY, WINDOW, message};
 use crate::support::http::Http;
-use crate::support::service::in_time;
+use crate::support::service::{eventually, in_time};
 
 #[tokio::test]
 async fn a_stranger_has_few_calls_at_once() {
@@ -95,6 +95,28 @@ async fn half_a_head_over_http1_is_not_waited_for() {
     assert_eq!(service.metric("portcullis_connections_ended_total{reason=\"stalled\"}").await, 1);
     idle.send(check.as_bytes()).await;
     assert_eq!(idle.hear().await.status, 200);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_is_ended_and_counted() {
+    let flags = Flags { metrics_listen: Some("127.0.0.1:0".into()), ..Flags::default() };
+    let service = Service::start_set(Backend::Sqlite, flags).await;
+    let (mut silent, mut half) = (Http::connect(service.addr).await, Http::connect(service.addr).await);
+    // Enough to tell the protocol, and not all that HTTP/2 begins with.
+    half.send(b"PRI * HTTP/2.0\r\n\r\n").await;
+    assert!(silent.is_closed().await);
+    in_time("the end", async {
+        while !half.has_ended().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    let counted = async || {
+        let ended = service.metric("portcullis_connections_ended_total{reason=\"handshake_timeout\"}").await;
+        (ended == 2).then_some(())
+    };
+    eventually("both being counted", counted).await;
     service.stop().await;
 }
 
