@@ -19,7 +19,7 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
     ("seeded", &[]),
     ("fair_queue", &["clock"]),
     ("admission", &["clock", "fair_queue", "key"]),
-    ("store", &["clock", "fair_queue", "key"]),
+    ("store", &["clock", "fair_queue", "key", "low_priority"]),
     ("fleet", &["clock", "seeded", "store"]),
     ("hashing", &["clock", "fair_queue", "key", "low_priority"]),
     ("usage", &["clock", "key", "store"]),
@@ -30,6 +30,7 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
         "grpc",
         &[
             "admission",
+            "client_network",
             "clock",
             "fleet",
             "hashing",
