@@ -27,8 +27,9 @@ use super::request_body::RequestBody;
 use super::state::{ConnectionState, EndReason};
 
 /// Most calls in flight on one connection; more wait at the client. With the size of a request this bounds what one
-/// connection of a caller's can make the server hold: h2 keeps 700 bytes for each call, also once it has ended.
-pub(super) const STREAMS_MAX: u32 = 256;
+/// connection of a caller's can make the server hold: h2 keeps some 1.5 KiB for each call, also once it has ended. RFC 9113
+/// (6.5.2) advises against less.
+pub(super) const STREAMS_MAX: u32 = 100;
 /// Most calls that are served at once on a connection that has not authenticated, and the bytes of their heads.
 const UNAUTHENTICATED_CALLS_MAX: usize = 8;
 const UNAUTHENTICATED_HEADS_MAX: usize = 8 * 1024;

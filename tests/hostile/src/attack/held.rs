@@ -12,8 +12,8 @@ use crate::frames;
 use crate::methods;
 use crate::raw::Raw;
 
-/// What a server usually allows at once.
-const STREAMS: u32 = 250;
+/// What the server allows at once.
+const STREAMS: u32 = 100;
 /// Requests on each stream.
 const REQUESTS: usize = 4;
 /// `ServerReflectionRequest` with `file_containing_symbol`, and `HealthCheckRequest`.

@@ -24,7 +24,7 @@ const CANCELLED_AFTER_MS_MAX: u64 = 30;
 const COSTLY: &str =
     "$argon2id$v=19$m=65536,t=6,p=1$c29tZXNhbHRzb21lc2FsdA$RdescudvJCsgt3ub+b4dWRWJTmaaJObG4Wd4Wd4Wd4U";
 /// Streams whose answers are not taken.
-const UNREAD_STREAMS: u32 = 250;
+const UNREAD_STREAMS: u32 = 100;
 
 /// Lists from far behind the beginning.
 pub async fn skips(target: Arc<Target>, number: usize) -> Result<(), CallError> {
