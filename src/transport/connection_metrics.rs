@@ -83,8 +83,13 @@ impl ConnectionMetrics {
             EndReason::Idle | EndReason::Age | EndReason::Silent => false,
         };
         if is_logged && let Some(suppressed) = self.logged[reason as usize - 1].take(SystemClock.elapsed()) {
-            let (reason, root_key_id, peer) = (reason.name(), connection.root_key_id(), connection.peer());
-            tracing::warn!(reason, root_key_id, %peer, suppressed, "a connection was ended");
+            let (name, root_key_id, peer) = (reason.name(), connection.root_key_id(), connection.peer());
+            // Whatever opens connections ahead of need, as load balancers do, may leave one silent: nobody need be warned.
+            if reason == EndReason::HandshakeTimeout {
+                tracing::info!(reason = name, root_key_id, %peer, suppressed, "a connection was ended");
+            } else {
+                tracing::warn!(reason = name, root_key_id, %peer, suppressed, "a connection was ended");
+            }
         }
     }
 }
