@@ -2,10 +2,9 @@
 //! no other call waiting.
 //!
 //! A caller has a budget: calls in flight, and management calls a second. It is charged as soon as the caller is known, before
-//! the request is read or anything else is done for the call. Each
-//! kind of call has places of its own, and a short queue in which callers take turns. A call takes a place once its request
-//! is there. It is refused before that if the queue is full or its caller has others that wait for long. What gets no place
-//! in time is refused. Verify has no places; see [`Admission::note_late`].
+//! the request is read or anything else is done for the call. Each kind of call has places of its own, and a short queue in
+//! which callers take turns. A call takes a place once its request is there. It is refused before that if the queue is full
+//! or its caller has others that wait for long. What gets no place in time is refused. Verify has no places; see [`Admission::note_late`].
 
 mod budget;
 mod metrics;

@@ -1,7 +1,10 @@
-//! How a store fails. Driver errors end here; nobody else sees one.
+//! How a store fails. Driver errors end here; no other module sees one.
+
+use std::convert::Infallible;
 
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
+use tokio::sync::oneshot;
 
 use super::{Outcome, Refusal};
 use crate::key::keyspace::Keyspace;
@@ -226,4 +229,18 @@ pub(super) fn reason(error: &sqlx::Error) -> String {
         other => other.to_string(),
     };
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Awaits `acquire` for a caller that keeps the other end of `gone` for as long as it waits.
+///
+/// # Errors
+/// The caller has gone away.
+pub async fn unless_gone<T>(
+    acquire: impl Future<Output = T>,
+    gone: oneshot::Receiver<Infallible>,
+) -> Result<T, StoreError> {
+    tokio::select! {
+        acquired = acquire => Ok(acquired),
+        _ = gone => Err(StoreError::unavailable("the caller has gone away")),
+    }
 }

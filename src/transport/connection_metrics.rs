@@ -84,7 +84,7 @@ impl ConnectionMetrics {
         };
         if is_logged && let Some(suppressed) = self.logged[reason as usize - 1].take(SystemClock.elapsed()) {
             let (name, root_key_id, peer) = (reason.name(), connection.root_key_id(), connection.peer());
-            // Whatever opens connections ahead of need, as load balancers do, may leave one silent: nobody need be warned.
+            // Load balancers open connections ahead of need and may leave one silent: that is no reason for a warning.
             if reason == EndReason::HandshakeTimeout {
                 tracing::info!(reason = name, root_key_id, %peer, suppressed, "a connection was ended");
             } else {

@@ -483,6 +483,7 @@ mod tests {
         drop(whole);
         assert!(count(&other, 20));
     }
+
     #[test]
     fn the_log_names_whose_request_ended() {
         let budget = budget(NEVER);

@@ -20,7 +20,7 @@ use arriving::Arriving;
 use connect::Form;
 pub use error::response as error;
 
-use crate::grpc::{REQUEST_SIZE_MAX, small_messages};
+use crate::grpc::{REQUEST_SIZE_MAX, admitted, small_messages};
 use crate::transport::{Origins, RequestBody, Sender};
 
 /// What may be sent to a method, as a header says it to who sent something else.
@@ -92,8 +92,7 @@ impl Web {
 
 /// Most bytes of a body. Who is not known yet must not make this server hold much.
 fn size_max(path: &str, kind: Result<Kind, StatusCode>) -> usize {
-    let is_guarded = path.strip_prefix('/').is_some_and(|path| path.starts_with("portcullis.v1."));
-    let message = if is_guarded { REQUEST_SIZE_MAX } else { small_messages::MESSAGE_SIZE_MAX };
+    let message = if admitted::is_guarded(path) { REQUEST_SIZE_MAX } else { small_messages::MESSAGE_SIZE_MAX };
     match kind {
         // It may be text in base64, and has a head.
         Ok(Kind::GrpcWeb(_)) => message * 4 / 3 + 64,

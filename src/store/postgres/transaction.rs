@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::{CALL_WAIT_MAX, in_time};
 use crate::clock::SystemClock;
 use crate::fair_queue::{Bounds, Limits, Places, Wait};
-use crate::store::error::{Stop, outcome};
+use crate::store::error::{Stop, outcome, unless_gone};
 use crate::store::{Outcome, StoreError};
 
 /// Begins a change. Whatever the server is set to, it waits for the disk and sees what was committed before it looks.
@@ -180,16 +180,13 @@ impl Tasks {
     ) -> Result<T, StoreError> {
         let (places, wait, keyspace) = (self.places.clone(), self.wait, keyspace.to_owned());
         let running = self.running.clone();
-        let (_caller, gone) = oneshot::channel::<()>();
+        let (_caller, gone) = oneshot::channel();
         // The place is waited for in the task as well: a caller that gets no processor for a while, as on threads of low
         // priority, would keep one without using it. This runtime drives a connection that is opened here, for all that
         // take it later.
         let task = self.running.spawn_on(
             async move {
-                let place = tokio::select! {
-                    place = places.acquire(&keyspace, wait) => place,
-                    _ = gone => return Err(StoreError::unavailable("nobody waits any more")),
-                };
+                let place = unless_gone(places.acquire(&keyspace, wait), gone).await?;
                 let _place = place.map_err(|_| StoreError::unavailable("too many calls of the store are under way"))?;
                 if running.is_closed() {
                     return Err(StoreError::unavailable("the store is closed"));

@@ -33,7 +33,7 @@ impl Lists {
     /// Opens no reader yet.
     pub fn new(writer: &SqliteConnectOptions) -> Self {
         let connections_max = u32::try_from(PLACES_MAX).unwrap_or(u32::MAX);
-        let readers = open::readers(writer, connections_max, open::ROWS_AHEAD_MAX);
+        let readers = open::readers(writer, connections_max);
         Self { readers, gate: ListGate::default() }
     }
 

@@ -21,7 +21,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a read waits for a reader.
 const READER_WAIT_MAX: Duration = Duration::from_secs(3);
 /// Rows that a reader may be ahead of the task that takes them. The largest have some 150 KiB each.
-pub const ROWS_AHEAD_MAX: usize = 8;
+const ROWS_AHEAD_MAX: usize = 8;
 
 /// A file that is ours: locked, and its schema as it should be.
 pub struct Opened {
@@ -55,9 +55,9 @@ pub async fn open(url: &str, schema: Schema) -> Result<Opened, ConnectError> {
     Ok(Opened { lock, options, conn, migrated: pending })
 }
 
-/// Connections that can only read; each may be so many rows ahead of the task that takes them.
-pub fn readers(writer: &SqliteConnectOptions, connections_max: u32, rows_ahead_max: usize) -> SqlitePool {
-    let options = options(writer.get_filename()).pragma("query_only", "ON").row_buffer_size(rows_ahead_max);
+/// Connections that can only read.
+pub fn readers(writer: &SqliteConnectOptions, connections_max: u32) -> SqlitePool {
+    let options = options(writer.get_filename()).pragma("query_only", "ON").row_buffer_size(ROWS_AHEAD_MAX);
     SqlitePoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(READER_WAIT_MAX)

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::lists::Reading;
 use super::open;
 use crate::low_priority::lower_own_priority;
+use crate::store::error::unless_gone;
 use crate::store::{ConnectError, StoreError};
 
 /// The connections, and where reads run.
@@ -24,7 +25,7 @@ impl Readers {
     /// do. One that is opened later, because another was lost, has the priority of all others. Reads run on the runtime on
     /// which this is called.
     pub async fn open(writer: &SqliteConnectOptions, count: u32, niceness: i32) -> Result<Self, ConnectError> {
-        let pool = open::readers(writer, count, open::ROWS_AHEAD_MAX);
+        let pool = open::readers(writer, count);
         // A thread has the priority of the thread that starts it.
         let (sender, opened) = oneshot::channel();
         let opening = pool.clone();
@@ -48,13 +49,10 @@ impl Readers {
         T: Send + 'static,
         R: for<'c> FnOnce(&'c mut SqliteConnection) -> Reading<'c, T> + Send + 'static,
     {
-        let (_caller, gone) = oneshot::channel::<()>();
+        let (_caller, gone) = oneshot::channel();
         let pool = self.pool.clone();
         let reading = self.runtime.spawn(async move {
-            let mut conn = tokio::select! {
-                conn = pool.acquire() => conn?,
-                _ = gone => return Err(StoreError::unavailable("nobody waits any more")),
-            };
+            let mut conn = unless_gone(pool.acquire(), gone).await??;
             read(&mut conn).await
         });
         reading.await.map_err(StoreError::fault)?

@@ -117,8 +117,7 @@ impl Server {
         self.rss_peak.swap(self.rss_bytes(), Ordering::Relaxed).max(self.rss_bytes())
     }
 
-    /// Lets it end in order: one that is killed still counts as a replica until its lease is over, and whoever revokes a key
-    /// waits for it.
+    /// Lets it end in order: one that is killed still counts as a replica until its lease is over, and revocations wait for it.
     pub fn stop(&mut self) {
         // It fails if it has ended.
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);

@@ -67,7 +67,7 @@ async fn a_root_key_has_a_budget_of_calls_in_flight_and_may_verify_beyond_it(bac
     check_refused(admin.get(&key.id).await, ErrorReason::CallerLimit);
     check_refused(admin.keys.create_api_key(new_key("l")).await, ErrorReason::CallerLimit);
     assert_eq!(admin.verdict(&secret).await, Verdict::Valid);
-    // Nothing is charged for health, whoever asks.
+    // Health is not charged, whatever root key is sent with it.
     let mut health = Request::new(HealthCheckRequest::default());
     let authorization = format!("Bearer {}", service.root_key);
     health.metadata_mut().insert("authorization", authorization.parse().expect("a header"));
