@@ -34,8 +34,15 @@ const UNAUTHENTICATED_RESETS: Rate = Rate { burst: 100, per_second: 20 };
 const RESETS: Rate = Rate { burst: 20_000, per_second: 5_000 };
 
 /// How much is read at a time before a connection has authenticated. The codec keeps a place for each call whose head was
-/// read until the call was looked at, some 700 bytes, and a head takes 20 bytes.
+/// read until the call was looked at, some 700 bytes, and a head takes 20 bytes. It keeps as many for as long as the
+/// connection lives as there ever were at once.
 const UNAUTHENTICATED_READ_MAX: u64 = 2_048;
+/// After that: so much at a time, until so many heads have been read.
+const READ_MAX: u64 = 1_024;
+const HEADS_MAX: usize = 8;
+/// And on a connection that was granted a wide window: all that a busy caller sends in a moment, so that responses leave
+/// together, and calls that were reset by then are not begun.
+const WIDE_HEADS_MAX: usize = 256;
 
 /// A stream whose frames are counted.
 pub struct FrameMeter<S> {
@@ -59,6 +66,8 @@ struct Follower {
     frames: Bucket,
     resets: Bucket,
     may_earn: bool,
+    /// Heads that began in the present round.
+    heads: usize,
     /// Frames that were complete and outside of a head.
     completed: usize,
 }
@@ -92,6 +101,7 @@ impl<S: AsyncRead> FrameMeter<S> {
             frames: Bucket::new(UNAUTHENTICATED_FRAMES, now),
             resets: Bucket::new(UNAUTHENTICATED_RESETS, now),
             may_earn: false,
+            heads: 0,
             completed: 0,
         };
         let stream = stream.take(UNAUTHENTICATED_READ_MAX);
@@ -100,20 +110,24 @@ impl<S: AsyncRead> FrameMeter<S> {
 
     /// Returns whether anything may be read in this round of the connection's task.
     fn may_read(&mut self) -> bool {
-        if !self.is_authenticated {
-            let round = self.connection.round();
-            if self.connection.is_authenticated() {
-                self.is_authenticated = true;
-                self.follower.trust();
-                // All that has arrived. Were a part of it read, calls would be answered whose rest comes next, and h2 takes that
-                // rest for an error: a connection under overload would soon end.
-                self.stream.set_limit(u64::MAX);
-            } else if round != self.round {
-                self.stream.set_limit(UNAUTHENTICATED_READ_MAX);
-            }
-            self.round = round;
+        let is_next = self.connection.round() != self.round;
+        if is_next {
+            self.round = self.connection.round();
+            self.follower.heads = 0;
         }
-        self.stream.limit() > 0
+        if !self.is_authenticated && self.connection.is_authenticated() {
+            self.is_authenticated = true;
+            self.follower.trust();
+        }
+        let limit = match (self.is_authenticated, self.connection.is_wide()) {
+            (true, true) if self.follower.heads < WIDE_HEADS_MAX => u64::MAX,
+            (true, false) if self.follower.heads < HEADS_MAX => READ_MAX,
+            (true, _) => 0,
+            (false, _) if is_next => UNAUTHENTICATED_READ_MAX,
+            (false, _) => return self.stream.limit() > 0,
+        };
+        self.stream.set_limit(limit);
+        limit > 0
     }
 
     fn count(&mut self, bytes: &[u8]) {
@@ -156,6 +170,7 @@ impl Follower {
         self.payload_left = len;
         match kind {
             HEADERS => {
+                self.heads += 1;
                 self.is_in_head = flags & END_HEADERS == 0;
                 if self.may_earn {
                     self.frames.earn(FRAMES_PER_REQUEST);
@@ -288,6 +303,12 @@ mod tests {
     const PING: u8 = 6;
     const WINDOW_UPDATE: u8 = 8;
 
+    fn state() -> ConnectionState {
+        let unsent = Arc::new(Unsent::new(0));
+        let requests = Arc::new(crate::transport::RequestBudget::new(0));
+        ConnectionState::new(([127, 0, 0, 1], 1).into(), CancellationToken::new(), unsent, requests)
+    }
+
     fn follower() -> Follower {
         Follower {
             head: [0; HEAD_LEN],
@@ -297,6 +318,7 @@ mod tests {
             frames: Bucket::new(UNAUTHENTICATED_FRAMES, Duration::ZERO),
             resets: Bucket::new(UNAUTHENTICATED_RESETS, Duration::ZERO),
             may_earn: false,
+            heads: 0,
             completed: 0,
         }
     }
@@ -327,15 +349,33 @@ mod tests {
 
     #[test]
     fn of_a_stranger_little_is_read_before_it_is_looked_at() {
-        let unsent = Arc::new(Unsent::new(0));
-        let requests = Arc::new(crate::transport::RequestBudget::new(0));
-        let state = ConnectionState::new(([127, 0, 0, 1], 1).into(), CancellationToken::new(), unsent, requests);
-        let (state, sent) = (Arc::new(state), [0; 10_000]);
+        let (state, sent) = (Arc::new(state()), [0; 10_000]);
         let mut meter = FrameMeter::new(&sent[..], state.clone());
         assert_eq!(read_in_a_round(&mut meter), 2_048);
         assert_eq!(read_in_a_round(&mut meter), 2_048);
         state.authenticated("a caller");
         assert_eq!(read_in_a_round(&mut meter), sent.len() - 2 * 2_048);
+    }
+
+    #[test]
+    fn of_a_caller_so_many_calls_are_read_before_they_are_looked_at() {
+        let state = Arc::new(state());
+        let call = [frame(HEADERS, END_HEADERS, &[0x83, 0x86, 0x84]), frame(RST_STREAM, 0, b"1234")].concat();
+        let sent = call.repeat(2_000);
+        let mut meter = FrameMeter::new(&sent[..], state.clone());
+        meter.follower.payload_left = 0;
+        state.authenticated("a caller");
+        let narrow = read_in_a_round(&mut meter);
+        assert_eq!(narrow, 300, "what a reader takes at once");
+        assert_eq!(read_in_a_round(&mut meter), narrow);
+        assert!(state.is_cut_short());
+        state.set_wide();
+        let wide = read_in_a_round(&mut meter) / call.len();
+        assert!((WIDE_HEADS_MAX..WIDE_HEADS_MAX + 300 / call.len()).contains(&wide), "{wide}");
+        // What is not of calls is not cut.
+        let body = frame(DATA, 0, &[0; 250]).repeat(10_000);
+        let mut meter = FrameMeter::new(&body[..], state.clone());
+        assert_eq!(read_in_a_round(&mut meter), body.len());
     }
 
     #[test]

@@ -50,11 +50,8 @@ const HEAD_FIELD_SIZE: usize = 192;
 const HEAD_SIZE_MAX: u32 = 16 * 1024;
 /// How much of a response is held for a client beyond what its window takes.
 const SEND_BUFFER_MAX: usize = 64 * 1024;
-/// Streams that were reset before they were looked at. Deadlines that pass while calls queue make many; the meter ends
-/// those who mean it.
-const RESET_BEFORE_ACCEPT_MAX: usize = 4_096;
-/// Streams that may be reset for breaking the protocol, over the life of a connection.
-const ERROR_RESETS_MAX: usize = 1_024;
+/// Streams that were reset before they were looked at: more than the meter lets be read before that.
+const RESET_BEFORE_ACCEPT_MAX: usize = 1_024;
 /// Room for so many calls is kept between rounds, at 300 bytes each.
 const ACCEPTED_KEPT_MAX: usize = 32;
 /// How long a client may take to hear that its connection ends.
@@ -74,7 +71,9 @@ where
         .max_send_buffer_size(SEND_BUFFER_MAX)
         .max_pending_accept_reset_streams(RESET_BEFORE_ACCEPT_MAX)
         .data_frame_budget(DATA_FRAME_BUDGET)
-        .max_local_error_reset_streams(Some(ERROR_RESETS_MAX))
+        // Not limited over the life of a connection: what is read of a call that was refused before all of it had arrived
+        // counts as an error as well.
+        .max_local_error_reset_streams(None)
         .handshake(stream);
     let mut h2 = in_handshake_time(&state, async { handshake.await.map_err(io::Error::other) }).await?;
     let pings = h2.ping_pong();
@@ -211,6 +210,7 @@ where
             let grant = self.connections.grant_window(CONNECTION_WINDOW as usize);
             if grant.is_some() {
                 self.h2.set_target_window_size(CONNECTION_WINDOW);
+                self.state.set_wide();
             }
             self.window = Window::Decided(grant);
         }
@@ -230,8 +230,8 @@ where
                 return Poll::Pending;
             }
             self.state.next_round();
-            // All that has arrived is read before any of it is answered, so that responses leave together. Of what a
-            // stranger sends it is a part: the next round reads on.
+            // What has arrived is read before any of it is answered, so that responses leave together. Of much it is a part:
+            // the next round reads on.
             loop {
                 match self.h2.poll_accept(cx) {
                     Poll::Ready(Some(Ok(call))) => self.accepted.push(call),
@@ -285,6 +285,9 @@ where
         }
         if request.headers().len() > HEAD_FIELDS_MAX {
             refuse_head(&mut respond);
+            return;
+        }
+        if waited > UNNOTICED && respond.poll_reset(cx).is_ready() {
             return;
         }
         let len = content_length(request.headers());

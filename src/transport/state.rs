@@ -41,6 +41,8 @@ pub struct ConnectionState {
     round: AtomicUsize,
     /// Whether less was read in it than may be there.
     is_cut_short: AtomicBool,
+    /// Whether much may be read at once.
+    is_wide: AtomicBool,
     traffic: Traffic,
     /// Cancelled when streams that last must end.
     closing: CancellationToken,
@@ -108,6 +110,7 @@ impl ConnectionState {
             finished: AtomicUsize::new(0),
             round: AtomicUsize::new(0),
             is_cut_short: AtomicBool::new(false),
+            is_wide: AtomicBool::new(false),
             traffic: Traffic::default(),
             closing,
             unsent,
@@ -209,6 +212,16 @@ impl ConnectionState {
     /// Notes that less was read than may be there.
     pub(super) fn set_cut_short(&self) {
         self.is_cut_short.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether much may be read at once: the connection was granted the memory for it.
+    pub(super) fn is_wide(&self) -> bool {
+        self.is_wide.load(Ordering::Relaxed)
+    }
+
+    /// Lets much be read at once.
+    pub(super) fn set_wide(&self) {
+        self.is_wide.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn traffic(&self) -> &Traffic {

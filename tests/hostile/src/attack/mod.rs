@@ -66,7 +66,7 @@ macro_rules! kind {
 }
 
 /// Each of them. The names are those of the command line.
-pub const KINDS: [Kind; 31] = [
+pub const KINDS: [Kind; 32] = [
     kind!("reflection-unread", Sqlite, MANY, held::reflection_unread),
     kind!("health-unread", Sqlite, MANY, held::health_unread),
     kind!("health-watch", Sqlite, MANY, held::health_watch),
@@ -96,6 +96,7 @@ pub const KINDS: [Kind; 31] = [
     kind!("neighbour-unknown-keys", BothStores, MANY, neighbour::unknown_keys),
     kind!("neighbour-creates", BothStores, MANY, neighbour::creates),
     kind!("neighbour-batches", Sqlite, MANY, neighbour::batches),
+    kind!("neighbour-resets", Sqlite, MANY, neighbour::resets),
     kind!("cancelled-calls", BothStores, [48, 1_000], neighbour::cancelled_calls),
     kind!("cancelled-verifies", BothStores, [48, 1_000], neighbour::cancelled_verifies),
 ];

@@ -1,6 +1,7 @@
 //! What somebody does who has a root key for a keyspace of their own: everything that is dear, all the time.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prost::Message;
@@ -23,6 +24,8 @@ const CANCELLED_AFTER_MS_MAX: u64 = 30;
 /// The dearest Argon2id that may be imported. No secret of it is known here.
 const COSTLY: &str =
     "$argon2id$v=19$m=65536,t=6,p=1$c29tZXNhbHRzb21lc2FsdA$RdescudvJCsgt3ub+b4dWRWJTmaaJObG4Wd4Wd4Wd4U";
+/// Calls that are begun and cancelled without a pause. Of fewer than 5,000 a second no connection is ended.
+const RESETS: usize = 4_000;
 /// Streams whose answers are not taken.
 const UNREAD_STREAMS: u32 = 100;
 
@@ -148,6 +151,36 @@ pub async fn cancelled_verifies(target: Arc<Target>, number: usize) -> Result<()
         cancelled(&target, &connection, methods::VERIFY, message)
     })
     .await
+}
+
+/// Begins calls and cancels them at once, as many as wait to be looked at.
+pub async fn resets(target: Arc<Target>, number: usize) -> Result<(), CallError> {
+    let raw = Raw::open(&target.plain_endpoint(number), &[]).await?;
+    let root_key = Some(target.fixture.neighbour.as_str());
+    let message = verify_request(&made::key("neighbour")).encode_to_vec();
+    let mut call = frames::grpc_headers(1, methods::VERIFY, root_key);
+    call.extend(frames::grpc_data(1, frames::END_STREAM, &message));
+    raw.send(&call).await?;
+    while raw.peer.heads.load(Ordering::Relaxed) == 0 && !raw.is_ended() {
+        raw.heard().await;
+    }
+    let mut streams = (1..).map(|number| 2 * number + 1);
+    loop {
+        let resets: Vec<u8> = streams.by_ref().take(RESETS).flat_map(reset).collect();
+        target.tally.sent(resets.len());
+        if raw.is_ended() {
+            return Ok(());
+        }
+        raw.send(&resets).await?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// A call that its caller cancels, in 25 bytes.
+fn reset(stream: u32) -> Vec<u8> {
+    // POST, http and / in HPACK's table of what is known (RFC 7541, appendix A).
+    let head = frames::frame(frames::HEADERS, frames::END_HEADERS, stream, &[0x83, 0x86, 0x84]);
+    [head, frames::reset(stream)].concat()
 }
 
 async fn cancelled(
