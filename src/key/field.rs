@@ -77,6 +77,40 @@ fn is_within_depth(value: &serde_json::Value, levels: usize) -> bool {
     }
 }
 
+/// Largest whole number in claims, either way from zero. Claims travel as `google.protobuf.Struct`, whose numbers are doubles:
+/// beyond it two whole numbers can have one double, and a client would read another number than the one that was written.
+pub const CLAIMS_NUMBER_MAX: i64 = (1 << 53) - 1;
+
+/// The paths, below the claims, of numbers beyond [`CLAIMS_NUMBER_MAX`]: `.a`, `.a[0].b`. For claims within their depth.
+pub fn inexact_numbers(claims: &Json) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, value) in claims {
+        note_inexact(value, &format!(".{name}"), &mut found);
+    }
+    found
+}
+
+fn note_inexact(value: &serde_json::Value, path: &str, found: &mut Vec<String>) {
+    #[expect(clippy::cast_precision_loss, reason = "a double holds it")]
+    const MAX: f64 = CLAIMS_NUMBER_MAX as f64;
+    match value {
+        serde_json::Value::Number(number) if number.as_f64().is_none_or(|number| number.abs() > MAX) => {
+            found.push(path.to_owned());
+        }
+        serde_json::Value::Object(map) => {
+            for (name, value) in map {
+                note_inexact(value, &format!("{path}.{name}"), found);
+            }
+        }
+        serde_json::Value::Array(items) => {
+            for (nth, value) in items.iter().enumerate() {
+                note_inexact(value, &format!("{path}[{nth}]"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// The key of a label: 1 to 64 characters, no control characters.
 pub fn label_key(text: &str) -> Result<(), &'static str> {
     if text.is_empty() || text.chars().count() > METADATA_KEY_LEN_MAX || text.chars().any(char::is_control) {
@@ -131,6 +165,20 @@ mod tests {
         let frame = r#"{"a":""}"#.len();
         assert_eq!(claims(&as_claims(json!("x".repeat(CLAIMS_SIZE_MAX - frame)))), Ok(()));
         assert!(claims(&as_claims(json!("x".repeat(CLAIMS_SIZE_MAX - frame + 1)))).is_err());
+    }
+
+    #[test]
+    fn numbers_that_a_double_may_not_hold_are_found() {
+        let found = |value| inexact_numbers(&crate::key::record::object(json!({ "a": value })));
+        for exact in [json!(9_007_199_254_740_991_i64), json!(-9_007_199_254_740_991_i64), json!(0.1), json!("1e300")] {
+            assert!(found(exact.clone()).is_empty(), "{exact}");
+        }
+        for inexact in
+            [json!(9_007_199_254_740_992_i64), json!(-9_007_199_254_740_993_i64), json!(u64::MAX), json!(1e300)]
+        {
+            assert_eq!(found(inexact.clone()), [".a"], "{inexact}");
+        }
+        assert_eq!(found(json!([1, { "b c": [0, 1e16] }, -1e16])), [".a[1].b c[1]", ".a[2]"]);
     }
 
     #[test]

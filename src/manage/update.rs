@@ -134,6 +134,7 @@ fn check_fields(
             "scopes" => {
                 patch.scopes = Some(check_scopes("api_key.scopes", fields.scopes.clone(), keyspace, bad));
             }
+            "claims" if is_as_before(fields.claims.as_ref(), &key.claims) => {}
             "claims" => {
                 let asked = fields.claims.clone().unwrap_or(Ok(Json::new()));
                 patch.claims = Some(claims::check(asked, "api_key.claims", bad));
@@ -175,6 +176,11 @@ fn check_fields(
         }
     }
     patch
+}
+
+/// Whether claims are sent back as they were read.
+fn is_as_before(asked: Option<&Claims>, present: &Json) -> bool {
+    asked.map_or(present.is_empty(), |claims| claims.as_ref() == Ok(present))
 }
 
 /// Whether credits are sent back as they were read.

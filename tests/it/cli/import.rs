@@ -155,6 +155,20 @@ fn csv_is_imported_too() {
 }
 
 #[test]
+fn a_number_in_claims_that_would_lose_digits_is_a_refusal() {
+    let server = Serving::start();
+    let jsonl = r#"{"name": "n", "subject": "s", "claims": {"account_id": 9007199254740993}, "plaintext": "hush_hush_hush_hush_hush"}"#;
+    let csv =
+        "name,subject,claims,plaintext\nn,s,\"{\"\"account_id\"\": 1234567890123456789}\",hush_hush_hush_hush_hush\n";
+    for (file, contents, line) in [("keys.jsonl", jsonl, 1), ("keys.csv", csv, 2)] {
+        let ran = server.run(&["keys", "import", &write(&server, file, contents)]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (1, "0 imported, 0 already there, 1 refused\n"), "{ran}");
+        assert!(ran.stderr.contains(&format!("line {line}: INVALID_ARGUMENT")), "{ran}");
+        assert!(ran.stderr.contains("claims.account_id: must be"), "{ran}");
+    }
+}
+
+#[test]
 fn scripts_get_what_they_need() {
     let server = Serving::start();
     let (secret, line) = entry(0);

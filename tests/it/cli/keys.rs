@@ -76,6 +76,17 @@ fn create_takes_every_field() {
 }
 
 #[test]
+fn a_number_in_claims_that_would_lose_digits_is_refused() {
+    let server = Serving::start();
+    let claims = r#"{"account_id": 9007199254740993}"#;
+    let create = ["keys", "create", "--name", "n", "--subject", "user_1", "--claims"];
+    let error = server.run(&[&create[..], &[claims]].concat()).failed(1);
+    assert!(error.contains("claims.account_id: must be") && error.contains("as a string"), "{error}");
+    let made = server.json(&[&create[..], &[r#"{"account_id": "9007199254740993"}"#]].concat());
+    assert_eq!(made["apiKey"]["claims"], json!({"account_id": "9007199254740993"}));
+}
+
+#[test]
 fn list_filters_and_pages() {
     let server = Serving::start();
     assert_eq!(server.ok(&["keys", "list"]), "no keys\n");

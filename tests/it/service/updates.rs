@@ -21,6 +21,7 @@ over_both_stores![
     of_two_updates_with_one_etag_one_wins,
     an_empty_mask_is_no_mask,
     what_was_read_can_be_sent_back,
+    claims_have_no_number_that_lost_digits,
 ];
 
 fn full() -> CreateApiKeyRequest {
@@ -163,5 +164,41 @@ async fn of_two_updates_with_one_etag_one_wins(backend: Backend) {
         let asked = pb::ApiKey { etag: stale.into(), name: "x".into(), ..key.clone() };
         check_error(admin.update(asked, &["name"]).await, Code::Aborted, ErrorReason::EtagMismatch);
     }
+    service.stop().await;
+}
+
+/// A client has made a double of each number before it sends it: 9007199254740993 comes as 9007199254740992.
+async fn claims_have_no_number_that_lost_digits(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let claims = |number: f64| Some(prost_types::Struct { fields: [("account_id".to_owned(), number.into())].into() });
+    let lost = 9_007_199_254_740_992.0;
+    for lost in [lost, -lost, 1_234_567_890_123_456_789.0, 1e300] {
+        let made = admin.keys.create_api_key(CreateApiKeyRequest { claims: claims(lost), ..new_key("n") }).await;
+        assert_eq!(bad_fields(made), ["claims.account_id"], "{lost}");
+    }
+    let largest = lost - 1.0;
+    let (key, secret) = admin.create(CreateApiKeyRequest { claims: claims(largest), ..new_key("n") }).await;
+    assert_eq!((&key.claims, &admin.verify(&secret).await.claims), (&claims(largest), &claims(largest)));
+    let asked = pb::ApiKey { claims: claims(lost), ..key.clone() };
+    assert_eq!(bad_fields(admin.update(asked, &["claims"]).await), ["api_key.claims.account_id"]);
+    let entry = pb::ApiKeyImport {
+        name: "n".into(),
+        subject: "user_1".into(),
+        claims: claims(lost),
+        material: Some(pb::api_key_import::Material::Plaintext("sk_live_0123456789abcdef0123".into())),
+        ..Default::default()
+    };
+    let request = pb::ImportApiKeysRequest { keyspace: String::new(), entries: vec![entry] };
+    let results = admin.keys.import_api_keys(request).await.unwrap().into_inner().results;
+    let Some(pb::api_key_import_result::Outcome::Status(status)) = &results[0].outcome else { panic!("{results:?}") };
+    assert!(status.message.contains("claims.account_id"), "{status:?}");
+
+    // A key that has such a number from before the rule can be sent back as it was read.
+    service.execute(r#"UPDATE api_key SET claims = '{"account_id":1e17}' WHERE name = 'n'"#).await;
+    let read = admin.get(&key.id).await.unwrap();
+    assert_eq!(read.claims, claims(1e17));
+    let renamed = admin.update(pb::ApiKey { name: "m".into(), ..read }, &["*"]).await.unwrap();
+    assert_eq!((renamed.name.as_str(), &renamed.claims), ("m", &claims(1e17)));
     service.stop().await;
 }

@@ -107,6 +107,12 @@ async fn errors_are_whole(backend: Backend) {
         assert_eq!(violation["field"], field, "{body}: {error}");
         assert!(violation["description"].as_str().unwrap().contains(says), "{body}: {error}");
     }
+    let claims = r#"{"name": "n", "subject": "u", "claims": {"account_id": 9007199254740993, "of": [{"x": 1234567890123456789}]}}"#;
+    let error = caller.refused(create, claims, (400, "invalid_argument")).await;
+    let violations = error["details"][1]["debug"]["fieldViolations"].as_array().unwrap();
+    let fields: Vec<_> = violations.iter().map(|violation| violation["field"].as_str().unwrap()).collect();
+    assert_eq!(fields, ["claims.account_id", "claims.of[0].x"], "{error}");
+    assert!(violations[0]["description"].as_str().unwrap().contains("as a string"), "{error}");
     let reason = r#"{"id": "key_x", "reason": "BECAUSE"}"#;
     let error = caller.refused("ApiKeyService/RevokeApiKey", reason, (400, "invalid_argument")).await;
     assert!(error["message"].as_str().unwrap().contains("REVOCATION_REASON_SUPERSEDED"), "{error}");
