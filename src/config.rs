@@ -95,7 +95,7 @@ pub struct Flags {
     #[arg(long, value_name = "MIB", env = "PORTCULLIS_CONNECTIONS_MIB")]
     pub connections_mib: Option<String>,
     /// How much memory the keys may take that Verify answers from, in MiB: 1 to 1048576. About 3,000 keys fit into one
-    /// [default: a quarter of the limit]
+    /// [default: a fifth of the limit, and a quarter of a large one]
     #[arg(long, value_name = "MIB", env = "PORTCULLIS_CACHE_MIB")]
     pub cache_mib: Option<String>,
     /// What one key costs that is made, in usage reports: 0 to 1000, with at most 9 digits behind the point. In a file:
