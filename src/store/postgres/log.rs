@@ -4,6 +4,7 @@
 //! `0003_replicas.sql`.
 
 use std::mem;
+use std::sync::Once;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,6 +33,10 @@ const KEPT: &str = "15 minutes";
 const CONNECTIONS_MAX: u32 = 2;
 /// How long a session may have no hint to pass on until another takes its place.
 const SILENCE_MAX: Duration = Duration::from_mins(1);
+/// How often it is looked whether a session is another's meanwhile: a proxy gives out the one that was used last.
+const SESSION_TRIES: usize = 3;
+/// How long a hint of our own may take to arrive: none does if hints are looked for in another database.
+const OWN_HINT_WAIT_MAX: Duration = Duration::from_secs(5);
 /// The channel of hints. Whoever may connect may write to it, so nothing rests on what comes.
 const CHANNEL: &str = "portcullis";
 
@@ -45,6 +50,8 @@ pub struct PostgresLog {
     /// Where hints are waited for; `None`: nowhere.
     hints: Option<PgPool>,
     listener: Mutex<Option<PgListener>>,
+    /// Whether it was said that no hints arrive.
+    unheard: Once,
 }
 
 /// A connection for one after the other.
@@ -93,7 +100,7 @@ impl PostgresLog {
             let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
             pool.connect_lazy_with(options)
         });
-        Self { pool, options, tail: Mutex::new(Tail::None), hints, listener: Mutex::new(None) }
+        Self { pool, options, tail: Mutex::new(Tail::None), hints, listener: Mutex::new(None), unheard: Once::new() }
     }
 
     async fn tail(&self) -> Result<Box<PgConnection>, StoreError> {
@@ -112,6 +119,35 @@ impl PostgresLog {
         let came = coming.await;
         *tail = Tail::None;
         Ok(Box::new(came.map_err(StoreError::fault)??))
+    }
+
+    /// Whether the way of hints leads through a proxy that gives its sessions away between statements: seen by the process of
+    /// the server that answers, which is then another one's meanwhile. To listen there would be worse than in vain: hints
+    /// would come to who has the session next, and end what it does.
+    async fn gives_sessions_away(&self, hints: &PgPool) -> Result<bool, StoreError> {
+        let process = || sqlx::query_scalar::<_, i32>("SELECT pg_backend_pid()");
+        let mut conn = hints.acquire().await?;
+        for _ in 0..SESSION_TRIES {
+            let before = process().fetch_one(&mut *conn).await?;
+            let mut other = self.pool.begin().await?;
+            let others = process().fetch_one(&mut *other).await?;
+            let after = process().fetch_one(&mut *conn).await?;
+            other.rollback().await?;
+            if others == before || after != before {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn tell_unheard(&self) {
+        self.unheard.call_once(|| {
+            tracing::warn!(
+                "hints at changes do not arrive: a change of another replica is seen up to a twelfth of a lease later. If the \
+                 database is behind a proxy that shares sessions, such as pgbouncer in transaction mode, let --notify-url \
+                 name the database itself, or say --notify-url none"
+            );
+        });
     }
 
     /// Only a connection whose last call has ended is of further use.
@@ -288,8 +324,15 @@ impl ChangeLog for PostgresLog {
         let Some(hints) = &self.hints else { return std::future::pending().await };
         let mut kept = self.listener.lock().await;
         let Some(listener) = kept.as_mut() else {
+            if self.gives_sessions_away(hints).await? {
+                self.tell_unheard();
+                return std::future::pending().await;
+            }
             let mut listener = PgListener::connect_with(hints).await?;
             listener.listen(CHANNEL).await?;
+            if self.hint().await.is_ok() && timeout(OWN_HINT_WAIT_MAX, listener.try_recv()).await.is_err() {
+                self.tell_unheard();
+            }
             *kept = Some(listener);
             return Ok(());
         };

@@ -105,6 +105,9 @@ impl Postgres {
             Hints::None => None,
         };
         let pool = open::pool(options.clone(), open::CONNECTIONS_MAX);
+        if let Err(error) = open::tell_if_unlimited(&pool).await {
+            tracing::debug!(%error, "it is not known whether the database takes time limits");
+        }
         let ping_pool = open::pool(options.clone(), 1);
         let lookup_pool = open::pool(options.clone(), u32::try_from(LOOKUPS_MAX).expect("a few"));
         let tasks = |places| Tasks::new(pool.clone(), places, open::ACQUIRE_WAIT_MAX);

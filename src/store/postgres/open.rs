@@ -86,6 +86,19 @@ pub fn limited(options: PgConnectOptions) -> PgConnectOptions {
     ])
 }
 
+/// Says so if the limits of [`limited`] did not arrive: a proxy may drop them.
+pub async fn tell_if_unlimited(pool: &PgPool) -> Result<(), sqlx::Error> {
+    let limit: String = sqlx::query_scalar("SELECT current_setting('statement_timeout')").fetch_one(pool).await?;
+    if limit == "0" {
+        tracing::warn!(
+            "the database does not take the time limits of this server, as it is behind a proxy that drops the start-up \
+             parameter `options`: set statement_timeout, idle_in_transaction_session_timeout and jit for its role, as \
+             docs/revocation.md says under \"Behind a proxy\""
+        );
+    }
+    Ok(())
+}
+
 /// Limits for lists as well. Their statements are written for the indexes that they name: the planner cannot know how
 /// rare a name is, and must neither read a whole table nor sort a whole keyspace because it guesses wrong.
 pub fn limited_lists(options: PgConnectOptions) -> PgConnectOptions {

@@ -7,6 +7,7 @@ mod credits;
 mod database;
 mod load;
 mod overshoot;
+mod pgbouncer;
 mod replicas;
 mod rig;
 mod traffic;

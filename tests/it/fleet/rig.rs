@@ -43,6 +43,7 @@ pub fn wait(lease: Duration) -> Duration {
 pub struct Rig {
     replicas: Vec<Replica>,
     pub lease: Duration,
+    notify_url: String,
 }
 
 struct Replica {
@@ -67,11 +68,17 @@ impl Rig {
     /// Starts as many replicas over a new database of a cluster.
     pub async fn start(cluster: &Cluster, count: usize, lease: Duration) -> Self {
         let database = cluster.fresh_name().await;
-        let mut rig = Self { replicas: Vec::new(), lease };
+        Self::start_by(&cluster.socket(), &database, "", count, lease).await
+    }
+
+    /// Starts as many replicas over a database that is reached by a socket. They hear hints by `notify_url`, or the same way
+    /// if it is empty.
+    pub async fn start_by(socket: &Path, database: &str, notify_url: &str, count: usize, lease: Duration) -> Self {
+        let mut rig = Self { replicas: Vec::new(), lease, notify_url: notify_url.to_owned() };
         for _ in 0..count {
-            let proxy = Proxy::start(cluster.socket());
-            let url = proxy.url(&database);
-            let server = start(&url, lease).await;
+            let proxy = Proxy::start(socket.to_owned());
+            let url = proxy.url(database);
+            let server = start(&url, notify_url, lease).await;
             let door = Arc::new(Door(Mutex::new(callers(&server).await)));
             rig.replicas.push(Replica { server: Some(server), proxy, url, door });
         }
@@ -137,7 +144,7 @@ impl Rig {
     /// Starts a replica that was killed, or has ended.
     pub async fn start_again(&mut self, replica: usize) {
         let replica = &mut self.replicas[replica];
-        let server = start(&replica.url, self.lease).await;
+        let server = start(&replica.url, &self.notify_url, self.lease).await;
         *replica.door.0.lock().expect("no panic") = callers(&server).await;
         replica.server = Some(server);
     }
@@ -168,13 +175,19 @@ impl Rig {
         futures_util::future::join_all(ends).await;
     }
 
+    /// What each replica has logged.
+    pub fn logs(&self) -> Vec<String> {
+        self.replicas.iter().flat_map(|replica| &replica.server).map(|server| server.process.stderr()).collect()
+    }
+
     fn server(&self, replica: usize) -> &Server {
         self.replicas[replica].server.as_ref().expect("it runs")
     }
 }
 
-async fn start(url: &str, lease: Duration) -> Server {
+async fn start(url: &str, notify_url: &str, lease: Duration) -> Server {
     let mut command = serve(url);
+    command.env("PORTCULLIS_NOTIFY_URL", notify_url);
     command.env("PORTCULLIS_LEASE_MS", lease.as_millis().to_string());
     // Nobody here finds servers by their readiness.
     command.env("PORTCULLIS_SHUTDOWN_GRACE_MS", "0");

@@ -4,6 +4,7 @@ pub mod backend;
 pub mod disk;
 pub mod frames;
 pub mod http;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
