@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -110,8 +111,7 @@ fn path(url: &str) -> Result<PathBuf, ConnectError> {
     }
 }
 
-/// Makes the file if there is none, and sees that it can be written. Its path without symbolic links, so that
-/// whichever way leads to it there is one lock.
+/// Makes the file if there is none. Its path without symbolic links, so that whichever way leads to it there is one lock.
 fn file(path: &Path) -> Result<PathBuf, ConnectError> {
     if let Some(parent) = path.parent()
         && !parent.is_dir()
@@ -119,7 +119,16 @@ fn file(path: &Path) -> Result<PathBuf, ConnectError> {
         return Err(unavailable(path, &format!("there is no directory {}", parent.display())));
     }
     let refused = |e| unavailable(path, &e);
-    private(OpenOptions::new().write(true).create(true).truncate(false)).open(path).map_err(refused)?;
+    match path.metadata() {
+        Ok(found) if found.is_file() => {}
+        Ok(found) if found.is_dir() => return Err(unavailable(path, &"it is a directory; name a file in it")),
+        Ok(_) => return Err(unavailable(path, &"it is not a regular file")),
+        // One that is there is opened only under its lock.
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            private(OpenOptions::new().write(true).create(true).truncate(false)).open(path).map_err(refused)?;
+        }
+        Err(e) => return Err(refused(e)),
+    }
     path.canonicalize().map_err(refused)
 }
 

@@ -56,12 +56,21 @@ impl Disk {
 
     /// Lets nothing be written to the file of this name, or anywhere if it is ".".
     pub fn make_read_only(&self, name: &str) {
+        self.mount(name, "bind");
+        self.mount(name, "remount,bind,ro");
+    }
+
+    /// Mounts the file of this name by itself, as a container may that is given nothing else.
+    pub fn mount_alone(&self, name: &str) {
+        self.mount(name, "bind");
+    }
+
+    /// Mounts what has this name over itself.
+    fn mount(&self, name: &str, options: &str) {
         let path = self.dir.path().join(name);
-        for options in ["bind", "remount,bind,ro"] {
-            let mut mount = Command::new("mount");
-            mount.args(["-o", options]).arg(&path).arg(&path);
-            assert!(self.enter(&mount).status().expect(NEEDS).success(), "{NEEDS}");
-        }
+        let mut mount = Command::new("mount");
+        mount.args(["-o", options]).arg(&path).arg(&path);
+        assert!(self.enter(&mount).status().expect(NEEDS).success(), "{NEEDS}");
     }
 
     /// Leaves no room.
