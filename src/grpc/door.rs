@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, header, request};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
@@ -183,6 +183,18 @@ impl transport::Door for Door {
     fn refuse_late(&self, request: &Request<RequestBody>) -> Answering {
         self.0.callers.note_late(request);
         Answering { way: Way::Refused(Some(status::server_busy())), deadline: None }
+    }
+
+    fn refuse_head(&self, head: &request::Parts) -> Answering {
+        let mut known = Request::new(());
+        *known.uri_mut() = head.uri.clone();
+        // Two are enough to tell that there are several.
+        for origin in head.headers.get_all(header::ORIGIN).iter().take(2) {
+            known.headers_mut().append(header::ORIGIN, origin.clone());
+        }
+        let ways = self.0.clone();
+        let going = Box::pin(async move { ways.web.refuse_head(known).await });
+        Answering { way: Way::Going(going), deadline: None }
     }
 
     fn is_known(&self, headers: &HeaderMap) -> bool {

@@ -214,6 +214,24 @@ pub fn method_unknown() -> Status {
     plain(Code::Unimplemented, ErrorReason::MethodUnknown, "there is no such method")
 }
 
+/// UNIMPLEMENTED: no method at this path.
+pub fn method_unknown_at(path: &str) -> Status {
+    let message = format!(
+        "there is no method at {path}: it must be /SERVICE/METHOD, e.g. /portcullis.v1.VerificationService/Verify"
+    );
+    plain(Code::Unimplemented, ErrorReason::MethodUnknown, &message)
+}
+
+/// PERMISSION_DENIED: a web page of an origin that may not call.
+pub fn origin_unknown(message: &str) -> Status {
+    plain(Code::PermissionDenied, ErrorReason::RequestMalformed, message)
+}
+
+/// RESOURCE_EXHAUSTED: a request whose head has more fields than one may.
+pub fn head_too_large(message: &str) -> Status {
+    plain(Code::ResourceExhausted, ErrorReason::RequestTooLarge, message)
+}
+
 /// RESOURCE_EXHAUSTED: a request that is larger than one may be.
 pub fn request_too_large() -> Status {
     plain(Code::ResourceExhausted, ErrorReason::RequestTooLarge, "the request is larger than 1 MiB")

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, request};
 use http_body::Body;
 use rand::RngExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -67,6 +67,9 @@ pub trait Door: Clone + Send + Sync + 'static {
 
     /// Answers `request`, which came too late to be served.
     fn refuse_late(&self, request: &Request<RequestBody>) -> Self::Answering;
+
+    /// Answers a request whose head has too many fields, and of which nothing else is looked at (RFC 6585, 5).
+    fn refuse_head(&self, head: &request::Parts) -> Self::Answering;
 
     /// Whether these headers bear a credential that is good, as far as can be told at once.
     fn is_known(&self, headers: &HeaderMap) -> bool;

@@ -283,11 +283,12 @@ where
                 return;
             }
         }
-        if request.headers().len() > HEAD_FIELDS_MAX {
-            refuse_head(&mut respond);
+        if waited > UNNOTICED && respond.poll_reset(cx).is_ready() {
             return;
         }
-        if waited > UNNOTICED && respond.poll_reset(cx).is_ready() {
+        if request.headers().len() > HEAD_FIELDS_MAX {
+            let answering = self.door.refuse_head(&request.into_parts().0);
+            self.keep(answering, respond, head, cx);
             return;
         }
         let len = content_length(request.headers());
@@ -298,6 +299,11 @@ where
             Some(patience) if !self.queue_time.is_served(waited, patience) => self.door.refuse_late(&request),
             _ => self.door.answer(request),
         };
+        self.keep(answering, respond, head, cx);
+    }
+
+    /// Polls a call whose head takes `head` bytes, and keeps it until it is answered.
+    fn keep(&mut self, answering: D::Answering, respond: SendResponse<Bytes>, head: usize, cx: &mut Context<'_>) {
         let mut call = Call::new(answering, respond, self.state.clone());
         if Pin::new(&mut call).poll(cx).is_pending() {
             self.heads += head;
@@ -376,14 +382,6 @@ fn head_size(request: &Request<RecvStream>) -> usize {
     headers.sum::<usize>() + request.uri().path().len() + 32
 }
 
-/// Says that a head has too many fields (RFC 6585, 5).
-fn refuse_head(respond: &mut SendResponse<Bytes>) {
-    let mut response = http::Response::new(());
-    *response.status_mut() = http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-    // If it cannot be sent, the client has gone away.
-    let _ = respond.send_response(response, true);
-}
-
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -433,6 +431,10 @@ mod tests {
 
         fn refuse_late(&self, _: &Request<RequestBody>) -> Self::Answering {
             self.refused.fetch_add(1, Ordering::Relaxed);
+            ready(Response::new(Full::new(Bytes::new())))
+        }
+
+        fn refuse_head(&self, _: &http::request::Parts) -> Self::Answering {
             ready(Response::new(Full::new(Bytes::new())))
         }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::stream;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use prost_reflect::{MessageDescriptor, MethodDescriptor};
@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
 use super::arriving::Arriving;
+use super::refusal::NoCall;
 use super::{Calls, error};
 use crate::grpc::deadline::{Deadline, within};
 use crate::grpc::request_message::gather;
@@ -91,11 +92,7 @@ async fn aside<T: Send + 'static>(len: usize, work: impl FnOnce() -> T + Send + 
 
 /// Answers `request`, whose messages have this form.
 pub async fn answer(request: Request<Arriving>, form: Form, calls: impl Calls) -> Response<Body> {
-    let Some(method) = json::method(request.uri().path()) else {
-        let mut unknown = error::response(status::method_unknown());
-        *unknown.status_mut() = StatusCode::NOT_FOUND;
-        return unknown;
-    };
+    let Some(method) = json::method(request.uri().path()) else { return NoCall::Path.answer(&request) };
     let answered = match translated(request, form, &method) {
         Ok((call, deadline)) => within(deadline, message(calls.oneshot(call))).await.flatten(),
         Err(refused) => Err(refused),

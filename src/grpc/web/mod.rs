@@ -7,10 +7,11 @@ mod connect;
 mod cors;
 mod error;
 mod grpc_web;
+mod refusal;
 
 use std::convert::Infallible;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, Method, Request, Response, Version, header};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
@@ -19,13 +20,10 @@ use tower_http::cors::CorsLayer;
 use arriving::Arriving;
 use connect::Form;
 pub use error::response as error;
+use refusal::NoCall;
 
-use crate::grpc::{REQUEST_SIZE_MAX, admitted, small_messages};
+use crate::grpc::{REQUEST_SIZE_MAX, admitted, json, small_messages};
 use crate::transport::{Origins, RequestBody, Sender};
-
-/// What may be sent to a method, as a header says it to who sent something else.
-const ACCEPT_POST: HeaderValue =
-    HeaderValue::from_static("application/json, application/proto, application/grpc, application/grpc-web");
 
 /// What answers calls of gRPC.
 pub trait Calls:
@@ -63,35 +61,50 @@ impl Web {
         Self { origins, cors }
     }
 
-    /// Answers `request`, which is not gRPC.
+    /// Answers `request`, which is not gRPC. A page that may call can read the answer, whatever it is.
     pub async fn answer(&self, request: Request<RequestBody>, calls: impl Calls) -> Response<Body> {
         let kind = Kind::of(&request);
         let size_max = size_max(request.uri().path(), kind);
         let (request, ending) = Arriving::of(request, size_max);
-        let answer = match self.origins.sender(request.headers()) {
-            Sender::Program => route(request, kind, calls).await,
+        let whole = async move |request| {
+            let answer = route(request, kind, calls).await;
+            match ending.finish().await {
+                // What else is said then about a body that could not be read is a guess.
+                Some(failed) => kind.map_or(answer, |kind| kind.error(failed)),
+                None => answer,
+            }
+        };
+        self.for_sender(request, whole).await
+    }
+
+    /// Refuses a request whose head has too many fields. Of `head` only the path and the origins count.
+    pub async fn refuse_head(&self, head: Request<()>) -> Response<Body> {
+        self.for_sender(head, async |head| NoCall::Head.answer(&head)).await
+    }
+
+    /// What `answer` says of `request`, with the headers that let a page read it, if it comes from one that may call.
+    async fn for_sender<B, F, A>(&self, request: Request<B>, answer: F) -> Response<Body>
+    where
+        F: FnOnce(Request<B>) -> A,
+        A: Future<Output = Response<Body>>,
+    {
+        match self.origins.sender(request.headers()) {
+            Sender::Program => answer(request).await,
             Sender::Page => {
+                let mut answer = Some(answer);
                 let routed = service_fn(move |request| {
-                    let calls = calls.clone();
-                    async move { Ok::<_, Infallible>(route(request, kind, calls).await) }
+                    let answering = answer.take().expect("there is one request")(request);
+                    async move { Ok::<_, Infallible>(answering.await) }
                 });
                 self.cors.layer(routed).oneshot(request).await.unwrap_or_else(|never| match never {})
             }
-            Sender::Stranger => {
-                drop(request);
-                no_call(StatusCode::FORBIDDEN)
-            }
-        };
-        match ending.finish().await {
-            // What else is said then about a body that could not be read is a guess.
-            Some(failed) => kind.map_or(answer, |kind| kind.error(failed)),
-            None => answer,
+            Sender::Stranger => NoCall::Origin.answer(&request),
         }
     }
 }
 
 /// Most bytes of a body. Who is not known yet must not make this server hold much.
-fn size_max(path: &str, kind: Result<Kind, StatusCode>) -> usize {
+fn size_max(path: &str, kind: Result<Kind, NoCall>) -> usize {
     let message = if admitted::is_guarded(path) { REQUEST_SIZE_MAX } else { small_messages::MESSAGE_SIZE_MAX };
     match kind {
         // It may be text in base64, and has a head.
@@ -100,11 +113,11 @@ fn size_max(path: &str, kind: Result<Kind, StatusCode>) -> usize {
     }
 }
 
-async fn route(request: Request<Arriving>, kind: Result<Kind, StatusCode>, calls: impl Calls) -> Response<Body> {
+async fn route(request: Request<Arriving>, kind: Result<Kind, NoCall>, calls: impl Calls) -> Response<Body> {
     match kind {
         Ok(Kind::Connect(form)) => connect::answer(request, form, calls).await,
         Ok(Kind::GrpcWeb(media_type)) => grpc_web::answer(request, media_type, calls).await,
-        Err(status) => no_call(status),
+        Err(no_call) => no_call.answer(&request),
     }
 }
 
@@ -117,11 +130,24 @@ enum Kind {
 }
 
 impl Kind {
-    /// What `request` speaks, or the status of the answer if it speaks nothing that is understood here.
-    fn of<B>(request: &Request<B>) -> Result<Self, StatusCode> {
-        if request.method() != Method::POST {
-            return Err(StatusCode::METHOD_NOT_ALLOWED);
+    /// What `request` speaks, or why it is no call.
+    fn of<B>(request: &Request<B>) -> Result<Self, NoCall> {
+        let (method, path) = (request.method(), request.uri().path());
+        let kind = Self::of_content(request);
+        // What speaks gRPC-Web is answered in it, whatever its path.
+        if let (Ok(kind @ Self::GrpcWeb(_)), &Method::POST) = (kind, method) {
+            return Ok(kind);
         }
+        match path {
+            "/" if matches!(*method, Method::GET | Method::HEAD) => Err(NoCall::Page),
+            "/" => Err(NoCall::Method),
+            _ if json::method(path).is_none() => Err(NoCall::Path),
+            _ if method != Method::POST => Err(NoCall::Method),
+            _ => kind,
+        }
+    }
+
+    fn of_content<B>(request: &Request<B>) -> Result<Self, NoCall> {
         match media_type(request.headers()).as_deref() {
             Some("application/json") => Ok(Self::Connect(Form::Json)),
             Some("application/proto") => Ok(Self::Connect(Form::Binary)),
@@ -131,11 +157,10 @@ impl Kind {
             Some("application/grpc-web-text" | "application/grpc-web-text+proto") => {
                 Ok(Self::GrpcWeb("application/grpc-web-text+proto"))
             }
-            // gRPC needs what HTTP/1.1 does not have.
             Some("application/grpc" | "application/grpc+proto") if request.version() < Version::HTTP_2 => {
-                Err(StatusCode::HTTP_VERSION_NOT_SUPPORTED)
+                Err(NoCall::Version)
             }
-            _ => Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            _ => Err(NoCall::ContentType),
         }
     }
 
@@ -160,21 +185,10 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
     is_utf8.then_some(kind)
 }
 
-/// The answer to what is no call, by HTTP's own means: a client of another kind must not take an error for an answer.
-fn no_call(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    match status {
-        StatusCode::METHOD_NOT_ALLOWED => headers.insert(header::ALLOW, HeaderValue::from_static("POST")),
-        StatusCode::FORBIDDEN => headers.insert(header::VARY, HeaderValue::from_static("origin")),
-        _ => headers.insert(HeaderName::from_static("accept-post"), ACCEPT_POST),
-    };
-    response
-}
-
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]

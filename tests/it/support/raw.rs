@@ -23,6 +23,8 @@ pub struct Raw {
 #[derive(Debug)]
 pub struct Answer {
     pub http_status: StatusCode,
+    /// Before the body.
+    pub headers: HeaderMap,
     pub body: Bytes,
     /// Of the trailers, or of the headers if there are none behind.
     pub status: Option<Status>,
@@ -93,8 +95,8 @@ pub async fn hear(answer: ResponseFuture) -> Answer {
     let (head, mut rest) = response.into_parts();
     let body = read(&mut rest).await;
     let trailers = in_time("trailers", rest.trailers()).await.unwrap_or_default();
-    let headers = trailers.unwrap_or(head.headers);
-    Answer { http_status: head.status, body, status: Status::from_header_map(&headers) }
+    let status = Status::from_header_map(trailers.as_ref().unwrap_or(&head.headers));
+    Answer { http_status: head.status, headers: head.headers, body, status }
 }
 
 async fn read(from: &mut RecvStream) -> Bytes {

@@ -211,7 +211,6 @@ async fn what_is_said_around_a_message() {
         ("GET", "/portcullis.v1.VerificationService/Verify?message=%7B%7D&encoding=json", "application/json", 405),
         ("PUT", "/portcullis.v1.VerificationService/Verify", "application/json", 405),
         ("OPTIONS", "/portcullis.v1.VerificationService/Verify", "application/json", 405),
-        ("GET", "/", "text/html", 405),
         ("POST", "/portcullis.v1.VerificationService/Verify", "text/plain", 415),
         ("POST", "/portcullis.v1.VerificationService/Verify", "application/json; charset=latin1", 415),
         ("POST", "/portcullis.v1.VerificationService/Verify", "application/connect+json", 415),
@@ -220,17 +219,63 @@ async fn what_is_said_around_a_message() {
         ("POST", "/portcullis.v1.VerificationService/Verify", "application/grpc+json", 415),
     ] {
         let answer = caller.http.call(method, path, &[("content-type", kind)], b"{}").await;
-        assert_eq!((answer.status, answer.body.len()), (expected, 0), "{method} {path} {kind}");
-        let tells = if expected == 405 { ("allow", "POST") } else { ("accept-post", "application/json") };
-        assert!(answer.header(tells.0).is_some_and(|value| value.starts_with(tells.1)), "{answer:?}");
+        let error = check_refused(path, &answer, (expected, "unimplemented"));
+        let message = error["message"].as_str().unwrap();
+        let (name, value, named, remedy) = match expected {
+            405 => ("allow", "POST", method, "send POST"),
+            415 => ("accept-post", "application/json", kind, "send application/json"),
+            _ => ("accept-post", "application/json", "HTTP/2", "application/grpc-web"),
+        };
+        assert!(answer.header(name).is_some_and(|said| said.starts_with(value)), "{answer:?}");
+        assert!(message.contains(named) && message.contains(remedy), "{message}");
     }
-    for path in
-        ["/", "/portcullis.v1.VerificationService", "/portcullis.v1.Nothing/Verify", "/grpc.health.v1.Health/", "//"]
-    {
-        let answer = caller.http.call("POST", path, &[("content-type", "application/json")], b"{}").await;
-        check_refused(path, &answer, (404, "unimplemented"));
+    let answer = caller.http.call("POST", "/portcullis.v1.VerificationService/Verify", &[], b"{}").await;
+    assert_eq!(
+        check_refused("", &answer, (415, "unimplemented"))["message"].as_str().unwrap().find("no content-type"),
+        Some(9)
+    );
+    for kind in ["application/json", "text/plain"] {
+        for path in ["/portcullis.v1.VerificationService", "/portcullis.v1.Nothing/Verify", "/grpc.health.v1.Health/"] {
+            let answer = caller.http.call("POST", path, &[("content-type", kind)], b"{}").await;
+            let error = check_refused(path, &answer, (404, "unimplemented"));
+            assert!(error["message"].as_str().unwrap().contains(path), "{error}");
+        }
     }
     caller.refused("VerificationService/VerifyStream", "{}", (501, "unimplemented")).await;
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_at_no_path_of_grpc_is_told_so() {
+    let service = Service::start(Backend::Sqlite).await;
+    let mut http = Http::connect(service.addr).await;
+    for (method, path, status, code) in [
+        ("GET", "/v1/api_keys?key=x", 404, "not_found"),
+        ("POST", "/portcullis/none", 404, "not_found"),
+        ("GET", "/favicon.ico", 404, "not_found"),
+        ("POST", "//", 404, "not_found"),
+        ("POST", "/", 405, "method_not_allowed"),
+    ] {
+        for kind in ["application/json", "text/html"] {
+            let answer = http.call(method, path, &[("content-type", kind)], b"").await;
+            assert_eq!((answer.status, answer.header("content-type")), (status, Some("application/json")), "{path}");
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+            let error = &answer.json()["errors"][0];
+            assert_eq!(error["code"], code, "{path}");
+            assert!(!error["message"].as_str().unwrap().is_empty());
+            let told = error["long_message"].as_str().unwrap();
+            let path = path.split('?').next().unwrap();
+            assert!(told.contains(&format!("{method} {path}")) || told.contains("send GET"), "{told}");
+        }
+    }
+    for method in ["GET", "HEAD"] {
+        let page = http.call(method, "/", &[], b"").await;
+        assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+        assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
+        let text = String::from_utf8(page.body).unwrap();
+        assert_eq!(text.contains("<h1>Portcullis</h1>"), method == "GET");
+        assert!(!text.contains("src=") && !text.contains("href="), "it loads nothing");
+    }
     service.stop().await;
 }
 
