@@ -2,6 +2,7 @@
 //! that is wrong is reported at once.
 
 mod admission;
+mod reload;
 mod retention;
 mod secret_file;
 mod store;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use clap::Args;
 
 pub use self::admission::AdmissionFlags;
+pub use self::reload::LogSource;
 pub use self::store::{StoreFlags, without_password};
 use crate::admission::Settings as AdmissionSettings;
 use crate::key::field;
@@ -26,6 +28,7 @@ use crate::memory_limit;
 use crate::store::usage::Retention;
 use crate::store::{Hints, Schema};
 use crate::telemetry::{self, LogFormat};
+use crate::text_file;
 use crate::transport::Origins;
 
 /// The settings of the server as flags and environment say them: text, unchecked.
@@ -130,6 +133,10 @@ pub struct Flags {
 }
 
 const MIB: usize = 1024 * 1024;
+/// Largest file with settings, in bytes.
+const FILE_SIZE_MAX: u64 = 1024 * 1024;
+/// What is logged if nothing says what.
+const LOG_DEFAULT: &str = "info";
 
 /// The variable that supplies the first root key. Only a variable: a flag would show in the process list.
 pub const BOOTSTRAP_ROOT_KEY_VARIABLE: &str = "PORTCULLIS_BOOTSTRAP_ROOT_KEY";
@@ -272,7 +279,7 @@ impl Flags {
             .take("shutdown-grace-ms", self.shutdown_grace_ms, "3000", "0 to 600000", |text| millis(text, 0..=600_000));
         let drain_timeout = raw
             .take("drain-timeout-ms", self.drain_timeout_ms, "20000", "0 to 600000", |text| millis(text, 0..=600_000));
-        let log = raw.take("log", self.log, "info", "a filter such as info or portcullis=debug,warn", |text| {
+        let log = raw.take("log", self.log, LOG_DEFAULT, "a filter such as info or portcullis=debug,warn", |text| {
             telemetry::filter(text).ok().map(|_| text.to_owned())
         });
         let log_format = raw.take("log-format", self.log_format, "text", "text or json", |text| match text {
@@ -463,7 +470,7 @@ struct File(BTreeMap<String, String>);
 impl File {
     fn read(path: &Path, errors: &mut Vec<String>) -> Self {
         let shown = path.display();
-        let text = std::fs::read_to_string(path).map_err(|e| format!("config: cannot read {shown}: {e}"));
+        let text = text_file::read(path, FILE_SIZE_MAX).map_err(|e| format!("config: cannot read {shown}: {e}"));
         let table = text.and_then(|text| {
             text.parse::<toml::Table>().map_err(|e| format!("config: {shown} is not TOML: {}", e.message()))
         });

@@ -3,6 +3,7 @@
 //! The modules, in the order in which to read them; nothing imports from below itself:
 //!
 //! - [`clock`]: time as a parameter
+//! - [`text_file`]: reading text that people write
 //! - [`key`]: what a key is. Pure
 //! - [`client_network`]: where clients come from
 //! - [`log_sampler`]: log lines of which few are enough
@@ -51,6 +52,7 @@ pub mod seeded;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+pub mod text_file;
 pub mod transport;
 pub mod upkeep;
 pub mod usage;

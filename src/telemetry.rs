@@ -5,6 +5,7 @@ use std::io;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +31,31 @@ pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
     EnvFilter::try_new(whole)
 }
 
+/// Replaces the filter of the log while it runs.
+pub struct FilterHandle(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl FilterHandle {
+    /// Logs by `filter` from now on.
+    pub fn replace(&self, filter: EnvFilter) {
+        (self.0)(filter);
+    }
+}
+
 /// Starts logging. Does nothing if logging has started already, as in tests that run several servers.
-pub fn start(filter: EnvFilter, format: LogFormat) {
+pub fn start(filter: EnvFilter, format: LogFormat) -> FilterHandle {
     let lines = fmt().with_env_filter(filter).with_writer(io::stderr);
-    let _ = match format {
-        LogFormat::Text => lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-    };
+    match format {
+        LogFormat::Text => {
+            let lines = lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).with_filter_reloading();
+            let handle = lines.reload_handle();
+            let _ = lines.finish().try_init();
+            FilterHandle(Box::new(move |filter| drop(handle.reload(filter))))
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_filter_reloading();
+            let handle = lines.reload_handle();
+            let _ = lines.finish().try_init();
+            FilterHandle(Box::new(move |filter| drop(handle.reload(filter))))
+        }
+    }
 }

@@ -1,7 +1,5 @@
 //! The connection to a server.
 
-use std::fs;
-use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,12 +21,15 @@ use crate::grpc::pb::replica_service_client::ReplicaServiceClient;
 use crate::grpc::pb::usage_service_client::UsageServiceClient;
 use crate::grpc::pb::verification_service_client::VerificationServiceClient;
 use crate::key::secret::Secret;
+use crate::text_file;
 
 /// Where a server listens if nothing else is said.
 pub const SERVER_DEFAULT: &str = "http://127.0.0.1:50051";
 const ROOT_KEY_VARIABLE: &str = "PORTCULLIS_ROOT_KEY";
 /// Far more than a root key; keeps `--root-key-file /dev/zero` from filling the memory.
 const ROOT_KEY_FILE_SIZE_MAX: u64 = 64 * 1024;
+/// Largest file with certificate authorities, in bytes.
+const TLS_CA_SIZE_MAX: u64 = 4 * 1024 * 1024;
 /// A page of 1,000 of the largest keys: some 150 KB each, most of it metadata.
 const ANSWER_SIZE_MAX: usize = 256 * 1024 * 1024;
 
@@ -154,7 +155,7 @@ impl ClientArgs {
     fn tls(&self) -> Result<ClientTlsConfig, Error> {
         let Some(path) = &self.tls_ca else { return Ok(ClientTlsConfig::new().with_webpki_roots()) };
         let wrong = |why: &str| Error::Usage(format!("--tls-ca {}: {why}", path.display()));
-        let pem = fs::read_to_string(path).map_err(|error| wrong(&format!("cannot read: {error}")))?;
+        let pem = text_file::read(path, TLS_CA_SIZE_MAX).map_err(|error| wrong(&format!("cannot read: {error}")))?;
         // A file without one would trust nobody, and every server would seem to be an impostor.
         if !pem.contains("-----BEGIN CERTIFICATE-----") {
             return Err(wrong("has no certificate in PEM form"));
@@ -164,11 +165,9 @@ impl ClientArgs {
 }
 
 fn read_root_key(path: &Path) -> Result<Secret, Error> {
-    let mut text = String::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(ROOT_KEY_FILE_SIZE_MAX).read_to_string(&mut text))
-        .map_err(|error| Error::Usage(format!("--root-key-file {}: cannot read: {error}", path.display())))?;
-    Ok(Secret::new(text))
+    let text = text_file::read(path, ROOT_KEY_FILE_SIZE_MAX);
+    let text = text.map_err(|error| Error::Usage(format!("--root-key-file {}: cannot read: {error}", path.display())));
+    text.map(Secret::new)
 }
 
 fn bearer(root_key: &Secret) -> Result<MetadataValue<Ascii>, Error> {

@@ -1,14 +1,13 @@
 //! Values on the command line.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
 
 use prost_types::{Duration, Struct, Timestamp};
 
 use super::exit::Error;
 use crate::clock;
 use crate::grpc::json;
+use crate::text_file;
 
 /// Largest file of claims that is read. The server takes 8 KiB of compact JSON; this leaves room for white space.
 const CLAIMS_FILE_SIZE_MAX: u64 = 1024 * 1024;
@@ -69,10 +68,7 @@ pub fn labels(pairs: Vec<(String, String)>) -> Result<BTreeMap<String, String>, 
 /// A JSON object, or `@` and the name of a file that holds one.
 pub fn claims(text: &str) -> Result<Struct, String> {
     let Some(path) = text.strip_prefix('@') else { return json::parse_object(text) };
-    let mut json = String::new();
-    File::open(path)
-        .and_then(|file| file.take(CLAIMS_FILE_SIZE_MAX).read_to_string(&mut json))
-        .map_err(|error| format!("cannot read {path}: {error}"))?;
+    let json = text_file::read(path, CLAIMS_FILE_SIZE_MAX).map_err(|error| format!("cannot read {path}: {error}"))?;
     json::parse_object(&json)
 }
 

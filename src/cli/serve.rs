@@ -13,25 +13,26 @@ use zeroize::Zeroizing;
 use super::exit::{Error, Exit};
 use super::{output, terminal};
 use crate::clock::SystemClock;
-use crate::config::{self, BOOTSTRAP_ROOT_KEY_VARIABLE, Config, ConfigErrors, Flags};
-use crate::lifecycle::{self, Ending, Signals};
+use crate::config::{self, BOOTSTRAP_ROOT_KEY_VARIABLE, Config, ConfigErrors, Flags, LogSource};
+use crate::lifecycle::{self, Ending, Request, Signals};
 use crate::manage::{self, Bootstrap};
 use crate::server::{Server, ServerError};
 use crate::store::{ConnectError, StoreError};
-use crate::telemetry;
+use crate::telemetry::{self, FilterHandle};
 
-/// Serves until a signal comes.
+/// Serves until a signal ends it.
 pub async fn serve(flags: Flags) -> Result<Exit, Error> {
+    // From here on a signal ends the program in order, also while it starts.
+    let signals = Signals::listen().map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
+    let log_source = flags.log_source();
     let config = resolve(flags)?;
     // Before there is a secret in use: no other process of the same user reads this one's memory, and none is in a core dump.
     if let Err(error) = lifecycle::forbid_dumps() {
         terminal::warn(&format!("this process can be dumped: {error}"));
     }
     let filter = telemetry::filter(&config.log).expect("checked when it was resolved");
-    telemetry::start(filter, config.log_format);
-    // From here on a signal ends the program in order, also while it starts.
-    let mut signals =
-        Signals::listen().map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
+    let log_filter = telemetry::start(filter, config.log_format);
+    let mut signals = EndSignals { signals, log_source, log_filter };
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| Error::Unreachable(format!("cannot listen on {}: {error}", config.listen)))?;
@@ -47,6 +48,34 @@ pub async fn serve(flags: Flags) -> Result<Exit, Error> {
     greet(&server, &database, scheme);
     server.run(shutdown(signals)).await?;
     Ok(Exit::Done)
+}
+
+/// The signals that end the server. Those that only reload are served while it waits for one.
+struct EndSignals {
+    signals: Signals,
+    log_source: LogSource,
+    log_filter: FilterHandle,
+}
+
+impl EndSignals {
+    async fn next(&mut self) -> Ending {
+        loop {
+            match self.signals.next().await {
+                Request::End(ending) => return ending,
+                Request::Reload => self.reload(),
+            }
+        }
+    }
+
+    fn reload(&self) {
+        match self.log_source.read() {
+            Ok(text) => {
+                self.log_filter.replace(telemetry::filter(&text).expect("checked when it was read"));
+                tracing::info!(log = text, "SIGHUP: the log filter was read again; other settings need a restart");
+            }
+            Err(why) => tracing::warn!(why, "SIGHUP: the log filter stays as it is"),
+        }
+    }
 }
 
 /// `portcullis config check`: prints the settings as they are resolved, or all that is wrong with them.
@@ -128,7 +157,7 @@ fn this_program() -> String {
 }
 
 /// Resolves at the first signal: whether callers need time to look elsewhere. A second signal aborts.
-async fn shutdown(mut signals: Signals) -> bool {
+async fn shutdown(mut signals: EndSignals) -> bool {
     let ending = signals.next().await;
     tokio::spawn(async move {
         signals.next().await;

@@ -3,22 +3,10 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use super::exit::Error;
+use crate::key::field::is_invisible;
 
 /// The longest line that is read. A presented key has 512 bytes at the most; the server says what is wrong with more.
 const LINE_SIZE_MAX: u64 = 64 * 1024;
-
-/// Whether a terminal acts on `c`, or shows nothing for it, so that a name could change what is seen of others or pass for
-/// another name: control characters, C0 and C1, and what Unicode calls format characters (Cf) and their like.
-fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-            // Zero width; marks, embeddings, overrides and isolates of direction; ends of lines and paragraphs.
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-            // Tags.
-            | '\u{e0000}'..='\u{e0fff}')
-}
 
 /// `text` with each character that a terminal would not show written out.
 pub fn visible(text: &str) -> String {
@@ -100,7 +88,8 @@ fn line() -> io::Result<String> {
     let mut line = String::new();
     io::stdin().lock().take(LINE_SIZE_MAX).read_line(&mut line)?;
     line.truncate(line.trim_end_matches(['\r', '\n']).len());
-    Ok(line)
+    // Some shells put a byte order mark before what they pipe.
+    Ok(line.trim_start_matches('\u{feff}').to_owned())
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! A secret in a file of its own, where neither the process list nor the environment shows it.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use zeroize::Zeroizing;
+
+use crate::text_file;
 
 /// Far more than any secret; keeps `/dev/zero` from filling the memory.
 const SIZE_MAX: u64 = 64 * 1024;
@@ -17,8 +19,7 @@ const INHERITED: &str = "/proc/self/fd/";
 /// # Errors
 /// If there is no such file, or it is no text.
 pub fn read(path: &str) -> io::Result<String> {
-    let mut text = Zeroizing::new(String::new());
-    File::open(path)?.take(SIZE_MAX).read_to_string(&mut text)?;
+    let text = Zeroizing::new(text_file::read(path, SIZE_MAX)?);
     if Path::new(path).starts_with(INHERITED) {
         // Empties it: the file lives for as long as the process.
         File::create(path)?;
@@ -34,7 +35,7 @@ mod tests {
     fn the_end_of_the_line_is_no_part_of_a_secret() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
-        std::fs::write(&path, " a secret \r\n").unwrap();
+        std::fs::write(&path, "\u{feff} a secret \r\n").unwrap();
         assert_eq!(read(path.to_str().unwrap()).unwrap(), " a secret ");
         assert!(read("/nowhere/at/all").is_err());
         std::fs::write(&path, [0xff]).unwrap();

@@ -25,7 +25,7 @@ use tower::Service;
 
 use super::small_messages::SmallMessages;
 use super::verification::Malformed;
-use super::{pb, status};
+use super::{json, status};
 use crate::client_network::ClientNetwork;
 use crate::transport::Peer;
 
@@ -44,18 +44,6 @@ const WATCH: &str = "/grpc.health.v1.Health/Watch";
 const SERVING: Bytes = Bytes::from_static(&[0, 0, 0, 0, 2, 8, 1]);
 /// A framed HealthCheckResponse: NOT_SERVING.
 const NOT_SERVING: Bytes = Bytes::from_static(&[0, 0, 0, 0, 2, 8, 2]);
-
-/// The names that follow the store's health and the shutdown.
-const FOLLOWING: [&str; 8] = [
-    "",
-    READINESS,
-    pb::api_key_service_server::SERVICE_NAME,
-    pb::audit_service_server::SERVICE_NAME,
-    pb::keyspace_service_server::SERVICE_NAME,
-    pb::replica_service_server::SERVICE_NAME,
-    pb::usage_service_server::SERVICE_NAME,
-    pb::verification_service_server::SERVICE_NAME,
-];
 
 /// Whether calls can be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,8 +110,9 @@ impl Health {
         };
         match Subject::named(&name) {
             None => {
-                Status::not_found("unknown service: ask for `readiness`, `liveness`, or the full name of a service")
-                    .into_http()
+                let message = "unknown service: ask for `readiness`, `liveness`, or the full name of a service, such as \
+                               portcullis.v1.VerificationService";
+                Status::not_found(message).into_http()
             }
             Some(subject) if is_check => check(subject, *self.state.borrow()),
             Some(subject) => respond(self.watcher(subject, ClientNetwork::of(peer)).frames()),
@@ -152,7 +141,8 @@ impl Subject {
     fn named(name: &str) -> Option<Self> {
         match name {
             LIVENESS => Some(Self::Liveness),
-            name => FOLLOWING.contains(&name).then_some(Self::Readiness),
+            "" | READINESS => Some(Self::Readiness),
+            name => json::is_service(name).then_some(Self::Readiness),
         }
     }
 

@@ -22,7 +22,26 @@ pub const METADATA_VALUE_LEN_MAX: usize = 512;
 /// Shortest text that may serve as a root key, in characters.
 pub const ROOT_KEY_TEXT_LEN_MIN: usize = 32;
 
-/// A name: 1 to 100 characters, no white space at either end, no control characters.
+/// Whether a terminal acts on `c`, or shows nothing for it, so that a name could change what is seen of others or pass for
+/// another name: control characters, C0 and C1, and what Unicode calls format characters (Cf) and their like.
+pub fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            // Zero width; marks, embeddings, overrides and isolates of direction; ends of lines and paragraphs.
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            // Tags.
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Whether `c` changes the direction of the text around it: embeddings, overrides and isolates.
+fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A name: 1 to 100 characters, no white space at either end, no control characters, and something to see. Characters that
+/// turn the direction of text are refused: they make one name look like another.
 pub fn name(text: &str) -> Result<(), &'static str> {
     if text.is_empty() || text.chars().count() > NAME_LEN_MAX {
         return Err("have 1 to 100 characters");
@@ -32,6 +51,12 @@ pub fn name(text: &str) -> Result<(), &'static str> {
     }
     if text.chars().any(char::is_control) {
         return Err("not contain control characters");
+    }
+    if text.chars().any(is_bidi_control) {
+        return Err("not contain characters that turn the direction of text (U+202A to U+202E, U+2066 to U+2069)");
+    }
+    if text.chars().all(|c| is_invisible(c) || c.is_whitespace()) {
+        return Err("have a character that can be seen");
     }
     Ok(())
 }
@@ -148,8 +173,15 @@ mod tests {
 
     #[test]
     fn names() {
-        for good in ["n", "Ünïcödé e\u{301}", "👩‍👩‍👧 family", "مفتاح", &"é".repeat(100)] {
+        for good in ["n", "Ünïcödé e\u{301}", "👩‍👩‍👧 family", "مفتاح", "می\u{200c}خواهم", "a\u{200e}b", &"é".repeat(100)]
+        {
             assert_eq!(name(good), Ok(()), "{good}");
+        }
+        for bad in ["\u{200b}", "\u{feff}", "\u{2060}\u{200d}", "\u{200b} \u{200b}", "\u{2800}", "\u{ad}", "\u{3164}"] {
+            assert!(name(bad).unwrap_err().contains("seen"), "{bad:?}");
+        }
+        for c in ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}') {
+            assert!(name(&format!("a{c}b")).unwrap_err().contains("direction"), "{c:?}");
         }
         for bad in ["", " a", "a ", "a\u{a0}", "a\0b", "a\nb", "\u{85}x", &"é".repeat(101)] {
             assert!(name(bad).is_err(), "{bad:?}");

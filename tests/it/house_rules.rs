@@ -9,8 +9,9 @@ use portcullis::grpc::pb;
 use prost_reflect::{DescriptorPool, Kind};
 
 /// Who may import whom: each module, and what it may name with `crate::`. Nothing imports from its right.
-const MAY_IMPORT: [(&str, &[&str]); 26] = [
+const MAY_IMPORT: [(&str, &[&str]); 27] = [
     ("clock", &[]),
+    ("text_file", &[]),
     ("key", &["clock"]),
     ("client_network", &[]),
     ("log_sampler", &[]),
@@ -49,7 +50,7 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
     ("lifecycle", &[]),
     ("memory_limit", &[]),
     ("memory_budget", &[]),
-    ("config", &["admission", "key", "memory_budget", "memory_limit", "store", "telemetry", "transport"]),
+    ("config", &["admission", "key", "memory_budget", "memory_limit", "store", "telemetry", "text_file", "transport"]),
     (
         "server",
         &[
@@ -86,6 +87,7 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
             "server",
             "store",
             "telemetry",
+            "text_file",
             "verify",
         ],
     ),

@@ -65,6 +65,11 @@ pub fn parse_message<M: Message + Default>(name: &str, object: &Map<String, Valu
     DynamicMessage::deserialize(descriptor(name), object).ok()?.transcode_to().ok()
 }
 
+/// Whether there is a service of this full name.
+pub fn is_service(name: &str) -> bool {
+    POOL.get_service_by_name(name).is_some()
+}
+
 /// The method at `path`, `/SERVICE/METHOD`.
 pub fn method(path: &str) -> Option<MethodDescriptor> {
     let (service, method) = path.strip_prefix('/')?.split_once('/')?;

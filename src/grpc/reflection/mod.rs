@@ -15,6 +15,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::future::{Ready, ready as at_once};
 use http_body::Frame;
 use prost::Message as _;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response, header};
 use tonic::server::NamedService;
@@ -27,6 +28,7 @@ use tower::Service;
 use super::small_messages::SmallMessages;
 use super::status;
 use super::verification::{FRAME_HEAD_LEN, Malformed};
+use crate::transport::ConnectionState;
 
 pub use index::Index;
 
@@ -91,8 +93,11 @@ impl<V: Version> Service<Request<Body>> for Reflection<V> {
         if method != Some("ServerReflectionInfo") {
             return at_once(Ok(status::method_unknown().into_http()));
         }
+        let connection = request.extensions().get::<Arc<ConnectionState>>();
+        let closing = connection.map(|connection| Box::pin(connection.closing().clone().cancelled_owned()));
         let answers = Answers {
             requests: SmallMessages::new(request.into_body()),
+            closing,
             index: self.index.clone(),
             tail: None,
             answered: 0,
@@ -107,6 +112,8 @@ impl<V: Version> Service<Request<Body>> for Reflection<V> {
 /// The body of an answer: one message to each request.
 struct Answers {
     requests: SmallMessages,
+    /// Resolves when the server or the connection ends. `None`: the request came over none of ours.
+    closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     index: Arc<Index>,
     /// The rest of the message that is being sent.
     tail: Option<Bytes>,
@@ -164,13 +171,19 @@ impl http_body::Body for Answers {
         if self.is_over {
             return Poll::Ready(None);
         }
-        let status = match ready!(self.requests.poll_next(cx)) {
-            Some(Ok(message)) => match self.begin(&message) {
+        let status = match self.requests.poll_next(cx) {
+            Poll::Ready(Some(Ok(message))) => match self.begin(&message) {
                 Ok(head) => return Poll::Ready(Some(Ok(Frame::data(head)))),
                 Err(status) => status,
             },
-            Some(Err(status)) => status,
-            None => Status::ok(""),
+            Poll::Ready(Some(Err(status))) => status,
+            Poll::Ready(None) => Status::ok(""),
+            // Not before: what was asked is answered.
+            Poll::Pending => {
+                let Some(closing) = &mut self.closing else { return Poll::Pending };
+                ready!(closing.as_mut().poll(cx));
+                status::ending()
+            }
         };
         self.is_over = true;
         let mut trailers = HeaderMap::new();

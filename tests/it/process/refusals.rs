@@ -63,7 +63,11 @@ async fn a_store_that_is_mounted_by_itself() {
     // A folder that is mounted is as it should be.
     Server::start(serve()).await.stop().await;
     disk.mount_alone("portcullis.db");
-    Process::run(serve()).await.with_code(69).with_one_line(&["portcullis.db", "mounted by itself", "mount the folder"]);
+    Process::run(serve()).await.with_code(69).with_one_line(&[
+        "portcullis.db",
+        "mounted by itself",
+        "mount the folder",
+    ]);
 }
 
 /// As `sqlite3 .backup` and Litestream do: another process reads the file, and folds its log in.
@@ -76,7 +80,8 @@ async fn other_programs_read_and_copy_the_file_while_it_is_served() {
     let mut reader = SqliteConnection::connect(&sqlite_in(dir.path())).await.unwrap();
     sqlx::query("VACUUM INTO ?").bind(copy.to_str().unwrap()).execute(&mut reader).await.unwrap();
     // (busy, frames in the log, frames folded in)
-    let folded: (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut reader).await.unwrap();
+    let folded: (i64, i64, i64) =
+        sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut reader).await.unwrap();
     assert!(folded.0 == 0 && folded.1 == folded.2, "{folded:?}");
     reader.close().await.unwrap();
     // That closed its descriptors and not those of the server, which still has its locks.

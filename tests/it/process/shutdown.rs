@@ -14,13 +14,13 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_stream::StreamExt as _;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_prost::ProstCodec;
-use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
 use crate::support::backend::{Backend, Fixture};
 use crate::support::http::Http;
@@ -38,7 +38,7 @@ fn serve_with(url: &str, grace_ms: u32, drain_ms: u32) -> Command {
     command
 }
 
-async fn watch(server: &Server, service: &str) -> tonic::Streaming<tonic_health::pb::HealthCheckResponse> {
+async fn watch(server: &Server, service: &str) -> Streaming<tonic_health::pb::HealthCheckResponse> {
     let request = HealthCheckRequest { service: service.into() };
     let mut watch = server.health().watch(request).await.expect("a watch").into_inner();
     let status = in_time("a status", watch.message()).await.expect("an answer").expect("one").status();
@@ -79,6 +79,19 @@ impl HeldVerify {
         self.release.send(VerifyRequest { key: key.into(), ..Default::default() }).expect("it still waits");
         self.answer.await.expect("no panic").expect("a verdict").into_inner()
     }
+}
+
+/// A stream of reflection that was answered once, and goes on.
+async fn reflect(server: &Server) -> Streaming<ServerReflectionResponse> {
+    let mut reflection = ServerReflectionClient::new(server.admin().channel);
+    let ask = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let asking = tokio_stream::once(ask).chain(tokio_stream::pending());
+    let mut answers = reflection.server_reflection_info(asking).await.expect("a stream").into_inner();
+    in_time("an answer", answers.message()).await.expect("an answer").expect("one");
+    answers
 }
 
 async fn refuses_connections(address: &str) {
@@ -130,6 +143,50 @@ async fn calls_in_flight_finish_and_their_uses_are_kept() {
     server.stop().await;
 }
 
+/// SIGQUIT ends the server in order; SIGHUP only reads the log filter again, and others mean nothing.
+#[tokio::test]
+async fn no_signal_ends_the_server_without_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = sqlite_in(dir.path());
+    let settings = dir.path().join("portcullis.toml");
+    std::fs::write(&settings, "").unwrap();
+    let mut command = serve_with(&url, 0, FOREVER_MS);
+    command.arg("--config").arg(&settings);
+    let server = Server::start(command).await;
+    let says = async |text: &str| {
+        eventually(text, async || server.process.stderr().contains(text).then_some(())).await;
+    };
+    let reread = |filter: &str| {
+        std::fs::write(&settings, format!("log = {filter:?}")).unwrap();
+        server.process.signal(Signal::HUP);
+    };
+    reread("portcullis=debug");
+    says("SIGHUP: the log filter was read again; other settings need a restart log=\"portcullis=debug\"").await;
+    reread("x=y=z");
+    says("WARN portcullis::cli::serve: SIGHUP: the log filter stays as it is why=\"log: must be a filter").await;
+    server.process.signal(Signal::USR1);
+    server.process.signal(Signal::USR2);
+
+    let (key, secret) = server.admin().create(new_key("one")).await;
+    let verify = HeldVerify::begin(&server).await;
+    server.process.signal(Signal::QUIT);
+    refuses_connections(&server.address).await;
+    // No second one that would abort.
+    for _ in 0..3 {
+        server.process.signal(Signal::HUP);
+    }
+    assert_eq!(verify.finish(&secret).await.verdict(), Verdict::Valid);
+    server.process.ended().await.with_code(0);
+
+    let mut command = serve(&url);
+    command.env("PORTCULLIS_LOG", "info");
+    let server = Server::start(command).await;
+    assert!(server.admin().get(&key.id).await.expect("it was kept").last_use_time.is_some());
+    server.process.signal(Signal::HUP);
+    eventually("a word on it", async || server.process.stderr().contains("PORTCULLIS_LOG sets it").then_some(())).await;
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn streams_end_with_the_server() {
     let dir = tempfile::tempdir().unwrap();
@@ -138,7 +195,9 @@ async fn streams_end_with_the_server() {
     let (_, secret) = admin.create(new_key("one")).await;
     let (mut silent, mut spoken) = (Talk::begin(&mut admin).await, Talk::begin(&mut admin).await);
     assert_eq!(spoken.verdict(&secret).await.expect("a verdict"), Verdict::Valid);
+    let mut reflection = reflect(&server).await;
     server.process.signal(Signal::TERM);
+    check_error(in_time("an end", reflection.message()).await, Code::Unavailable, ErrorReason::ServerEnding);
     for talk in [&mut silent, &mut spoken] {
         let status = check_error(talk.hear().await, Code::Unavailable, ErrorReason::ServerEnding);
         assert!(details(&status).retry_info().is_some(), "{status:?}");
@@ -244,20 +303,13 @@ async fn who_never_finishes_is_cut_off() {
     // Says nothing at all, not even that it speaks HTTP/2.
     let _silent = TcpStream::connect(&server.address).await.expect("it listens");
     let verify = HeldVerify::begin(&server).await;
-    let mut reflection = ServerReflectionClient::new(server.admin().channel);
-    let ask = ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::ListServices(String::new())),
-    };
-    let asking = tokio_stream::once(ask).chain(tokio_stream::pending());
-    let mut answers = reflection.server_reflection_info(asking).await.expect("a stream").into_inner();
-    in_time("an answer", answers.message()).await.expect("an answer").expect("one");
+    let mut answers = reflect(&server).await;
 
     server.process.signal(Signal::TERM);
     let ended = server.process.ended().await.with_code(0);
     assert!(ended.stderr.contains("are cut off"), "{ended:#?}");
     verify.answer.await.expect("no panic").expect_err("no answer");
-    in_time("an end", answers.message()).await.expect_err("a break");
+    in_time("an end", answers.message()).await.expect_err("an error");
 }
 
 /// Over HTTP/1.1 a client cannot tell whether a connection that is closed took its request: it is told before, with an

@@ -7,6 +7,8 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use portcullis::config::Flags;
+use portcullis::grpc::pb;
+use prost_reflect::DescriptorPool;
 use tonic_types::StatusExt as _;
 
 use super::Backend;
@@ -18,16 +20,11 @@ use crate::support::service::Service;
 async fn every_name_is_healthy() {
     let service = Service::start(Backend::Sqlite).await;
     let mut health = HealthClient::new(service.channel.clone());
-    for name in [
-        "",
-        "liveness",
-        "readiness",
-        "portcullis.v1.ApiKeyService",
-        "portcullis.v1.AuditService",
-        "portcullis.v1.KeyspaceService",
-        "portcullis.v1.ReplicaService",
-        "portcullis.v1.VerificationService",
-    ] {
+    let pool = DescriptorPool::decode(pb::FILE_DESCRIPTOR_SET).expect("descriptors");
+    let services: Vec<_> = pool.services().map(|service| service.full_name().to_owned()).collect();
+    assert!(services.contains(&"portcullis.v1.UsageService".to_owned()), "{services:?}");
+    let services = services.iter().map(String::as_str);
+    for name in ["", "liveness", "readiness", "grpc.health.v1.Health"].into_iter().chain(services) {
         let status = health.check(HealthCheckRequest { service: name.into() }).await.expect(name).into_inner().status();
         assert_eq!(status, ServingStatus::Serving, "{name}");
     }

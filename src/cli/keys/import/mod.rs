@@ -8,7 +8,7 @@ mod report;
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead};
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use crate::cli::client::ClientArgs;
 use crate::cli::exit::{Error, Exit};
 use crate::grpc::pb::api_key_import_result::Outcome;
 use crate::grpc::pb::{ApiKeyImport, ApiKeyImportResult, DigestAlgorithm, ImportApiKeysRequest, SecretDigest};
+use crate::text_file;
 
 use progress::Progress;
 use report::Report;
@@ -121,12 +122,13 @@ fn digest(algorithm: DigestAlgorithm, value: String) -> SecretDigest {
 
 fn open(path: &Path, progress: &Progress) -> Result<Box<dyn BufRead>, Error> {
     if path == Path::new("-") {
-        return Ok(Box::new(BufReader::new(progress.watch(io::stdin(), None))));
+        let stdin = text_file::behind_bom(progress.watch(io::stdin(), None));
+        return stdin.map_err(|error| Error::Usage(format!("cannot read stdin: {error}")));
     }
     let cannot = |error: io::Error| Error::Usage(format!("cannot read {}: {error}", path.display()));
     let file = File::open(path).map_err(cannot)?;
     let size = file.metadata().map_err(cannot)?.len();
-    Ok(Box::new(BufReader::new(progress.watch(file, Some(size)))))
+    text_file::behind_bom(progress.watch(file, Some(size))).map_err(cannot)
 }
 
 /// An entry and its line.
