@@ -36,7 +36,7 @@ async def measure(name: str, bare: Callable[[], Awaitable[object]], guarded: Cal
 
 async def main() -> None:
     with grpc.insecure_channel(ADDRESS) as channel, portcullis.Client() as client:
-        stub, guard = v1.VerificationServiceStub(channel), portcullis.Guard(client)
+        stub, guard = v1.VerificationServiceStub(channel), portcullis.Guard(client, keyspace="default")
 
         async def blocking_stub() -> None:
             assert stub.Verify(v1.VerifyRequest(key=KEY, client_ip="127.0.0.1"), timeout=1, metadata=METADATA).valid
@@ -47,7 +47,7 @@ async def main() -> None:
         await measure("blocking", blocking_stub, blocking_guard)
 
     async with grpc.aio.insecure_channel(ADDRESS) as aio_channel, aio.Client() as aio_client:
-        aio_stub, aio_guard = v1.VerificationServiceStub(aio_channel), aio.Guard(aio_client)
+        aio_stub, aio_guard = v1.VerificationServiceStub(aio_channel), aio.Guard(aio_client, keyspace="default")
 
         async def asyncio_stub() -> None:
             request = v1.VerifyRequest(key=KEY, client_ip="127.0.0.1")

@@ -73,9 +73,10 @@ class RunningApp:
         try:
             line = self._process.line("stdout", lambda line: line, START_SECONDS)
             self._addresses = json.loads(line)
-        except ValueError:
+            self.guard_errors: dict[str, str | None] = self._addresses.pop("invalid_guards")
+        except (ValueError, KeyError):
             self._process.kill()
-            raise Failure(f"its first line is no JSON:\n{self.output()}") from None
+            raise Failure(f"its first line is not as conformance/README.md says:\n{self.output()}") from None
         except Failure:
             self._process.kill()
             raise

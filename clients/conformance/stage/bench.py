@@ -46,7 +46,7 @@ def _run(program: Path, benches: list[tuple[str, Path]]) -> list[str]:
     ):
         env = os.environ | {
             "PORTCULLIS_SERVER": f"http://{running.address}",
-            "PORTCULLIS_ROOT_KEY": operator.make_root_key("root", "keys:verify", wallet),
+            "PORTCULLIS_ROOT_KEY": operator.make_root_key("root", "keys:verify@default", wallet),
         }
         operator.make_key("bench", KEY, wallet)
         env["PORTCULLIS_BENCH_KEY"] = wallet.fill("${bench}")

@@ -45,7 +45,7 @@ def _run(language: str, servers: Servers, wallet: Wallet) -> dict[str, list[str]
     env = {
         "PORT": "0",
         "PORTCULLIS_SERVER": f"http://{servers.main_address}",
-        "PORTCULLIS_ROOT_KEY": wallet.fill("${root}"),
+        "PORTCULLIS_ROOT_KEY": wallet.fill("${root of default}"),
     }
     folder = CLIENTS / language / "example"
     process = Process([str(folder / "start")], folder, env)

@@ -52,6 +52,7 @@ class Play:
                 except Failure as failure:
                     self._note(RUNS, app, [str(failure)])
                     continue
+                self._invalid_guards(app, running[app])
                 self._cases(app, running[app])
                 told = ""
                 if self._with_scenarios:
@@ -76,6 +77,10 @@ class Play:
             except Failure as failure:
                 unbuilt[language] = str(failure)
         return unbuilt
+
+    def _invalid_guards(self, app: App, running: RunningApp) -> None:
+        for guard in tables.invalid_guards():
+            self._note(f"no guard is made with {guard.name}", app, trial.guard_complaints(guard, running))
 
     def _cases(self, app: App, running: RunningApp) -> None:
         wallet = self._wallets[app]

@@ -53,7 +53,14 @@ class Servers:
             stage_file = self.folder / f"stage-{number}.json"
             stage_file.touch(mode=0o600)
             servers = self.told | scripted.told(self.told["main"]["root_key"])
-            stage_file.write_text(json.dumps({"servers": servers, "profiles": tables.profiles()}, indent=2))
+            stage_file.write_text(json.dumps(
+                    {
+                        "servers": servers,
+                        "profiles": tables.profiles(),
+                        "invalid_guards": {guard.name: guard.options for guard in tables.invalid_guards()},
+                    },
+                    indent=2,
+                ))
             yield scripted, stage_file
 
 
@@ -96,6 +103,8 @@ def running(program: Path, folder: Path):
         operator = enter(Management(main))
         operator.make_keyspace(*PARTNERS)
         root_key = operator.make_root_key("root", "keys:verify", wallet)
+        # What docs/clients.md asks an operator to make for a guard of one keyspace.
+        operator.make_root_key("root of default", "keys:verify@default", wallet)
         unpermitted = operator.make_root_key("root without keys:verify", "keys:read", wallet)
         unknown = wallet.add("wrong root key", f"root_{secrets.token_hex(27)}")
 
@@ -103,7 +112,7 @@ def running(program: Path, folder: Path):
         for replica in replicas:
             enter(replica)
         fleet_operator = enter(Management(replicas[0]))
-        fleet_root_key = fleet_operator.make_root_key("root of the fleet", "keys:verify", wallet)
+        fleet_root_key = fleet_operator.make_root_key("root of the fleet", "keys:verify@default", wallet)
 
         frozen = enter(Proxy(main.address))
         slow = enter(Proxy(main.address, delay_seconds=SLOW_SECONDS))

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 
 from .places import CONFORMANCE
+from .wallet import Wallet
 
 
 def _read(name: str):
@@ -51,11 +52,35 @@ def profiles() -> dict[str, dict]:
     absent = {
         "scopes": [],
         "any_of_scopes": [],
-        "keyspace": "",
+        "keyspace": "default",
         "cost": None,
         "dangerously_allow_when_unavailable": False,
     }
-    return {name: absent | written for name, written in _read("profiles.json").items()}
+    # Only to write long values: there are no secrets in profiles.
+    return {name: absent | written for name, written in Wallet().fill(_read("profiles.json")).items()}
+
+
+@dataclass(frozen=True)
+class InvalidGuard:
+    """Options that no guard may be made with."""
+
+    name: str
+    # As those of a profile. An option that is not here is not given to the guard.
+    options: dict
+    # What the error must say.
+    error: list[str]
+
+
+def invalid_guards() -> list[InvalidGuard]:
+    """All of invalid_guards.json."""
+    found = []
+    for written in Wallet().fill(_read("invalid_guards.json")):
+        options = written["options"]
+        for field in ("scopes", "any_of_scopes"):
+            # A text of so many x stands for so many scopes.
+            options[field] = list(options.get(field, []))
+        found.append(InvalidGuard(written["name"], options, written["error"]))
+    return found
 
 
 def keys() -> dict[str, dict]:

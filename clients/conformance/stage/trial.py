@@ -6,7 +6,7 @@ from dataclasses import replace
 from . import over_grpc, over_http
 from .apps import App, RunningApp
 from .failure import Failure
-from .tables import Case
+from .tables import Case, InvalidGuard
 from .wallet import Wallet
 
 COMPLAINTS = {"http": over_http.complaints, "grpc": over_grpc.complaints}
@@ -17,6 +17,16 @@ UNTIL_THEN = {"refusal": "unavailable"}
 def applies(case: Case, app: App) -> bool:
     """Whether this kind of app can be sent this."""
     return case.over in ("", app.kind)
+
+
+def guard_complaints(guard: InvalidGuard, running: RunningApp) -> list[str]:
+    """What is not as expected of the error that the app got when it made a guard."""
+    if guard.name not in running.guard_errors:
+        return ["the app says nothing of it"]
+    error = running.guard_errors[guard.name]
+    if error is None:
+        return ["the guard was made"]
+    return [f"the error does not say {words!r}: {error}" for words in guard.error if words not in error]
 
 
 def ask(case: Case, app: App, running: RunningApp, wallet: Wallet) -> list[str]:

@@ -96,7 +96,7 @@ func byGuard(key string) (func(), error) {
 		return nil, err
 	}
 	passed := 0
-	route := guard.New(client, guard.Options{Scopes: []string{"orders:read"}}).Handler(
+	route := guard.New(client, guard.Options{Keyspace: "default", Scopes: []string{"orders:read"}}).Handler(
 		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { passed++ }))
 	request, err := http.NewRequest(http.MethodGet, "/orders", nil)
 	if err != nil {

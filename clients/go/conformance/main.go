@@ -21,14 +21,17 @@ type stage struct {
 		RootKey   string   `json:"root_key"`
 		TimeoutMs int64    `json:"timeout_ms"`
 	} `json:"servers"`
-	Profiles map[string]struct {
-		Server                          string   `json:"server"`
-		Scopes                          []string `json:"scopes"`
-		AnyOfScopes                     []string `json:"any_of_scopes"`
-		Keyspace                        string   `json:"keyspace"`
-		Cost                            *int64   `json:"cost"`
-		DangerouslyAllowWhenUnavailable bool     `json:"dangerously_allow_when_unavailable"`
-	} `json:"profiles"`
+	Profiles      map[string]profile `json:"profiles"`
+	InvalidGuards map[string]profile `json:"invalid_guards"`
+}
+
+type profile struct {
+	Server                          string   `json:"server"`
+	Scopes                          []string `json:"scopes"`
+	AnyOfScopes                     []string `json:"any_of_scopes"`
+	Keyspace                        string   `json:"keyspace"`
+	Cost                            *int64   `json:"cost"`
+	DangerouslyAllowWhenUnavailable bool     `json:"dangerously_allow_when_unavailable"`
 }
 
 func main() {
@@ -36,7 +39,7 @@ func main() {
 	if len(os.Args) != 2 {
 		log.Fatal("usage: conformance http|grpc")
 	}
-	guards, err := readGuards(os.Getenv("PORTCULLIS_STAGE"))
+	guards, guardErrors, err := readGuards(os.Getenv("PORTCULLIS_STAGE"))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -45,7 +48,11 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	line, err := json.Marshal(addresses)
+	said := map[string]any{"invalid_guards": guardErrors}
+	for name, address := range addresses {
+		said[name] = address
+	}
+	line, err := json.Marshal(said)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -53,15 +60,15 @@ func main() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// readGuards makes one guard a profile, over one client a server.
-func readGuards(file string) (map[string]*guard.Guard, error) {
+// readGuards makes one guard a profile, over one client a server. It also returns the error of each guard that is invalid.
+func readGuards(file string) (map[string]*guard.Guard, map[string]any, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var stage stage
 	if err := json.Unmarshal(text, &stage); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	clients := map[string]*portcullis.Client{}
 	for name, server := range stage.Servers {
@@ -71,20 +78,31 @@ func readGuards(file string) (map[string]*guard.Guard, error) {
 			portcullis.WithTimeout(time.Duration(server.TimeoutMs)*time.Millisecond),
 		)
 		if err != nil {
-			return nil, fmt.Errorf("server %s: %w", name, err)
+			return nil, nil, fmt.Errorf("server %s: %w", name, err)
 		}
 	}
 	guards := map[string]*guard.Guard{}
 	for name, profile := range stage.Profiles {
-		guards[name] = guard.New(clients[profile.Server], guard.Options{
-			Scopes:                          profile.Scopes,
-			AnyOfScopes:                     profile.AnyOfScopes,
-			Keyspace:                        profile.Keyspace,
-			Cost:                            profile.Cost,
-			DangerouslyAllowWhenUnavailable: profile.DangerouslyAllowWhenUnavailable,
-		})
+		guards[name] = newGuard(clients[profile.Server], profile)
 	}
-	return guards, nil
+	guardErrors := map[string]any{}
+	for name, profile := range stage.InvalidGuards {
+		func() {
+			defer func() { guardErrors[name] = recover() }()
+			newGuard(clients["main"], profile)
+		}()
+	}
+	return guards, guardErrors, nil
+}
+
+func newGuard(client *portcullis.Client, profile profile) *guard.Guard {
+	return guard.New(client, guard.Options{
+		Scopes:                          profile.Scopes,
+		AnyOfScopes:                     profile.AnyOfScopes,
+		Keyspace:                        profile.Keyspace,
+		Cost:                            profile.Cost,
+		DangerouslyAllowWhenUnavailable: profile.DangerouslyAllowWhenUnavailable,
+	})
 }
 
 // asJSON is an identity as the table has it.

@@ -19,7 +19,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	read := guard.New(client, guard.Options{Scopes: []string{"orders:read"}})
+	read := guard.New(client, guard.Options{Keyspace: "default", Scopes: []string{"orders:read"}})
 
 	routes := http.NewServeMux()
 	routes.Handle("GET /orders", read.Handler(http.HandlerFunc(orders)))

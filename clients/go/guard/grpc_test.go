@@ -88,8 +88,8 @@ func ask(t *testing.T, client grpc_health_v1.HealthClient, key string) (unary, s
 func TestOverGRPC(t *testing.T) {
 	client := newClient(t, "http://"+testserver.Start(t))
 	key := createKey(t, client).GetSecret()
-	read := guard.New(client, guard.Options{Scopes: []string{"orders:read"}})
-	write := guard.New(client, guard.Options{Scopes: []string{"orders:write"}})
+	read := guard.New(client, guard.Options{Keyspace: "default", Scopes: []string{"orders:read"}})
+	write := guard.New(client, guard.Options{Keyspace: "default", Scopes: []string{"orders:write"}})
 
 	only := func(method string, one, others *guard.Guard) guard.Methods {
 		return guard.Methods{Default: others, Guards: map[string]*guard.Guard{method: one}}
@@ -115,7 +115,7 @@ func TestOverGRPC(t *testing.T) {
 
 func TestTheAddressOfACaller(t *testing.T) {
 	fake, asked := answering(t, &portcullisv1.VerifyResponse{Valid: true, Subject: "user_1"}, nil)
-	methods := guard.Methods{Default: guard.New(newClient(t, fake.Address), guard.Options{})}
+	methods := guard.Methods{Default: guard.New(newClient(t, fake.Address), guard.Options{Keyspace: "default"})}
 	if unary, _ := ask(t, serve(t, methods), key); unary != codes.OK {
 		t.Error(unary)
 	}
@@ -126,7 +126,7 @@ func TestTheAddressOfACaller(t *testing.T) {
 
 func TestMethodsWithoutAGuard(t *testing.T) {
 	fake, _ := answering(t, nil, nil)
-	read := guard.New(newClient(t, fake.Address), guard.Options{})
+	read := guard.New(newClient(t, fake.Address), guard.Options{Keyspace: "default"})
 	for name, methods := range map[string]guard.Methods{
 		"no default": {},
 		"no guard":   {Default: read, Guards: map[string]*guard.Guard{check: nil}},

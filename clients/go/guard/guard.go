@@ -1,6 +1,6 @@
 // Package guard lets only requests with a good key reach an API, over net/http and over gRPC.
 //
-//	read := guard.New(client, guard.Options{Scopes: []string{"orders:read"}})
+//	read := guard.New(client, guard.Options{Keyspace: "default", Scopes: []string{"orders:read"}})
 //	mux.Handle("GET /orders", read.Handler(orders))
 //
 // A guard reads the key from Authorization: Bearer or X-API-Key, asks Portcullis once, and answers by itself what it
@@ -22,13 +22,13 @@ import (
 	portcullisv1 "github.com/portcullis/portcullis/clients/go/portcullis/v1"
 )
 
-// Options say what a guard asks of a key. None of them must be given.
+// Options say what a guard asks of a key. Keyspace must be given.
 type Options struct {
 	// Scopes the key must all have: up to 100.
 	Scopes []string
 	// AnyOfScopes are scopes of which the key must have one: up to 100. Empty: no such demand.
 	AnyOfScopes []string
-	// Keyspace the key must belong to. Empty: any that the client's root key may verify in.
+	// Keyspace the key must belong to, such as "default"; or [AnyKeyspace]. It must be given.
 	Keyspace string
 	// Cost is how many credits a request takes: 0 to 1,000,000,000. Nil: 1.
 	Cost *int64
@@ -55,9 +55,12 @@ type Guard struct {
 	options    Options
 }
 
-// New makes a guard that asks by client. A guard costs nothing: have one for each set of options. It panics if the realm
-// is not as [Options] says.
+// New makes a guard that asks by client. A guard costs nothing: have one for each set of options. It panics if
+// an option is not as [Options] says, with a message that says what to do.
 func New(client *portcullis.Client, options Options) *Guard {
+	if err := options.check(); err != nil {
+		panic("guard: Options: " + err.Error())
+	}
 	if options.Realm == "" {
 		options.Realm = "api"
 	}
@@ -66,6 +69,10 @@ func New(client *portcullis.Client, options Options) *Guard {
 	}
 	// What the caller does to these later must not change what is asked.
 	options.Scopes, options.AnyOfScopes = slices.Clone(options.Scopes), slices.Clone(options.AnyOfScopes)
+	if options.Keyspace == AnyKeyspace {
+		// As the server spells it.
+		options.Keyspace = ""
+	}
 	if options.Cost != nil {
 		options.Cost = new(*options.Cost)
 	}

@@ -84,7 +84,7 @@ func TestWhatIsAsked(t *testing.T) {
 		netip.MustParseAddr("::ffff:10.0.0.1"): "10.0.0.1",
 		netip.MustParseAddr("fe80::1%eth0"):    "fe80::1",
 	} {
-		get(t.Context(), guard.New(client, guard.Options{ClientIP: func(*http.Request) netip.Addr { return address }}))
+		get(t.Context(), guard.New(client, guard.Options{Keyspace: "default", ClientIP: func(*http.Request) netip.Addr { return address }}))
 		if request := asked(); request.GetClientIp() != expect || request.Cost != nil {
 			t.Errorf("%v: %v", address, request)
 		}
@@ -97,7 +97,7 @@ func TestWhatIsAsked(t *testing.T) {
 func TestWhatIsAskedStaysAsItWas(t *testing.T) {
 	fake, asked := answering(t, &portcullisv1.VerifyResponse{Valid: true}, nil)
 	scopes, anyOf, cost := []string{"a"}, []string{"b"}, int64(2)
-	g := guard.New(newClient(t, fake.Address), guard.Options{Scopes: scopes, AnyOfScopes: anyOf, Cost: &cost})
+	g := guard.New(newClient(t, fake.Address), guard.Options{Keyspace: "default", Scopes: scopes, AnyOfScopes: anyOf, Cost: &cost})
 	scopes[0], anyOf[0], cost = "z", "z", 0
 	get(t.Context(), g)
 	request := asked()
@@ -115,7 +115,7 @@ func TestARealmThatNoChallengeCanCarry(t *testing.T) {
 					t.Errorf("%q passes", realm)
 				}
 			}()
-			guard.New(client, guard.Options{Realm: realm})
+			guard.New(client, guard.Options{Keyspace: "default", Realm: realm})
 		}()
 	}
 }
@@ -125,13 +125,13 @@ func TestOnlyValidOpens(t *testing.T) {
 		{}, {Verdict: portcullisv1.Verdict_VERDICT_VALID}, {Verdict: 99},
 	} {
 		fake, _ := answering(t, response, nil)
-		g := guard.New(newClient(t, fake.Address), guard.Options{DangerouslyAllowWhenUnavailable: true})
+		g := guard.New(newClient(t, fake.Address), guard.Options{Keyspace: "default", DangerouslyAllowWhenUnavailable: true})
 		if answer, seen := get(t.Context(), g); answer.Code != 403 || seen != nil {
 			t.Errorf("%v: %d", response, answer.Code)
 		}
 	}
 	fake, _ := answering(t, &portcullisv1.VerifyResponse{Valid: true, Verdict: 99}, nil)
-	answer, seen := get(t.Context(), guard.New(newClient(t, fake.Address), guard.Options{}))
+	answer, seen := get(t.Context(), guard.New(newClient(t, fake.Address), guard.Options{Keyspace: "default"}))
 	if answer.Code != 200 || seen == nil || !seen.Authenticated {
 		t.Error(answer.Code, seen)
 	}
@@ -146,7 +146,7 @@ func TestOnlyAnOutageOpensByDemand(t *testing.T) {
 		for _, byDemand := range []bool{false, true} {
 			var log bytes.Buffer
 			answer, seen := get(t.Context(), guard.New(client, guard.Options{
-				DangerouslyAllowWhenUnavailable: byDemand, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+				Keyspace: "default", DangerouslyAllowWhenUnavailable: byDemand, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 			}))
 			opens := isOutage && byDemand
 			if opens != (answer.Code == 200) || !opens && answer.Code != 503 {
@@ -179,7 +179,7 @@ func TestRetryAfterIsTheServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	fake, _ := answering(t, nil, failure.Err())
-	answer, _ := get(t.Context(), guard.New(newClient(t, fake.Address), guard.Options{}))
+	answer, _ := get(t.Context(), guard.New(newClient(t, fake.Address), guard.Options{Keyspace: "default"}))
 	if answer.Code != 503 || answer.Header().Get("Retry-After") != "5" {
 		t.Error(answer.Code, answer.Header())
 	}
@@ -187,7 +187,7 @@ func TestRetryAfterIsTheServers(t *testing.T) {
 
 func TestACallerInAHurryIsNoOutage(t *testing.T) {
 	fake, _ := answering(t, &portcullisv1.VerifyResponse{Verdict: portcullisv1.Verdict_VERDICT_NOT_FOUND}, nil)
-	g := guard.New(newClient(t, fake.Address), guard.Options{DangerouslyAllowWhenUnavailable: true})
+	g := guard.New(newClient(t, fake.Address), guard.Options{Keyspace: "default", DangerouslyAllowWhenUnavailable: true})
 	late, cancel := context.WithDeadline(t.Context(), time.Now())
 	defer cancel()
 	if answer, seen := get(late, g); answer.Code != 401 || seen != nil {

@@ -42,8 +42,8 @@ func TestOverHTTP(t *testing.T) {
 			i.OrgID(), i.Scopes, i.Claims, i.ExpireTime.IsZero(), i.RateLimit, i.CreditsRemaining)
 	})
 	routes := http.NewServeMux()
-	routes.Handle("/read", guard.New(client, guard.Options{Scopes: []string{"orders:read"}}).Handler(whoAsks))
-	routes.Handle("/write", guard.New(client, guard.Options{Scopes: []string{"orders:write"}}).Handler(whoAsks))
+	routes.Handle("/read", guard.New(client, guard.Options{Keyspace: "default", Scopes: []string{"orders:read"}}).Handler(whoAsks))
+	routes.Handle("/write", guard.New(client, guard.Options{Keyspace: "default", Scopes: []string{"orders:write"}}).Handler(whoAsks))
 	server := httptest.NewServer(routes)
 	defer server.Close()
 

@@ -52,7 +52,7 @@ func openGuard(t *testing.T, timeout time.Duration, fakes ...*testserver.Fake) *
 	}
 	t.Cleanup(func() { _ = client.Close() })
 	return guard.New(client, guard.Options{
-		DangerouslyAllowWhenUnavailable: true, Logger: slog.New(slog.DiscardHandler),
+		Keyspace: "default", DangerouslyAllowWhenUnavailable: true, Logger: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -185,7 +185,7 @@ func TestAClosedGuardAsksForNoHealth(t *testing.T) {
 	fake := failing(t, codes.DeadlineExceeded, "")
 	client := newClient(t, fake.Address)
 	for range 3 {
-		get(t.Context(), guard.New(client, guard.Options{Logger: slog.New(slog.DiscardHandler)}))
+		get(t.Context(), guard.New(client, guard.Options{Keyspace: "default", Logger: slog.New(slog.DiscardHandler)}))
 	}
 	if fake.HealthCalls() != 0 {
 		t.Errorf("%d calls", fake.HealthCalls())

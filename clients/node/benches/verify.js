@@ -23,7 +23,7 @@ function byStub() {
 }
 
 const client = new Portcullis();
-const guard = new Guard({ client });
+const guard = new Guard({ keyspace: 'default', client });
 const headers = { authorization: [`Bearer ${key}`], apiKey: [] };
 
 async function byGuard() {

@@ -3,6 +3,9 @@ import { guard } from '@portcullis/client/express';
 import express from 'express';
 import { written } from './identity.js';
 
+/** Makes a guard, and serves nothing. */
+export const makeGuard = guard;
+
 /** Serves each profile at its name, and returns the port. */
 export async function serve(guarded) {
     const app = express();

@@ -2,6 +2,9 @@ import { guard } from '@portcullis/client/fastify';
 import { fastify } from 'fastify';
 import { written } from './identity.js';
 
+/** Makes a guard, and serves nothing. */
+export const makeGuard = guard;
+
 /** Serves each profile at its name, and returns the port. */
 export async function serve(guarded) {
     const app = fastify();

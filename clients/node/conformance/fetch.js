@@ -3,6 +3,9 @@ import { createServer } from 'node:http';
 import { protect } from '@portcullis/client/fetch';
 import { written } from './identity.js';
 
+/** Makes a guard, and serves nothing. */
+export const makeGuard = (options) => protect(() => new Response(), options);
+
 /** Serves each profile at its name, and returns the port. */
 export async function serve(guarded) {
     const handlers = new Map(

@@ -3,7 +3,7 @@ import express from 'express';
 
 const app = express();
 
-app.get('/orders', guard({ scopes: ['orders:read'] }), (request, response) => {
+app.get('/orders', guard({ keyspace: 'default', scopes: ['orders:read'] }), (request, response) => {
     response.json({ subject: request.identity.subject, orders: [{ id: 1, item: 'a gate' }] });
 });
 

@@ -31,9 +31,9 @@ const RULES: Rules<ExpressGuardOptions> = {
 };
 
 /** Middleware that lets requests with a good key pass, with `request.identity`, and answers all others. */
-export function guard(options: ExpressGuardOptions = {}) {
-    const { clientIp = (request) => request.ip ?? request.socket.remoteAddress } = options;
+export function guard(options: ExpressGuardOptions) {
     const guard = new Guard(options, RULES);
+    const { clientIp = (request) => request.ip ?? request.socket.remoteAddress } = options;
 
     return async (
         request: GuardedRequest,

@@ -23,9 +23,9 @@ const RULES: Rules<FastifyGuardOptions> = {
 };
 
 /** A hook `onRequest` that lets requests with a good key pass, with `request.identity`, and answers all others. */
-export function guard(options: FastifyGuardOptions = {}) {
-    const { clientIp = (request) => request.ip } = options;
+export function guard(options: FastifyGuardOptions) {
     const guard = new Guard(options, RULES);
+    const { clientIp = (request) => request.ip } = options;
 
     return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
         const { rawHeaders } = request.raw;

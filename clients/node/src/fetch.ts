@@ -1,6 +1,6 @@
-import { Guard, GUARD_RULES, type GuardOptions } from './guard.js';
+import { checkGuardOptions, Guard, GUARD_RULES, type GuardOptions } from './guard.js';
 import type { Identity } from './identity.js';
-import { checkOptions, isFunction, isString, optional, type Rules } from './options.js';
+import { isFunction, isString, optional, type Rules } from './options.js';
 import { Refusal } from './refusal.js';
 
 /** A request with a verified key. */
@@ -47,7 +47,7 @@ const PROTECT_RULES: Rules<ProtectOptions<any>> = {
 };
 
 /** Says who makes a request. Does not answer it: `refusal.response()` is the answer where there is one. */
-export async function auth(request: Request, options: AuthOptions = {}): Promise<Auth> {
+export async function auth(request: Request, options: AuthOptions): Promise<Auth> {
     return askedBy(new Guard(options, AUTH_RULES), request, options.clientIp);
 }
 
@@ -57,9 +57,9 @@ export async function auth(request: Request, options: AuthOptions = {}): Promise
  */
 export function protect<Context extends unknown[]>(
     handler: (request: Request, auth: Auth, ...context: Context) => Response | Promise<Response>,
-    options: ProtectOptions<Context> = {},
+    options: ProtectOptions<Context>,
 ): (request: Request, ...context: Context) => Promise<Response> {
-    checkOptions(options, PROTECT_RULES);
+    checkGuardOptions(options, PROTECT_RULES);
     // Made with the first request: where routes are only built, there is no root key.
     let guard: Guard | undefined;
     return async (request, ...context) => {

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { type Portcullis, sharedClient } from './client.js';
 import { credentialOf } from './credential.js';
+import { ANY_KEYSPACE, checkDemand } from './demand.js';
 import { errorDetail } from './error.js';
 import { type Identity, unverified, verified } from './identity.js';
 import { checkOptions, isBoolean, isObject, isString, isStrings, optional, type Rules } from './options.js';
@@ -19,8 +20,8 @@ export interface GuardOptions {
     scopes?: readonly string[];
     /** Scopes of which the key must have one: up to 100. */
     anyOfScopes?: readonly string[];
-    /** The keyspace that the key must belong to. Default: any that the root key may verify in. */
-    keyspace?: string;
+    /** The keyspace that the key must belong to, such as `default`; or `ANY_KEYSPACE`. It must be given. */
+    keyspace: string;
     /** How many credits a request takes: 0 to 1,000,000,000. Default: 1. */
     cost?: number;
     /** The realm of the challenge in a refusal, printable ASCII, and not empty. Default: `api`. */
@@ -70,10 +71,16 @@ export class Guard {
      * Throws a TypeError if the options are not as they must be, or if there is neither a client nor a root key for one.
      * `rules` are those of a framework's guard, which has more options.
      */
-    constructor(options: GuardOptions = {}, rules: Rules<GuardOptions> = GUARD_RULES) {
-        checkOptions(options, rules);
-        const { scopes = [], anyOfScopes = [], keyspace = '', cost } = options;
-        this.#demands = { scopes: [...scopes], anyOfScopes: [...anyOfScopes], keyspace, cost };
+    constructor(options: GuardOptions, rules: Rules<GuardOptions> = GUARD_RULES) {
+        checkGuardOptions(options, rules);
+        const { scopes = [], anyOfScopes = [], keyspace, cost } = options;
+        this.#demands = {
+            scopes: [...scopes],
+            anyOfScopes: [...anyOfScopes],
+            // As the server spells it.
+            keyspace: keyspace === ANY_KEYSPACE ? '' : keyspace,
+            cost,
+        };
         this.#allowWhenUnavailable = options.dangerouslyAllowWhenUnavailable ?? false;
         this.#client = options.client ?? sharedClient();
         this.#realm = options.realm ?? 'api';
@@ -155,16 +162,22 @@ export const GUARD_RULES: Rules<GuardOptions> = {
     client: [optional(isObject), 'a Portcullis'],
     scopes: [isStrings, 'an array of strings'],
     anyOfScopes: [isStrings, 'an array of strings'],
-    keyspace: [isString, 'a string'],
-    cost: [isCost, 'a whole number from 0 to 1,000,000,000'],
+    keyspace: [(value) => value === undefined || value === null || isString(value), 'a string'],
+    cost: [isNumber, 'a number'],
     realm: [optional(isRealm), 'a text of printable ASCII'],
     // Not by accident, as the text `false` would.
     dangerouslyAllowWhenUnavailable: [optional(isBoolean), 'true or false'],
     logger: [optional(isObject), 'an object with warn and error'],
 };
 
-function isCost(value: unknown): boolean {
-    return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 1_000_000_000;
+/** Throws a TypeError if no guard can be made with the options. */
+export function checkGuardOptions<O extends GuardOptions>(options: O, rules: Rules<O>): void {
+    checkOptions(options, rules);
+    checkDemand(options);
+}
+
+function isNumber(value: unknown): boolean {
+    return typeof value === 'number';
 }
 
 function isRealm(value: unknown): boolean {

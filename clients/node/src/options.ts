@@ -6,6 +6,9 @@ export type Rules<O> = { readonly [N in keyof Required<O>]: readonly [is: (value
  * ask for less than is written. No error quotes a value.
  */
 export function checkOptions<O extends object>(options: O, rules: Rules<O>): void {
+    if (!isObject(options)) {
+        throw new TypeError(`The options are an object. There are ${Object.keys(rules).join(', ')}.`);
+    }
     // Inherited ones are options, too.
     for (const name in options) {
         if (!Object.hasOwn(rules, name)) {

@@ -97,14 +97,14 @@ guardsRoutes('Express', async () => {
     const app = express();
     // Its own handler of errors logs them.
     app.set('env', 'test');
-    app.get('/guarded', expressGuard({ client }), (request, response) => {
+    app.get('/guarded', expressGuard({ keyspace: 'default', client }), (request, response) => {
         response.json(request.identity);
     });
     const clientIp = (request: { headers: NodeJS.Dict<string | string[]> }) => `${request.headers['x-from']}`;
-    app.get('/behind', expressGuard({ client, clientIp }), (request, response) => {
+    app.get('/behind', expressGuard({ keyspace: 'default', client, clientIp }), (request, response) => {
         response.json(request.identity);
     });
-    app.get('/broken', expressGuard({ client, clientIp: broken }), (request, response) => {
+    app.get('/broken', expressGuard({ keyspace: 'default', client, clientIp: broken }), (request, response) => {
         response.json(request.identity);
     });
     const server = app.listen(0, '127.0.0.1');
@@ -114,18 +114,29 @@ guardsRoutes('Express', async () => {
 
 guardsRoutes('Fastify', async () => {
     const app = fastify();
-    app.get('/guarded', { onRequest: fastifyGuard({ client }) }, async (request) => request.identity);
+    app.get(
+        '/guarded',
+        { onRequest: fastifyGuard({ keyspace: 'default', client }) },
+        async (request) => request.identity,
+    );
     app.register(async (behind) => {
-        behind.addHook('onRequest', fastifyGuard({ client, clientIp: (request) => `${request.headers['x-from']}` }));
+        behind.addHook(
+            'onRequest',
+            fastifyGuard({ keyspace: 'default', client, clientIp: (request) => `${request.headers['x-from']}` }),
+        );
         behind.get('/behind', async (request) => request.identity);
     });
-    app.get('/broken', { onRequest: fastifyGuard({ client, clientIp: broken }) }, async () => 'reached');
+    app.get(
+        '/broken',
+        { onRequest: fastifyGuard({ keyspace: 'default', client, clientIp: broken }) },
+        async () => 'reached',
+    );
     await app.listen({ port: 0, host: '127.0.0.1' });
     return [app.server, () => app.close()];
 });
 
 test('the middleware of Express does for plain node:http, too', async (t) => {
-    const guard = expressGuard({ client });
+    const guard = expressGuard({ keyspace: 'default', client });
     const server = createServer((request, response) => {
         void guard(request, response, () =>
             response.end((request as { identity?: { keyId: string } }).identity?.keyId),
@@ -140,13 +151,13 @@ test('the middleware of Express does for plain node:http, too', async (t) => {
 test('a guard without a client and without a root key does not come to be', () => {
     const { PORTCULLIS_ROOT_KEY, ...rest } = process.env;
     process.env = rest;
-    assert.throws(() => expressGuard(), /PORTCULLIS_ROOT_KEY/);
-    assert.throws(() => fastifyGuard(), /PORTCULLIS_ROOT_KEY/);
+    assert.throws(() => expressGuard({ keyspace: 'default' }), /PORTCULLIS_ROOT_KEY/);
+    assert.throws(() => fastifyGuard({ keyspace: 'default' }), /PORTCULLIS_ROOT_KEY/);
 });
 
 test('a mistyped option is found out when the route is made', async () => {
     for (const wrong of [{ scope: ['a'] }, { scopes: undefined }, { clientIp: '10.1.2.3' }]) {
-        const options = { client, ...wrong } as never;
+        const options = { keyspace: 'default', client, ...wrong } as never;
         assert.throws(() => expressGuard(options), TypeError);
         assert.throws(() => fastifyGuard(options), TypeError);
         assert.throws(() => protect(() => new Response(), options), TypeError);
@@ -156,7 +167,7 @@ test('a mistyped option is found out when the route is made', async () => {
 test('what a caller says of where it comes from is not sent on', async (t) => {
     const app = express();
     app.set('trust proxy', true);
-    app.get('/', expressGuard({ client }), (request, response) => {
+    app.get('/', expressGuard({ keyspace: 'default', client }), (request, response) => {
         response.json(request.identity);
     });
     const server = app.listen(0, '127.0.0.1');
@@ -178,20 +189,21 @@ describe('fetch', () => {
 
     test('auth makes nobody out of a mistyped option', async () => {
         for (const wrong of [{ scope: ['a'] }, { scopes: undefined }, { clientIp: () => '10.1.2.3' }]) {
-            await assert.rejects(auth(keyed(), { client, ...wrong } as never), TypeError);
+            await assert.rejects(auth(keyed(), { keyspace: 'default', client, ...wrong } as never), TypeError);
         }
         assert.equal(fake.calls.length, 0);
     });
 
     test('a handler may be wrapped where there is no root key', async () => {
         delete process.env['PORTCULLIS_ROOT_KEY'];
-        const handler = protect(() => new Response());
+        const handler = protect(() => new Response(), { keyspace: 'default' });
         await assert.rejects(handler(keyed()), /PORTCULLIS_ROOT_KEY/);
     });
 
     test('auth tells who it is', async () => {
         const who = await auth(keyed(), {
             acceptsToken: 'api_key',
+            keyspace: 'default',
             client,
             scopes: ['orders:read'],
             clientIp: '10.1.2.3',
@@ -206,7 +218,10 @@ describe('fetch', () => {
     });
 
     test('auth tells why it is nobody', async () => {
-        const { isAuthenticated, refusal, ...rest } = await auth(new Request('http://api/'), { client });
+        const { isAuthenticated, refusal, ...rest } = await auth(new Request('http://api/'), {
+            keyspace: 'default',
+            client,
+        });
         assert.equal(isAuthenticated, false);
         assert.equal(refusal?.code, 'missing_key');
         assert.equal(refusal.response().status, 401);
@@ -216,17 +231,22 @@ describe('fetch', () => {
     test('auth refuses two lines of a header', async () => {
         const request = keyed();
         request.headers.append('authorization', `Bearer ${key}`);
-        assert.equal((await auth(request, { client })).refusal?.code, 'ambiguous_key');
+        assert.equal((await auth(request, { keyspace: 'default', client })).refusal?.code, 'ambiguous_key');
     });
 
     test('auth accepts no other token', async () => {
-        const options = { client, acceptsToken: 'm2m_token' } as never;
+        const options = { keyspace: 'default', client, acceptsToken: 'm2m_token' } as never;
         await assert.rejects(auth(keyed(), options), /acceptsToken/);
     });
 
     test('whoever is let through unverified is nobody', async () => {
         fake.answer = failure(status.UNAVAILABLE);
-        const who = await auth(keyed(), { client, dangerouslyAllowWhenUnavailable: true, logger: new Log() });
+        const who = await auth(keyed(), {
+            keyspace: 'default',
+            client,
+            dangerouslyAllowWhenUnavailable: true,
+            logger: new Log(),
+        });
         assert.equal(who.isAuthenticated, false);
         assert.equal(who.refusal, null);
         assert.equal(who.scopes, null);
@@ -235,7 +255,7 @@ describe('fetch', () => {
     test('protect calls the handler with who it is and with what the platform gives', async () => {
         const handler = protect(
             (request, { userId }, platform: { address: string }) => new Response(`${userId} ${platform.address}`),
-            { client, clientIp: (request, { address }) => address },
+            { keyspace: 'default', client, clientIp: (request, { address }) => address },
         );
         const answer = await handler(keyed(), { address: '10.1.2.3' });
         assert.equal(await answer.text(), 'user_1 10.1.2.3');
@@ -244,7 +264,7 @@ describe('fetch', () => {
 
     test('protect answers all others itself', async () => {
         fake.answer = verdict({ missingScopes: ['a'], verdict: 8 });
-        const handler = protect(() => assert.fail('reached'), { client });
+        const handler = protect(() => assert.fail('reached'), { keyspace: 'default', client });
         const answer = await handler(keyed());
         assert.equal(answer.status, 403);
         assert.deepEqual((await answer.json()) as object, {

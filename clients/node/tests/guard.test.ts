@@ -25,11 +25,11 @@ afterEach(() => {
     assert.ok(!inspect(log).includes(key));
 });
 
-function check(options: GuardOptions = {}, clientIp?: string): Promise<Identity | Refusal> {
-    return new Guard({ client, logger: log, ...options }).check(headers, clientIp);
+function check(options: Partial<GuardOptions> = {}, clientIp?: string): Promise<Identity | Refusal> {
+    return new Guard({ keyspace: 'default', client, logger: log, ...options }).check(headers, clientIp);
 }
 
-async function refusal(options?: GuardOptions): Promise<Refusal> {
+async function refusal(options?: Partial<GuardOptions>): Promise<Refusal> {
     const outcome = await check(options);
     assert.ok(outcome instanceof Refusal);
     return outcome;
@@ -83,7 +83,7 @@ test('a zone is no part of an address', async () => {
 });
 
 test('what is no key is not asked about', async () => {
-    const guard = new Guard({ client });
+    const guard = new Guard({ keyspace: 'default', client });
     for (const apiKey of [[], ['a', 'b'], ['x'.repeat(513)]]) {
         assert.ok((await guard.check({ authorization: [], apiKey }, undefined)) instanceof Refusal);
     }
@@ -144,7 +144,7 @@ test('every refusal is as the table of all languages says', async () => {
     fake.answer = failure(status.INTERNAL);
     seen.set('unavailable', await refusal());
     for (const apiKey of [[], ['a', 'b']]) {
-        const found = await new Guard({ client }).check({ authorization: [], apiKey }, undefined);
+        const found = await new Guard({ keyspace: 'default', client }).check({ authorization: [], apiKey }, undefined);
         assert.ok(found instanceof Refusal);
         seen.set(found.code, found);
     }
@@ -369,11 +369,12 @@ const refused: [what: string, options: object][] = [
 for (const [what, options] of refused) {
     test(`a guard with ${what} does not come to be`, () => {
         // Not by spreading: that makes inherited options own ones, or loses them.
-        assert.throws(() => new Guard(Object.assign(options, { client })), TypeError);
+        const keyspace = 'keyspace' in options ? options.keyspace : 'default';
+        assert.throws(() => new Guard(Object.assign(options, { keyspace, client }) as never), TypeError);
     });
 }
 
 test('options may be inherited', async () => {
-    await new Guard(Object.create({ client, scopes: ['a'] })).check(headers, undefined);
+    await new Guard(Object.create({ keyspace: 'default', client, scopes: ['a'] })).check(headers, undefined);
     assert.deepEqual(fake.calls[0]?.request.requiredScopes, ['a']);
 });

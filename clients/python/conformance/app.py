@@ -57,6 +57,15 @@ SURFACES: dict[str, tuple[Surface, Connect, Connect]] = {
 }
 
 
+def error(guard: Connect, client: Any, options: dict[str, Any]) -> str | None:
+    """What a guard with these options is refused with."""
+    try:
+        guard(client, **options)
+    except ValueError as refused:
+        return str(refused)
+    return None
+
+
 async def main() -> None:
     surface, client, guard = SURFACES[sys.argv[1]]
     stage = json.loads(Path(os.environ["PORTCULLIS_STAGE"]).read_text())
@@ -65,6 +74,7 @@ async def main() -> None:
         for name, server in stage["servers"].items()
     }
     guards = {name: guard(clients[options.pop("server")], **options) for name, options in stage["profiles"].items()}
+    guard_errors = {name: error(guard, clients["main"], options) for name, options in stage["invalid_guards"].items()}
     # Its own log has whole URLs, and by default it believes the X-Forwarded-For of peers on this machine.
     config = uvicorn.Config(
         surface(guards), port=0, lifespan="off", log_level="warning", access_log=False, proxy_headers=False
@@ -73,7 +83,8 @@ async def main() -> None:
     # Whoever reads the address may use it at once.
     listener.listen()
     address, port = listener.getsockname()
-    print(json.dumps({name: f"http://{address}:{port}/{name}" for name in guards}), flush=True)
+    addresses = {name: f"http://{address}:{port}/{name}" for name in guards}
+    print(json.dumps({**addresses, "invalid_guards": guard_errors}), flush=True)
 
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve([listener]))

@@ -12,7 +12,7 @@ from portcullis.fastapi import dependency, install
 
 app = FastAPI()
 install(app)
-read_orders = dependency(Guard(Client(), scopes=["orders:read"]))
+read_orders = dependency(Guard(Client(), keyspace="default", scopes=["orders:read"]))
 
 
 @app.get("/orders")

@@ -14,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from portcullis import Identity, Refusal, v1
+from portcullis import ANY_KEYSPACE, Identity, Refusal, v1
 from portcullis._credential import Unusable, read_key
 
 KEY = "ak_0123456789"
@@ -22,7 +22,7 @@ KEY = "ak_0123456789"
 
 @pytest.fixture
 def guard(kind, fake, connect):
-    return kind.Guard(connect(fake.address))
+    return kind.Guard(connect(fake.address), keyspace="default")
 
 
 def refused(kind, guard, authorization=(f"Bearer {KEY}",), x_api_key=(), client_ip="127.0.0.1") -> Refusal:
@@ -95,7 +95,7 @@ def test_what_is_asked(kind, fake, connect):
     asked = {"required_scopes": ["a", "b"], "any_of_scopes": ["c"], "keyspace": "prod", "cost": 0}
     assert fake.requests == [v1.VerifyRequest(key=KEY, client_ip="192.0.2.1", **asked)]
     assert fake.requests[0].HasField("cost")
-    kind.run(lambda: kind.Guard(client).check([], [KEY], "192.0.2.1"))
+    kind.run(lambda: kind.Guard(client, keyspace=ANY_KEYSPACE).check([], [KEY], "192.0.2.1"))
     assert fake.requests[1] == v1.VerifyRequest(key=KEY, client_ip="192.0.2.1")
     assert not fake.requests[1].HasField("cost")
 
@@ -124,13 +124,13 @@ def test_options_that_mean_nothing(kind, connect):
     client = connect()
     for bad in ({"scopes": "orders:read"}, {"any_of_scopes": "orders:read"}, {"scopes": [1]}, {"cost": "1"}):
         with pytest.raises(TypeError):
-            kind.Guard(client, **bad)
+            kind.Guard(client, **{"keyspace": "default", **bad})
     for option in ("false", 1, None):
         with pytest.raises(TypeError, match="dangerously"):
-            kind.Guard(client, dangerously_allow_when_unavailable=option)
+            kind.Guard(client, keyspace="default", dangerously_allow_when_unavailable=option)
     for realm in ("", "a\r\nb", "a\tb", "\x7f", "ä"):
         with pytest.raises(ValueError, match="realm"):
-            kind.Guard(client, realm=realm)
+            kind.Guard(client, keyspace="default", realm=realm)
 
 
 @pytest.mark.parametrize(
@@ -175,12 +175,12 @@ def test_the_refusals_are_those_of_the_table():
 
 def test_missing_scopes_and_the_realm(kind, fake, connect):
     fake.answers = [v1.VerifyResponse(verdict=v1.VERDICT_INSUFFICIENT_SCOPE, missing_scopes=["a", "b"])]
-    refusal = refused(kind, kind.Guard(connect(fake.address), realm="the shop"))
+    refusal = refused(kind, kind.Guard(connect(fake.address), keyspace="default", realm="the shop"))
     assert refusal.missing_scopes == ("a", "b")
     assert refusal.headers["WWW-Authenticate"].startswith('Bearer realm="the shop", error="insufficient_scope"')
     assert refusal.headers["WWW-Authenticate"].endswith(', scope="a b"')
     fake.answers = [v1.VerifyResponse(verdict=v1.VERDICT_INSUFFICIENT_SCOPE)]
-    refusal = refused(kind, kind.Guard(connect(fake.address)))
+    refusal = refused(kind, kind.Guard(connect(fake.address), keyspace="default"))
     assert "scope=" not in refusal.headers["WWW-Authenticate"]
     assert b"missing_scopes" not in refusal.body
 
@@ -238,11 +238,11 @@ def test_what_a_retry_info_says(kind, fake, guard, sent, expect):
 def test_only_an_outage_opens_and_only_by_demand(kind, fake, connect, caplog, status):
     fake.answers = [status]
     client = connect(fake.address)
-    assert refused(kind, kind.Guard(client)).code == "unavailable"
+    assert refused(kind, kind.Guard(client, keyspace="default")).code == "unavailable"
     assert [(record.levelname, status.name in record.message) for record in caplog.records] == [("ERROR", True)]
     caplog.clear()
 
-    guard = kind.Guard(client, dangerously_allow_when_unavailable=True)
+    guard = kind.Guard(client, keyspace="default", dangerously_allow_when_unavailable=True)
     # A deadline is one only while Portcullis is not ready.
     if status is grpc.StatusCode.UNAVAILABLE:
         identity = kind.run(lambda: guard.check([], [KEY], None))
@@ -258,16 +258,16 @@ def test_only_an_outage_opens_and_only_by_demand(kind, fake, connect, caplog, st
 def test_nobody_there(kind, connect):
     # A port that nobody listens on.
     client = connect("http://127.0.0.1:1")
-    assert refused(kind, kind.Guard(client)).code == "unavailable"
-    guard = kind.Guard(client, dangerously_allow_when_unavailable=True)
+    assert refused(kind, kind.Guard(client, keyspace="default")).code == "unavailable"
+    guard = kind.Guard(client, keyspace="default", dangerously_allow_when_unavailable=True)
     assert not kind.run(lambda: guard.check([], [KEY], None)).authenticated
 
 
 def test_no_answer_in_time(kind, fake, connect):
     fake.is_silent = True
     client = connect(fake.address, timeout=0.1)
-    assert refused(kind, kind.Guard(client)).code == "unavailable"
-    guard = kind.Guard(client, dangerously_allow_when_unavailable=True)
+    assert refused(kind, kind.Guard(client, keyspace="default")).code == "unavailable"
+    guard = kind.Guard(client, keyspace="default", dangerously_allow_when_unavailable=True)
     fake.readiness = SERVING
     assert stays_closed(kind, guard, fake)
     fake.readiness = NOT_SERVING
@@ -321,7 +321,7 @@ OF_PORTCULLIS = pytest.mark.parametrize("status", [grpc.StatusCode.UNAVAILABLE, 
 
 def test_unavailable_of_a_connection_opens_at_once(kind, connect, failing):
     fake = failing(grpc.StatusCode.UNAVAILABLE, "proxy.example", SERVING)
-    assert is_open(kind, kind.Guard(connect(fake.address), dangerously_allow_when_unavailable=True))
+    assert is_open(kind, kind.Guard(connect(fake.address), keyspace="default", dangerously_allow_when_unavailable=True))
     assert not fake.health_calls
 
 
@@ -329,7 +329,7 @@ def test_unavailable_of_a_connection_opens_at_once(kind, connect, failing):
 @pytest.mark.parametrize("readiness", [NOT_SERVING, SILENCE])
 def test_a_failure_of_portcullis_opens_while_no_replica_is_ready(kind, connect, failing, status, readiness):
     fake = failing(status, readiness=readiness)
-    guard = kind.Guard(connect(fake.address), dangerously_allow_when_unavailable=True)
+    guard = kind.Guard(connect(fake.address), keyspace="default", dangerously_allow_when_unavailable=True)
     assert not is_open(kind, guard), "before health has answered"
     assert opens_in_time(kind, guard)
     assert not any("authorization" in call for call in fake.health_calls)
@@ -338,18 +338,20 @@ def test_a_failure_of_portcullis_opens_while_no_replica_is_ready(kind, connect, 
 @OF_PORTCULLIS
 def test_a_failure_of_portcullis_opens_nothing_while_a_replica_is_ready(kind, connect, failing, status):
     unready, ready = failing(status, readiness=NOT_SERVING), failing(status, readiness=SERVING)
-    guard = kind.Guard(connect([unready.address, ready.address]), dangerously_allow_when_unavailable=True)
+    guard = kind.Guard(
+        connect([unready.address, ready.address]), keyspace="default", dangerously_allow_when_unavailable=True
+    )
     assert stays_closed(kind, guard, unready, ready)
     # What answers is there, whatever it answers.
     without = failing(status)
-    guard = kind.Guard(connect(without.address), dangerously_allow_when_unavailable=True)
+    guard = kind.Guard(connect(without.address), keyspace="default", dangerously_allow_when_unavailable=True)
     assert stays_closed(kind, guard, without)
 
 
 @pytest.mark.parametrize("status", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL])
 def test_other_errors_ask_for_no_health(kind, connect, failing, status):
     fake = failing(status, readiness=NOT_SERVING)
-    guard = kind.Guard(connect(fake.address), dangerously_allow_when_unavailable=True)
+    guard = kind.Guard(connect(fake.address), keyspace="default", dangerously_allow_when_unavailable=True)
     assert not is_open(kind, guard)
     assert not is_open(kind, guard)
     assert not fake.health_calls
@@ -357,13 +359,13 @@ def test_other_errors_ask_for_no_health(kind, connect, failing, status):
 
 def test_a_guard_that_never_opens_asks_for_no_health(kind, connect, failing):
     fake = failing(grpc.StatusCode.DEADLINE_EXCEEDED)
-    refused(kind, kind.Guard(connect(fake.address)))
+    refused(kind, kind.Guard(connect(fake.address), keyspace="default"))
     assert not fake.health_calls
 
 
 def test_a_closed_client_opens_nothing(kind, fake):
     client = kind.Client(fake.address, root_key=ROOT_KEY, timeout=PATIENCE)
-    guard = kind.Guard(client, dangerously_allow_when_unavailable=True)
+    guard = kind.Guard(client, keyspace="default", dangerously_allow_when_unavailable=True)
     kind.run(lambda: guard.check([], [KEY], None))
     kind.run(client.close)
     assert refused(kind, guard).code == "unavailable"
@@ -372,7 +374,7 @@ def test_a_closed_client_opens_nothing(kind, fake):
 def test_no_secret_is_told(kind, fake, connect, caplog, capfd):
     caplog.set_level(logging.DEBUG)
     client = connect(fake.address)
-    guard = kind.Guard(client, dangerously_allow_when_unavailable=True)
+    guard = kind.Guard(client, keyspace="default", dangerously_allow_when_unavailable=True)
     told = [repr(client), repr(guard)]
     secret = ["Bearer " + KEY]
     told.append(repr(kind.run(lambda: guard.check(secret, [], None))))
@@ -398,7 +400,7 @@ def test_the_identity_that_a_real_server_gives(kind, server, connect):
     wanted.credits.remaining = 5
     wanted.ttl.seconds = 3600
     made = kind.run(lambda: client.api_keys.CreateApiKey(wanted))
-    guard = kind.Guard(client, scopes=["orders:read"], cost=2)
+    guard = kind.Guard(client, keyspace="default", scopes=["orders:read"], cost=2)
     identity = kind.run(lambda: guard.check([f"Bearer {made.secret}"], [], "127.0.0.1"))
     assert identity.authenticated
     assert identity.key_id == made.api_key.id

@@ -87,7 +87,7 @@ def run(fake):
     def run(test):
         async def main():
             async with aio.Client(fake.address, root_key=ROOT_KEY, timeout=PATIENCE) as client:
-                await test(aio.Guard(client))
+                await test(aio.Guard(client, keyspace="default"))
 
         asyncio.run(main())
 
@@ -147,7 +147,7 @@ def test_the_middleware_and_the_address(run, fake):
 @pytest.fixture
 def guard(kind, connect, fake):
     fake.answers = [v1.VerifyResponse(valid=True, key_id="key_1", subject="user_1")]
-    return kind.Guard(connect(fake.address))
+    return kind.Guard(connect(fake.address), keyspace="default")
 
 
 def api(guard, *, is_installed=True, **options):

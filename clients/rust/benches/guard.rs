@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = Client::builder().build()?;
     let mut stub = client.verification();
     let route = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) });
-    let mut guarded = HttpGuard::new(&client, Rule::new().scopes([SCOPE])).layer(route);
+    let mut guarded = HttpGuard::new(&client, Rule::new("default").scopes([SCOPE])).layer(route);
     let asked = || VerifyRequest {
         key: key.clone(),
         required_scopes: vec![SCOPE.to_owned()],

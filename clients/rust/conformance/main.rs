@@ -31,7 +31,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         _ => return Err("say axum or tonic".into()),
     }
-    println!("{}", serde_json::to_string(&addresses)?);
+    let mut line = serde_json::to_value(&addresses)?;
+    line["invalid_guards"] = serde_json::to_value(stage.guard_errors())?;
+    println!("{line}");
     stdin().read_to_end(&mut Vec::new()).await?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What the runner says: which servers there are, and what each guard asks.
 
 use std::collections::BTreeMap;
+use std::panic;
 use std::time::Duration;
 
 use portcullis_client::guard::{Identity, Rule};
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 pub struct Stage {
     pub servers: BTreeMap<String, Server>,
     pub profiles: BTreeMap<String, Profile>,
+    invalid_guards: BTreeMap<String, Profile>,
 }
 
 #[derive(Deserialize)]
@@ -23,11 +25,13 @@ pub struct Server {
 
 #[derive(Deserialize)]
 pub struct Profile {
+    #[serde(default)]
     pub server: String,
     scopes: Vec<String>,
     any_of_scopes: Vec<String>,
-    keyspace: String,
+    keyspace: Option<String>,
     cost: Option<i64>,
+    #[serde(default)]
     pub dangerously_allow_when_unavailable: bool,
 }
 
@@ -43,11 +47,21 @@ impl Stage {
         };
         self.servers.iter().map(|(name, server)| Ok((name.clone(), client(server)?))).collect()
     }
+
+    /// What each invalid guard is refused with.
+    pub fn guard_errors(&self) -> BTreeMap<&str, Option<String>> {
+        let error = |profile: &Profile| {
+            let panic = panic::catch_unwind(|| profile.rule()).err()?;
+            panic.downcast_ref::<String>().cloned().or_else(|| Some((*panic.downcast_ref::<&str>()?).to_owned()))
+        };
+        self.invalid_guards.iter().map(|(name, profile)| (name.as_str(), error(profile))).collect()
+    }
 }
 
 impl Profile {
     pub fn rule(&self) -> Rule {
-        let rule = Rule::new().scopes(&self.scopes).any_of_scopes(&self.any_of_scopes).keyspace(&self.keyspace);
+        let keyspace = self.keyspace.as_deref().unwrap_or_default();
+        let rule = Rule::new(keyspace).scopes(&self.scopes).any_of_scopes(&self.any_of_scopes);
         match self.cost {
             Some(credits) => rule.cost(credits),
             None => rule,

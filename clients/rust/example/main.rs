@@ -19,7 +19,7 @@ async fn orders(caller: Identity) -> Json<Value> {
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let client = Client::builder().build()?;
-    let guard = HttpGuard::new(&client, Rule::new().scopes(["orders:read"]));
+    let guard = HttpGuard::new(&client, Rule::new("default").scopes(["orders:read"]));
     let router = Router::new().route("/orders", get(orders)).layer(guard);
 
     let port = env::var("PORT").unwrap_or_else(|_| "8080".to_owned());

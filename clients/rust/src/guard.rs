@@ -19,7 +19,7 @@ pub use grpc::{GrpcGuard, GrpcGuarded};
 pub use http::{HttpGuard, HttpGuarded};
 pub use identity::Identity;
 pub use refusal::{Reason, Refusal};
-pub use rule::Rule;
+pub use rule::{ANY_KEYSPACE, Rule};
 
 use std::net::IpAddr;
 

@@ -7,7 +7,7 @@
 //! # #[cfg(feature = "axum")]
 //! # fn routes() -> Result<Router, portcullis_client::BuildError> {
 //! let client = portcullis_client::Client::builder().build()?;
-//! let guard = HttpGuard::new(&client, Rule::new().scopes(["orders:read"]));
+//! let guard = HttpGuard::new(&client, Rule::new("default").scopes(["orders:read"]));
 //! let orders = |caller: Identity| async move { format!("orders of {:?}", caller.subject) };
 //! # Ok(
 //! Router::new().route("/orders", get(orders)).layer(guard)

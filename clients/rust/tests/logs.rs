@@ -53,11 +53,11 @@ async fn logs_tell_of_outages_and_of_no_secret() {
     let listening = log.listen();
     let server = Played::start(|call| if call == 0 { Act::valid() } else { Act::Error(Code::Internal) }).await;
     let guard = Guard::new(&server.client()).dangerously_allow_when_unavailable(true);
-    guard.check(&Rule::new(), &headers, None).await.unwrap();
-    guard.check(&Rule::new(), &headers, None).await.unwrap_err();
+    guard.check(&Rule::new("default"), &headers, None).await.unwrap();
+    guard.check(&Rule::new("default"), &headers, None).await.unwrap_err();
     let gone = Played::start(|_| Act::Error(Code::Unavailable)).await;
     let guard = Guard::new(&gone.client()).dangerously_allow_when_unavailable(true);
-    guard.check(&Rule::new(), &headers, None).await.unwrap();
+    guard.check(&Rule::new("default"), &headers, None).await.unwrap();
     drop(listening);
 
     let text = log.text();

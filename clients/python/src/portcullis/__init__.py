@@ -4,10 +4,11 @@
 `portcullis.fastapi`, all messages and stubs in `portcullis.v1`.
 """
 
+from ._demand import ANY_KEYSPACE
 from .client import Client
 from .guard import Guard
 from .identity import Identity
 from .refusal import Refusal
 
-__all__ = ["Client", "Guard", "Identity", "Refusal"]
+__all__ = ["ANY_KEYSPACE", "Client", "Guard", "Identity", "Refusal"]
 __version__ = "0.1.0"

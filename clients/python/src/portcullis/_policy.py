@@ -14,6 +14,7 @@ from google.rpc.status_pb2 import Status
 
 from . import v1
 from ._credential import Unusable, read_key
+from ._demand import ANY_KEYSPACE, check_cost, check_keyspace, check_scopes
 from ._readiness import ReadinessMonitor
 from .identity import Identity
 from .refusal import Refusal
@@ -58,7 +59,7 @@ class Policy(Generic[Client]):
             client: where to ask.
             scopes: what the key must all have; up to 100.
             any_of_scopes: of these the key must have one; up to 100.
-            keyspace: the one that the key must belong to; empty: any that the root key may verify in.
+            keyspace: the one that the key must belong to, such as "default"; or ANY_KEYSPACE. It must be given.
             cost: how many credits a request takes, 0 to 1,000,000,000; None: 1.
             realm: what the challenges of refusals name.
             dangerously_allow_when_unavailable: let requests with any key pass, unverified, in an outage: while
@@ -67,7 +68,8 @@ class Policy(Generic[Client]):
 
         Raises:
             TypeError: a str is given where several are meant, or where True or False is.
-            ValueError: the realm is empty, or has other characters than ASCII's printable ones.
+            ValueError: the keyspace is missing; the keyspace, a scope or the cost is none that the server knows; the
+                realm is empty, or has other characters than ASCII's printable ones.
         """
         if isinstance(scopes, str) or isinstance(any_of_scopes, str):
             raise TypeError("scopes and any_of_scopes are lists")
@@ -76,8 +78,15 @@ class Policy(Generic[Client]):
             raise TypeError("dangerously_allow_when_unavailable must be True or False")
         if not (realm and realm.isascii() and realm.isprintable()):
             raise ValueError("the realm must be printable ASCII, and not empty")
+        scopes, any_of_scopes = [*scopes], [*any_of_scopes]
+        check_keyspace(keyspace)
+        check_scopes("scopes", scopes, keyspace)
+        check_scopes("any_of_scopes", any_of_scopes, keyspace)
+        check_cost(cost)
         self.client = client
-        asked: dict[str, Any] = {"required_scopes": [*scopes], "any_of_scopes": [*any_of_scopes], "keyspace": keyspace}
+        asked: dict[str, Any] = {"required_scopes": scopes, "any_of_scopes": any_of_scopes}
+        if keyspace != ANY_KEYSPACE:
+            asked["keyspace"] = keyspace
         # What is not asked for would take its time in every request.
         self._asked = {field: value for field, value in asked.items() if value}
         if cost is not None:

@@ -24,10 +24,10 @@ async fn only_an_outage_opens_and_only_by_demand() {
     for code in (1..=16).map(Code::from) {
         let server = Played::start(move |_| Act::Error(code)).await;
         let guard = Guard::new(&server.client());
-        let refusal = guard.check(&Rule::new(), &headers(), None).await.unwrap_err();
+        let refusal = guard.check(&Rule::new("default"), &headers(), None).await.unwrap_err();
         assert_eq!(refusal.reason(), Reason::Unavailable, "{code}");
 
-        let open = guard.dangerously_allow_when_unavailable(true).check(&Rule::new(), &headers(), None).await;
+        let open = guard.dangerously_allow_when_unavailable(true).check(&Rule::new("default"), &headers(), None).await;
         // A deadline is one only while Portcullis is not ready.
         assert_eq!(open.is_ok(), code == Code::Unavailable, "{code}");
         if let Ok(identity) = open {
@@ -40,10 +40,10 @@ async fn only_an_outage_opens_and_only_by_demand() {
 async fn a_request_costs_one_call_and_one_without_a_key_none() {
     let server = Played::start(|_| Act::valid()).await;
     let guard = Guard::new(&server.client());
-    let refusal = guard.check(&Rule::new(), &HeaderMap::new(), None).await.unwrap_err();
+    let refusal = guard.check(&Rule::new("default"), &HeaderMap::new(), None).await.unwrap_err();
     assert_eq!(refusal.reason(), Reason::MissingKey);
     assert_eq!(server.calls().len(), 0);
-    assert!(guard.check(&Rule::new(), &headers(), None).await.unwrap().authenticated);
+    assert!(guard.check(&Rule::new("default"), &headers(), None).await.unwrap().authenticated);
     assert_eq!(server.calls().len(), 1);
 }
 
@@ -51,13 +51,13 @@ async fn a_request_costs_one_call_and_one_without_a_key_none() {
 async fn a_verdict_without_valid_denies() {
     let verdict = VerifyResponse { verdict: 1, subject: "user_1".to_owned(), ..VerifyResponse::default() };
     let server = Played::start(move |_| Act::Verdict(verdict.clone())).await;
-    let refusal = Guard::new(&server.client()).check(&Rule::new(), &headers(), None).await.unwrap_err();
+    let refusal = Guard::new(&server.client()).check(&Rule::new("default"), &headers(), None).await.unwrap_err();
     assert_eq!(refusal.reason(), Reason::Denied);
 }
 
 async fn refuse_http(verdict: VerifyResponse) -> Response<String> {
     let server = Played::start(move |_| Act::Verdict(verdict.clone())).await;
-    let guard = HttpGuard::new(&server.client(), Rule::new()).realm("orders \"beta\"");
+    let guard = HttpGuard::new(&server.client(), Rule::new("default")).realm("orders \"beta\"");
     let inner = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) });
     let mut request = Request::new(());
     *request.headers_mut() = headers();
@@ -93,7 +93,7 @@ async fn a_lack_of_scopes_without_their_names_names_none() {
     assert_eq!((&body["error"], body.get("missing_scopes")), (&"insufficient_scope".into(), None));
 
     let server = Played::start(move |_| Act::Verdict(verdict.clone())).await;
-    let refusal = Guard::new(&server.client()).check(&Rule::new(), &headers(), None).await.unwrap_err();
+    let refusal = Guard::new(&server.client()).check(&Rule::new("default"), &headers(), None).await.unwrap_err();
     let info = Status::from(&refusal).get_details_error_info().unwrap();
     assert_eq!((info.reason.as_str(), info.metadata.len()), ("INSUFFICIENT_SCOPE", 0));
 }
@@ -103,12 +103,12 @@ async fn a_setting_that_cannot_work_is_refused() {
     let client = Client::builder().root_key("k").build().unwrap();
     for path in ["orders.v1.Orders/Create", "/orders.v1.Orders", "/orders.v1.Orders/Create/", ""] {
         let client = client.clone();
-        let set = move || drop(GrpcGuard::new(&client, Rule::new()).method(path, Rule::new()));
+        let set = move || drop(GrpcGuard::new(&client, Rule::new("default")).method(path, Rule::new("default")));
         assert!(std::thread::spawn(set).join().is_err(), "{path}");
     }
     for realm in ["", "orders\n", "Aufträge", "\u{7f}"] {
         let client = client.clone();
-        let set = move || drop(HttpGuard::new(&client, Rule::new()).realm(realm));
+        let set = move || drop(HttpGuard::new(&client, Rule::new("default")).realm(realm));
         assert!(std::thread::spawn(set).join().is_err(), "{realm:?}");
     }
 }
@@ -116,7 +116,8 @@ async fn a_setting_that_cannot_work_is_refused() {
 #[tokio::test]
 async fn a_route_sees_whose_key_it_is() {
     let server = Played::start(|_| Act::valid()).await;
-    let guard = HttpGuard::new(&server.client(), Rule::new()).client_ip(|_| Some(IpAddr::from([192, 0, 2, 1])));
+    let guard =
+        HttpGuard::new(&server.client(), Rule::new("default")).client_ip(|_| Some(IpAddr::from([192, 0, 2, 1])));
     let inner = service_fn(|request: Request<()>| async move {
         let identity = request.extensions().get::<Identity>().unwrap().clone();
         Ok::<_, Infallible>(Response::new(format!("{identity:?}")))

@@ -23,7 +23,7 @@ async fn failing(code: Code, domain: &'static str, readiness: Readiness) -> Play
 async fn opens(client: &Client) -> bool {
     let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, "Bearer ak_1".parse().unwrap())]);
     let guard = Guard::new(client).dangerously_allow_when_unavailable(true);
-    match guard.check(&Rule::new(), &headers, None).await {
+    match guard.check(&Rule::new("default"), &headers, None).await {
         Ok(identity) => {
             assert!(!identity.authenticated);
             true
@@ -114,6 +114,6 @@ async fn no_health_is_asked_after_other_errors_nor_by_a_guard_that_never_opens()
     }
     let server = failing(Code::DeadlineExceeded, PORTCULLIS, Readiness::Is(NotServing)).await;
     let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, "Bearer ak_1".parse().unwrap())]);
-    Guard::new(&server.client()).check(&Rule::new(), &headers, None).await.unwrap_err();
+    Guard::new(&server.client()).check(&Rule::new("default"), &headers, None).await.unwrap_err();
     assert!(server.health_calls().is_empty());
 }

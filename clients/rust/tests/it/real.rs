@@ -81,7 +81,7 @@ async fn a_key_passes_until_it_is_revoked() {
     let client = server.client();
     let (id, headers) = create(&client, "orders:read").await;
     let guard = Guard::new(&client);
-    let rule = Rule::new().scopes(["orders:read"]).keyspace("default");
+    let rule = Rule::new("default").scopes(["orders:read"]);
     let identity = guard.check(&rule, &headers, None).await.unwrap();
     assert_eq!((identity.key_id.as_ref(), identity.user_id()), (Some(&id), Some("user_1")));
     assert_eq!(identity.scopes, ["orders:read"]);
@@ -116,8 +116,8 @@ async fn a_method_has_a_rule_of_its_own() {
     let server = Server::start();
     let client = server.client();
     let (_, headers) = create(&client, "orders:read").await;
-    let guard = GrpcGuard::new(&client, Rule::new().scopes(["orders:read"]))
-        .method("/orders.v1.Orders/Create", Rule::new().scopes(["orders:write"]));
+    let guard = GrpcGuard::new(&client, Rule::new("default").scopes(["orders:read"]))
+        .method("/orders.v1.Orders/Create", Rule::new("default").scopes(["orders:write"]));
     let inner = tower::service_fn(|request: Request<Body>| async move {
         let identity = request.extensions().get::<Identity>().unwrap();
         let status = Status::new(Code::Ok, identity.subject.clone().unwrap());

@@ -58,7 +58,7 @@ async fn health_is_asked_over_tls_too() {
     let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, "Bearer ak_1".parse().unwrap())]);
     let guard = Guard::new(&client).dangerously_allow_when_unavailable(true);
     while server.health_calls().is_empty() {
-        drop(guard.check(&Rule::new(), &headers, None).await);
+        drop(guard.check(&Rule::new("default"), &headers, None).await);
     }
 }
 

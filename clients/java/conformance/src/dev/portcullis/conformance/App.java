@@ -1,5 +1,6 @@
 package dev.portcullis.conformance;
 
+import java.util.HashMap;
 import java.util.Map;
 import org.eclipse.jetty.util.ajax.JSON;
 
@@ -15,7 +16,9 @@ public final class App {
                     case "grpc-java" -> GrpcApp.start(stage);
                     default -> throw new IllegalArgumentException("no app for " + arguments[0]);
                 };
-        System.out.println(new JSON().toJSON(routes));
+        Map<String, Object> line = new HashMap<>(routes);
+        line.put("invalid_guards", stage.guardErrors());
+        System.out.println(new JSON().toJSON(line));
         System.in.transferTo(java.io.OutputStream.nullOutputStream());
         System.exit(0);
     }

@@ -13,7 +13,7 @@ import java.util.Map;
 import org.eclipse.jetty.util.ajax.JSON;
 
 /** The guard of every profile, each with the client of its server. */
-record Stage(Map<String, Guard> guards) {
+record Stage(Map<String, Guard> guards, Map<String, String> guardErrors) {
 
     static Stage fromEnvironment() throws IOException {
         Map<?, ?> stage;
@@ -28,7 +28,10 @@ record Stage(Map<String, Guard> guards) {
             Map<?, ?> profile = (Map<?, ?>) entry;
             guards.put((String) name, guard(clients.get(profile.get("server")), profile));
         });
-        return new Stage(guards);
+        Map<String, String> errors = new HashMap<>();
+        ((Map<?, ?>) stage.get("invalid_guards"))
+                .forEach((name, options) -> errors.put((String) name, error(clients.get("main"), (Map<?, ?>) options)));
+        return new Stage(guards, errors);
     }
 
     private static PortcullisClient client(Map<?, ?> server) {
@@ -39,11 +42,19 @@ record Stage(Map<String, Guard> guards) {
                 .build();
     }
 
+    private static String error(PortcullisClient client, Map<?, ?> options) {
+        try {
+            guard(client, options);
+            return null;
+        } catch (IllegalArgumentException error) {
+            return error.getMessage();
+        }
+    }
+
     private static Guard guard(PortcullisClient client, Map<?, ?> profile) {
-        Guard guard = Guard.of(client)
+        Guard guard = Guard.of(client, (String) profile.get("keyspace"))
                 .scopes(strings(profile.get("scopes")))
-                .anyOfScopes(strings(profile.get("any_of_scopes")))
-                .keyspace((String) profile.get("keyspace"));
+                .anyOfScopes(strings(profile.get("any_of_scopes")));
         if (profile.get("cost") instanceof Long cost) {
             guard = guard.cost(cost);
         }

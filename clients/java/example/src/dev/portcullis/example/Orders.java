@@ -22,7 +22,7 @@ public final class Orders extends HttpServlet {
     private static final long serialVersionUID = 1;
 
     public static void main(String[] arguments) throws Exception {
-        Guard guard = Guard.of(PortcullisClient.builder().build());
+        Guard guard = Guard.of(PortcullisClient.builder().build(), "default");
 
         ServletContextHandler context = new ServletContextHandler();
         context.addFilter(

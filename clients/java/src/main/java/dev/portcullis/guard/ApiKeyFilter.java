@@ -17,9 +17,9 @@ import java.util.function.Function;
 /**
  * Guards servlets. What it lets through finds an {@link Identity} in the request; the rest is answered here.
  *
- * <p>Made in code, it is given its {@link Guard}. Made by the container, it takes the init parameters {@code scopes},
- * {@code any-of-scopes} (both separated by blanks), {@code keyspace}, {@code cost}, {@code realm} and {@code
- * dangerously-allow-when-unavailable} ({@code true}), and makes a client of the variables {@code PORTCULLIS_SERVER} and
+ * <p>Made in code, it is given its {@link Guard}. Made by the container, it takes the init parameters {@code
+ * keyspace}, which it needs ({@code *}: any), {@code scopes}, {@code any-of-scopes} (both separated by blanks), {@code
+ * cost}, {@code realm} and {@code dangerously-allow-when-unavailable} ({@code true}), and makes a client of the variables {@code PORTCULLIS_SERVER} and
  * {@code PORTCULLIS_ROOT_KEY}.
  *
  * <p>It holds its thread while it waits for the answer, as filters do. Map it to the dispatcher type REQUEST only, which
@@ -72,7 +72,7 @@ public final class ApiKeyFilter implements Filter {
         }
         try {
             ownClient = PortcullisClient.builder().build();
-            guard = configured(Guard.of(ownClient), config);
+            guard = configured(ownClient, config);
         } catch (IllegalArgumentException fault) {
             destroy();
             throw new ServletException(fault.getMessage(), fault);
@@ -118,13 +118,15 @@ public final class ApiKeyFilter implements Filter {
         response.getOutputStream().write(body);
     }
 
-    static Guard configured(Guard guard, FilterConfig config) {
+    static Guard configured(PortcullisClient client, FilterConfig config) {
+        Guard guard = Guard.of(client, stripped(config, "keyspace"));
         for (String name : Collections.list(config.getInitParameterNames())) {
-            String value = config.getInitParameter(name).strip();
+            String value = stripped(config, name);
             guard = switch (name) {
                 case "scopes" -> guard.scopes(scopes(name, value));
                 case "any-of-scopes" -> guard.anyOfScopes(scopes(name, value));
-                case "keyspace" -> guard.keyspace(value);
+                // That of the guard from the beginning.
+                case "keyspace" -> guard;
                 case "cost" -> guard.cost(Long.parseLong(value));
                 case "realm" -> guard.realm(value);
                 case "dangerously-allow-when-unavailable" ->
@@ -134,6 +136,11 @@ public final class ApiKeyFilter implements Filter {
             };
         }
         return guard;
+    }
+
+    private static String stripped(FilterConfig config, String name) {
+        String value = config.getInitParameter(name);
+        return value == null ? null : value.strip();
     }
 
     private static String[] scopes(String name, String value) {

@@ -30,7 +30,9 @@ public final class Guard {
 
     // InetAddresses knows the rest of an address, but takes the digits of every script.
     private static final Pattern ADDRESS = Pattern.compile("[0-9A-Fa-f:.]+");
-    private static final long HIGHEST_COST = 1_000_000_000;
+
+    /** As the keyspace of a guard: keys of every keyspace pass that the root key of the client may verify in. */
+    public static final String ANY_KEYSPACE = "*";
 
     // Of the ErrorInfo in every error that Portcullis makes.
     private static final String DOMAIN = "portcullis.v1";
@@ -57,30 +59,48 @@ public final class Guard {
         this.openWhenUnavailable = openWhenUnavailable;
     }
 
-    /** A guard that lets any valid key through. */
-    public static Guard of(PortcullisClient client) {
+    /**
+     * A guard that lets every valid key of a keyspace through, such as {@code default}; or of {@link #ANY_KEYSPACE}.
+     *
+     * @throws IllegalArgumentException if the keyspace is null or empty, or not the id of a keyspace
+     */
+    public static Guard of(PortcullisClient client, String keyspace) {
         return new Guard(
                 client,
                 VerificationServiceGrpc.newBlockingStub(client.channel()),
                 VerificationServiceGrpc.newFutureStub(client.channel()),
-                VerifyRequest.getDefaultInstance(),
+                VerifyRequest.newBuilder()
+                        .setKeyspace(Demand.keyspace(keyspace))
+                        .build(),
                 "api",
                 false);
     }
 
-    /** Asks for all of these scopes, up to 100. Default: none. */
+    /**
+     * Asks for all of these scopes, up to 100. Default: none.
+     *
+     * @throws IllegalArgumentException if there are more, or one is not a scope
+     */
     public Guard scopes(String... scopes) {
         return demanding(demand.toBuilder().clearRequiredScopes().addAllRequiredScopes(List.of(scopes)));
     }
 
-    /** Asks for one of these scopes, up to 100. Default: no such demand. */
+    /**
+     * Asks for one of these scopes, up to 100. Default: no such demand.
+     *
+     * @throws IllegalArgumentException if there are more, or one is not a scope
+     */
     public Guard anyOfScopes(String... scopes) {
         return demanding(demand.toBuilder().clearAnyOfScopes().addAllAnyOfScopes(List.of(scopes)));
     }
 
-    /** Asks for a key of this keyspace. Default: any that the root key may verify in. */
+    /**
+     * Asks for a key of this keyspace instead, or of {@link #ANY_KEYSPACE}.
+     *
+     * @throws IllegalArgumentException if it is null or empty, or not the id of a keyspace
+     */
     public Guard keyspace(String keyspace) {
-        return demanding(demand.toBuilder().setKeyspace(keyspace));
+        return demanding(demand.toBuilder().setKeyspace(Demand.keyspace(keyspace)));
     }
 
     /**
@@ -89,9 +109,6 @@ public final class Guard {
      * @throws IllegalArgumentException unless it is 0 to 1,000,000,000
      */
     public Guard cost(long credits) {
-        if (credits < 0 || credits > HIGHEST_COST) {
-            throw new IllegalArgumentException("A cost is 0 to " + HIGHEST_COST + ": " + credits);
-        }
         return demanding(demand.toBuilder().setCost(credits));
     }
 
@@ -176,7 +193,7 @@ public final class Guard {
     }
 
     private Guard demanding(VerifyRequest.Builder demand) {
-        return new Guard(client, blocking, future, demand.build(), realm, openWhenUnavailable);
+        return new Guard(client, blocking, future, Demand.checked(demand.build()), realm, openWhenUnavailable);
     }
 
     private VerifyRequest request(String key, String clientIp) {

@@ -24,6 +24,7 @@ import java.net.http.HttpResponse;
 import java.util.Collections;
 import java.util.EnumSet;
 import java.util.Enumeration;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.eclipse.jetty.ee10.servlet.FilterHolder;
@@ -69,7 +70,8 @@ class ApiKeyFilterTest {
     void tellsTheRouteWhoCalls() throws Exception {
         try (FakePortcullis portcullis = new FakePortcullis(request -> VALID);
                 PortcullisClient client = portcullis.client()) {
-            HttpResponse<String> answer = get(new FilterHolder(new ApiKeyFilter(Guard.of(client))), "X-API-Key", "k");
+            HttpResponse<String> answer =
+                    get(new FilterHolder(new ApiKeyFilter(Guard.of(client, "default"))), "X-API-Key", "k");
 
             assertEquals(200, answer.statusCode());
             assertEquals("user_1", answer.body());
@@ -84,7 +86,8 @@ class ApiKeyFilterTest {
                 .build();
         try (FakePortcullis portcullis = new FakePortcullis(request -> denied);
                 PortcullisClient client = portcullis.client()) {
-            HttpResponse<String> answer = get(new FilterHolder(new ApiKeyFilter(Guard.of(client))), "X-API-Key", "k");
+            HttpResponse<String> answer =
+                    get(new FilterHolder(new ApiKeyFilter(Guard.of(client, "default"))), "X-API-Key", "k");
 
             assertEquals(429, answer.statusCode());
             assertEquals(
@@ -101,8 +104,8 @@ class ApiKeyFilterTest {
     void namesTheRealm() throws Exception {
         try (PortcullisClient client =
                 PortcullisClient.builder().rootKey("root").build()) {
-            HttpResponse<String> answer =
-                    get(new FilterHolder(new ApiKeyFilter(Guard.of(client).realm("orders"))));
+            HttpResponse<String> answer = get(new FilterHolder(
+                    new ApiKeyFilter(Guard.of(client, "default").realm("orders"))));
 
             assertEquals(401, answer.statusCode());
             assertEquals(
@@ -115,7 +118,8 @@ class ApiKeyFilterTest {
     void isToldTheAddress() throws Exception {
         try (FakePortcullis portcullis = new FakePortcullis(request -> VALID);
                 PortcullisClient client = portcullis.client()) {
-            ApiKeyFilter filter = new ApiKeyFilter(Guard.of(client), request -> request.getHeader("X-Forwarded-For"));
+            ApiKeyFilter filter =
+                    new ApiKeyFilter(Guard.of(client, "default"), request -> request.getHeader("X-Forwarded-For"));
 
             get(new FilterHolder(filter), "X-API-Key", "k", "X-Forwarded-For", "192.0.2.9");
 
@@ -133,7 +137,7 @@ class ApiKeyFilterTest {
         try (FakePortcullis portcullis = new FakePortcullis(request -> VALID);
                 PortcullisClient client = portcullis.client()) {
             Guard guard = ApiKeyFilter.configured(
-                    Guard.of(client),
+                    client,
                     parameters(Map.of(
                             "scopes", " a  b ",
                             "any-of-scopes", "c",
@@ -163,7 +167,7 @@ class ApiKeyFilterTest {
                 });
                 PortcullisClient client = portcullis.client()) {
             Guard guard = ApiKeyFilter.configured(
-                    Guard.of(client), parameters(Map.of("dangerously-allow-when-unavailable", "true")));
+                    client, parameters(Map.of("keyspace", "default", "dangerously-allow-when-unavailable", "true")));
 
             assertEquals(Identity.UNVERIFIED, guard.check(List.of("Bearer k"), List.of(), ""));
         }
@@ -174,16 +178,25 @@ class ApiKeyFilterTest {
         try (PortcullisClient client =
                 PortcullisClient.builder().rootKey("root").build()) {
             for (Map<String, String> wrong : List.of(
+                    Map.of("keyspace", ""),
+                    Map.of("keyspace", "Default"),
                     Map.of("scope", "a"),
                     Map.of("cost", "much"),
                     Map.of("scopes", " "),
                     Map.of("any-of-scopes", ""),
                     Map.of("realm", ""),
                     Map.of("dangerously-allow-when-unavailable", "yes"))) {
+                Map<String, String> all = new HashMap<>(Map.of("keyspace", "default"));
+                all.putAll(wrong);
                 assertThrows(
                         IllegalArgumentException.class,
-                        () -> ApiKeyFilter.configured(Guard.of(client), parameters(wrong)));
+                        () -> ApiKeyFilter.configured(client, parameters(all)),
+                        all::toString);
             }
+            IllegalArgumentException error = assertThrows(
+                    IllegalArgumentException.class,
+                    () -> ApiKeyFilter.configured(client, parameters(Map.of("scopes", "a"))));
+            assertTrue(error.getMessage().startsWith("keyspace is missing"), error.getMessage());
         }
     }
 

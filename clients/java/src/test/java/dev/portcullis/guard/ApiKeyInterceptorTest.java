@@ -49,7 +49,7 @@ class ApiKeyInterceptorTest {
     private ManagedChannel channel;
     private final FakePortcullis portcullis = new FakePortcullis(request -> answer);
     private final PortcullisClient client = portcullis.client();
-    private final Guard guard = Guard.of(client);
+    private final Guard guard = Guard.of(client, "default");
 
     /** Check fails unless the caller is whom the request names; Watch answers twice. */
     private static final class Health extends HealthGrpc.HealthImplBase {

@@ -21,7 +21,7 @@ final class Bench {
         try (PortcullisClient client =
                 PortcullisClient.builder().timeout(Duration.ofMinutes(1)).build()) {
             VerificationServiceBlockingStub stub = client.verification();
-            Guard guard = Guard.of(client);
+            Guard guard = Guard.of(client, "default");
             Runnable bare = () -> {
                 VerifyRequest request = VerifyRequest.newBuilder()
                         .setKey(key)

@@ -53,7 +53,7 @@ class GuardTest {
     private static Decision checkOf(Function<VerifyRequest, VerifyResponse> answers, Function<Guard, Guard> settings) {
         try (FakePortcullis server = new FakePortcullis(answers);
                 PortcullisClient client = server.client()) {
-            return check(settings.apply(Guard.of(client)), "");
+            return check(settings.apply(Guard.of(client, "default")), "");
         }
     }
 
@@ -91,7 +91,7 @@ class GuardTest {
     void asksOnceForAllThatIsDemanded() {
         try (FakePortcullis server = new FakePortcullis(request -> VALID);
                 PortcullisClient client = server.client()) {
-            Guard guard = Guard.of(client)
+            Guard guard = Guard.of(client, "default")
                     .scopes("a", "b")
                     .anyOfScopes("c", "d")
                     .keyspace("prod")
@@ -115,11 +115,13 @@ class GuardTest {
     void leavesTheCostOutByDefault() {
         try (FakePortcullis server = new FakePortcullis(request -> VALID);
                 PortcullisClient client = server.client()) {
-            check(Guard.of(client), "");
+            check(Guard.of(client, "default"), "");
 
             assertFalse(server.requests.get(0).hasCost());
-            assertThrows(IllegalArgumentException.class, () -> Guard.of(client).cost(-1));
-            assertThrows(IllegalArgumentException.class, () -> Guard.of(client).cost(1_000_000_001));
+            assertThrows(IllegalArgumentException.class, () -> Guard.of(client, "default")
+                    .cost(-1));
+            assertThrows(IllegalArgumentException.class, () -> Guard.of(client, "default")
+                    .cost(1_000_000_001));
         }
     }
 
@@ -127,7 +129,7 @@ class GuardTest {
     void asksNothingWithoutAKey() {
         try (FakePortcullis server = new FakePortcullis(request -> VALID);
                 PortcullisClient client = server.client()) {
-            Guard guard = Guard.of(client).dangerouslyAllowWhenUnavailable();
+            Guard guard = Guard.of(client, "default").dangerouslyAllowWhenUnavailable();
 
             assertEquals(Refusal.of(Refusal.Reason.MISSING_KEY), guard.check(List.of(), List.of(), ""));
             assertEquals(
@@ -142,7 +144,7 @@ class GuardTest {
     void writesAddressesPlainly(String told, String sent) {
         try (FakePortcullis server = new FakePortcullis(request -> VALID);
                 PortcullisClient client = server.client()) {
-            check(Guard.of(client), told);
+            check(Guard.of(client, "default"), told);
 
             assertEquals(sent, server.requests.get(0).getClientIp());
         }
@@ -155,7 +157,7 @@ class GuardTest {
     void sendsNothingThatIsNoAddress(String told) {
         try (FakePortcullis server = new FakePortcullis(request -> VALID);
                 PortcullisClient client = server.client()) {
-            assertEquals("user_1", ((Identity) check(Guard.of(client), told)).subject());
+            assertEquals("user_1", ((Identity) check(Guard.of(client, "default"), told)).subject());
 
             assertEquals("", server.requests.get(0).getClientIp());
         }
@@ -166,8 +168,8 @@ class GuardTest {
         try (PortcullisClient client =
                 PortcullisClient.builder().rootKey("root").build()) {
             for (String realm : List.of("", "a\nb", "\u00fc")) {
-                assertThrows(
-                        IllegalArgumentException.class, () -> Guard.of(client).realm(realm));
+                assertThrows(IllegalArgumentException.class, () -> Guard.of(client, "default")
+                        .realm(realm));
             }
         }
     }
@@ -241,7 +243,7 @@ class GuardTest {
                 PortcullisClient client = server.client();
                 Context.CancellableContext gone = Context.current().withCancellation()) {
             gone.cancel(new CancellationException());
-            gone.run(() -> assertEquals("user_1", ((Identity) check(Guard.of(client), "")).subject()));
+            gone.run(() -> assertEquals("user_1", ((Identity) check(Guard.of(client, "default"), "")).subject()));
         }
     }
 
@@ -262,7 +264,7 @@ class GuardTest {
         }
         try (PortcullisClient client =
                 PortcullisClient.builder().rootKey(FakePortcullis.ROOT_KEY).build()) {
-            assertFalse((client.toString() + Guard.of(client)).contains(FakePortcullis.ROOT_KEY));
+            assertFalse((client.toString() + Guard.of(client, "default")).contains(FakePortcullis.ROOT_KEY));
         }
     }
 

@@ -51,7 +51,7 @@ class OutageTest {
     }
 
     private static boolean opens(PortcullisClient client) {
-        Guard guard = Guard.of(client).dangerouslyAllowWhenUnavailable();
+        Guard guard = Guard.of(client, "default").dangerouslyAllowWhenUnavailable();
         Decision decision = guard.check(List.of("Bearer ak_1"), List.of(), "");
         if (decision instanceof Refusal refusal) {
             assertEquals(Refusal.Reason.UNAVAILABLE, refusal.reason());
@@ -147,7 +147,7 @@ class OutageTest {
         }
         try (FakePortcullis server = new FakePortcullis(failing(Status.Code.DEADLINE_EXCEEDED, PORTCULLIS));
                 PortcullisClient client = server.client()) {
-            Guard.of(client).check(List.of("Bearer ak_1"), List.of(), "");
+            Guard.of(client, "default").check(List.of("Bearer ak_1"), List.of(), "");
             assertTrue(server.healthCallers.isEmpty());
         }
     }

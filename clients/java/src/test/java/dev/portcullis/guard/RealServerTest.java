@@ -28,7 +28,7 @@ class RealServerTest {
                             .setSubject("user_1")
                             .addScopes("orders:read")
                             .build());
-            Guard guard = Guard.of(client).scopes("orders:read");
+            Guard guard = Guard.of(client, "default").scopes("orders:read");
             List<String> authorization = List.of("Bearer " + made.getSecret());
 
             Identity identity = (Identity) guard.check(authorization, List.of(), "");
