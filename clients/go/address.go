@@ -23,6 +23,10 @@ type address struct {
 // the wrong place.
 func parseAddress(text string) (address, error) {
 	wrong := errors.New("must be http://HOST:PORT or https://HOST:PORT and nothing else")
+	if strings.HasPrefix(text, "dns:") {
+		return address{}, errors.New("must be http://HOST:PORT or https://HOST:PORT, not a target of gRPC (dns:///): all " +
+			"addresses of the name are used all the same")
+	}
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return address{}, wrong

@@ -47,6 +47,9 @@ func New(options ...Option) (*Client, error) {
 	for _, option := range options {
 		option(&config)
 	}
+	if err := config.takeEnvironment(); err != nil {
+		return nil, err
+	}
 	replicas, err := config.replicas()
 	if err != nil {
 		return nil, err

@@ -56,6 +56,10 @@ func TestSettingsThatAreWrong(t *testing.T) {
 		"blank root key": {[]portcullis.Option{portcullis.WithRootKey(" \n")}, "PORTCULLIS_ROOT_KEY"},
 		"odd root key":   {[]portcullis.Option{portcullis.WithRootKey("root\x7fkey")}, "characters"},
 		"plaintext":      {[]portcullis.Option{withKey, portcullis.WithAddresses("http://10.0.0.1:1")}, "plain text"},
+		"plaintext, and how to allow it": {
+			[]portcullis.Option{withKey, portcullis.WithAddresses("http://10.0.0.1:1")}, "PORTCULLIS_ALLOW_PLAINTEXT=true"},
+		"a target of gRPC": {
+			[]portcullis.Option{withKey, portcullis.WithAddresses("dns:///localhost:1")}, "http://HOST:PORT or https://HOST:PORT"},
 		"mixed schemes": {
 			[]portcullis.Option{withKey, portcullis.WithAddresses("http://localhost:1", "https://localhost:1")}, "all https"},
 		"second address": {
@@ -85,6 +89,22 @@ func TestSettingsThatAreWrong(t *testing.T) {
 	t.Setenv("PORTCULLIS_ROOT_KEY", testserver.RootKey)
 	if _, err := portcullis.New(portcullis.WithRootKey("")); err == nil {
 		t.Error("an empty root key became that of the environment")
+	}
+}
+
+func TestPlaintextByTheEnvironment(t *testing.T) {
+	t.Setenv("PORTCULLIS_ROOT_KEY", testserver.RootKey)
+	t.Setenv("PORTCULLIS_SERVER", "http://10.0.0.1:1")
+	for value, says := range map[string]string{
+		"true": "", "1": "", "yes": "", "on": "",
+		"false": "plain text", "0": "plain text", "": "plain text",
+		"True, please": `PORTCULLIS_ALLOW_PLAINTEXT must be true or false; is "True, please"`,
+	} {
+		t.Setenv("PORTCULLIS_ALLOW_PLAINTEXT", value)
+		_, err := portcullis.New()
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%q: %v", value, err)
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ func WithCACertificates(pem []byte) Option {
 }
 
 // WithAllowPlaintext lets the root key be sent over http to other machines than this, because something else encrypts
-// the way there.
+// the way there. So does PORTCULLIS_ALLOW_PLAINTEXT=true.
 func WithAllowPlaintext() Option {
 	return func(c *config) { c.allowPlaintext = true }
 }
@@ -76,7 +76,8 @@ func (c *config) replicas() ([]address, error) {
 		}
 		if !replica.tls && !replica.isLoopback() && !c.allowPlaintext {
 			return nil, fmt.Errorf("portcullis: address %d: refusing to send the root key to another machine in plain "+
-				"text: use https, or WithAllowPlaintext if something else encrypts the way there", i+1)
+				"text: use https, or WithAllowPlaintext or PORTCULLIS_ALLOW_PLAINTEXT=true if something else encrypts the way "+
+				"there", i+1)
 		}
 		replicas[i] = replica
 		if replica.tls != replicas[0].tls {
@@ -84,6 +85,21 @@ func (c *config) replicas() ([]address, error) {
 		}
 	}
 	return replicas, nil
+}
+
+// takeEnvironment sets what the variables say and no option does.
+func (c *config) takeEnvironment() error {
+	if c.allowPlaintext {
+		return nil
+	}
+	switch value := os.Getenv("PORTCULLIS_ALLOW_PLAINTEXT"); value {
+	case "true", "1", "yes", "on":
+		c.allowPlaintext = true
+	case "", "false", "0", "no", "off":
+	default:
+		return fmt.Errorf("portcullis: PORTCULLIS_ALLOW_PLAINTEXT must be true or false; is %q", value)
+	}
+	return nil
 }
 
 // transport secures connections as the addresses say.

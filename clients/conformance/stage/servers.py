@@ -121,6 +121,8 @@ def running(program: Path, folder: Path):
         closed = enter(ports.Closed())
         told = {
             "main": _told([main.address], root_key, PATIENT_MS),
+            # This machine, by an address that clients do not take for it.
+            "elsewhere": _told([main.address.replace(ports.HOST, "0.0.0.0")], root_key, PATIENT_MS),
             "down": _told([closed.address], root_key, DOWN_MS),
             "slow": _told([slow.address], root_key, DEAF_MS),
             "half-open": _told([half_open.address], root_key, DEAF_MS),

@@ -36,7 +36,7 @@ export function destinationOf(addresses: readonly string[], allowPlaintext: bool
     const remote = places.findIndex(({ host }) => !isLocal(host));
     if (!secure && !allowPlaintext && remote >= 0) {
         throw new TypeError(
-            `Address ${remote + 1} of Portcullis is http:// to another machine, where the root key is not sent: use https://, or allowPlaintext if something else encrypts the way there.`,
+            `Address ${remote + 1} of Portcullis is http:// to another machine, where the root key is not sent: use https://, or allowPlaintext or PORTCULLIS_ALLOW_PLAINTEXT=true if something else encrypts the way there.`,
         );
     }
     const list = places.map(({ host, port }) => `${host}:${port}`).join(',');
@@ -51,6 +51,11 @@ export function destinationOf(addresses: readonly string[], allowPlaintext: bool
 const ADDRESS = /^(?<scheme>https?):\/\/(?<host>[\w.-]+|\[[\da-f.:]+\]):(?<port>\d+)\/?$/i;
 
 function placeOf(address: string, index: number): Place {
+    if (address.startsWith('dns:')) {
+        throw new TypeError(
+            `Address ${index + 1} of Portcullis is a target of gRPC (dns:///): write http://HOST:PORT or https://HOST:PORT. All addresses of the name are used all the same.`,
+        );
+    }
     const { scheme = '', host = '', port = '' } = ADDRESS.exec(address)?.groups ?? {};
     if (!URL.canParse(address) || !(Number(port) > 0)) {
         throw new TypeError(`Address ${index + 1} of Portcullis is none: write http://HOST:PORT or https://HOST:PORT.`);

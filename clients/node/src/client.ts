@@ -27,7 +27,10 @@ export interface PortcullisOptions {
     rootKey?: string;
     /** The certificate authorities to trust for `https://`, in PEM. Default: those that Node.js trusts. */
     ca?: string | Buffer;
-    /** Sends the root key over `http://` to another machine too, because something else encrypts the way there. */
+    /**
+     * Sends the root key over `http://` to another machine too, because something else encrypts the way there. Default: what
+     * the variable `PORTCULLIS_ALLOW_PLAINTEXT` says, then false.
+     */
     allowPlaintext?: boolean;
     /**
      * How long a unary call without a deadline of its own may take, its retries included, in milliseconds: more than 0,
@@ -72,7 +75,7 @@ export class Portcullis {
         const metadata = new Metadata();
         metadata.set('authorization', `Bearer ${rootKey}`);
 
-        const destination = destinationOf(addressesOf(options), options.allowPlaintext ?? false);
+        const destination = destinationOf(addressesOf(options), options.allowPlaintext ?? plaintextAllowed());
         const transportCredentials = channelCredentials(destination, options.ca);
         // A proxy is another machine, too.
         const proxy = { 'grpc.enable_http_proxy': destination.secure ? 1 : 0 };
@@ -157,6 +160,14 @@ function addressesOf({ address }: PortcullisOptions): readonly string[] {
         return typeof address === 'string' ? [address] : address;
     }
     return [process.env['PORTCULLIS_SERVER'] || 'http://127.0.0.1:50051'];
+}
+
+function plaintextAllowed(): boolean {
+    const value = process.env['PORTCULLIS_ALLOW_PLAINTEXT'] ?? '';
+    if (!['true', '1', 'yes', 'on', '', 'false', '0', 'no', 'off'].includes(value)) {
+        throw new TypeError(`PORTCULLIS_ALLOW_PLAINTEXT must be true or false; is ${JSON.stringify(value)}.`);
+    }
+    return ['true', '1', 'yes', 'on'].includes(value);
 }
 
 function channelCredentials({ secure, places }: Destination, ca: string | Buffer | undefined): ChannelCredentials {

@@ -59,6 +59,7 @@ describe('the options', () => {
         ['both schemes', { address: ['http://127.0.0.1:1', 'https://127.0.0.1:1'] }],
         ['no address', { address: [] }],
         ['no scheme', { address: '127.0.0.1:50051' }],
+        ['a target of gRPC', { address: 'dns:///127.0.0.1:50051' }],
         ['another scheme', { address: 'ftp://127.0.0.1:50051' }],
         ['a path', { address: 'http://127.0.0.1:50051/v1' }],
         ['a user', { address: `http://${rootKey}@127.0.0.1:50051` }],
@@ -104,6 +105,27 @@ describe('the options', () => {
             new Portcullis({ rootKey, address }).close();
         }
         new Portcullis({ rootKey, address: 'http://db.example.com:50051', allowPlaintext: true }).close();
+    });
+
+    test('a target of gRPC is told what to write', () => {
+        const client = () => new Portcullis({ rootKey, address: 'dns:///127.0.0.1:50051' });
+        assert.throws(client, /write http:\/\/HOST:PORT or https:\/\/HOST:PORT/);
+    });
+
+    test('the environment may allow plaintext', () => {
+        const client = (options = {}) => new Portcullis({ rootKey, address: 'http://10.0.0.1:1', ...options });
+        for (const value of ['true', '1', 'yes', 'on']) {
+            process.env['PORTCULLIS_ALLOW_PLAINTEXT'] = value;
+            client().close();
+            assert.throws(() => client({ allowPlaintext: false }), /PORTCULLIS_ALLOW_PLAINTEXT=true/);
+        }
+        for (const value of ['false', '0', 'no', 'off', '']) {
+            process.env['PORTCULLIS_ALLOW_PLAINTEXT'] = value;
+            assert.throws(() => client(), /to another machine/);
+            client({ allowPlaintext: true }).close();
+        }
+        process.env['PORTCULLIS_ALLOW_PLAINTEXT'] = 'please';
+        assert.throws(() => client(), /PORTCULLIS_ALLOW_PLAINTEXT must be true or false; is "please"/);
     });
 
     test('the environment says where', async (t) => {

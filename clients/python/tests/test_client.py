@@ -70,6 +70,7 @@ def test_what_needs_no_leave(kind, address):
         "",
         "127.0.0.1:1",
         "ftp://127.0.0.1:1",
+        "dns:///127.0.0.1:1",
         "http://",
         "http://:1",
         "http://127.0.0.1",
@@ -103,6 +104,22 @@ def test_an_empty_root_key_is_not_that_of_the_environment(kind, monkeypatch):
     assert kind.Client()
     with pytest.raises(ValueError, match="no root key"):
         kind.Client(root_key="")
+
+
+def test_the_environment_may_allow_plaintext(kind, monkeypatch):
+    for value in ("true", "1", "yes", "on"):
+        monkeypatch.setenv("PORTCULLIS_ALLOW_PLAINTEXT", value)
+        assert kind.Client("http://10.0.0.1:1", root_key=ROOT_KEY)
+        with pytest.raises(ValueError, match="PORTCULLIS_ALLOW_PLAINTEXT=true"):
+            kind.Client("http://10.0.0.1:1", root_key=ROOT_KEY, allow_plaintext=False)
+    for value in ("false", "0", "no", "off", ""):
+        monkeypatch.setenv("PORTCULLIS_ALLOW_PLAINTEXT", value)
+        with pytest.raises(ValueError, match="plain text"):
+            kind.Client("http://10.0.0.1:1", root_key=ROOT_KEY)
+        assert kind.Client("http://10.0.0.1:1", root_key=ROOT_KEY, allow_plaintext=True)
+    monkeypatch.setenv("PORTCULLIS_ALLOW_PLAINTEXT", "please")
+    with pytest.raises(ValueError, match="PORTCULLIS_ALLOW_PLAINTEXT must be true or false; is 'please'"):
+        kind.Client(root_key=ROOT_KEY)
 
 
 def test_plaintext_takes_a_true_true(kind):

@@ -59,6 +59,10 @@ def target(address: str | Sequence[str] | None) -> Target:
 
 
 def _split(address: str, number: int) -> tuple[str, str, int]:
+    if address.startswith("dns:"):
+        raise ValueError(
+            f"address {number} {_FORM}, not a target of gRPC (dns:///): all addresses of the name are used all the same"
+        )
     # Without the address, which could have a password in it, and not from an error that quotes it.
     wrong = ValueError(f"address {number} {_FORM}")
     try:

@@ -54,6 +54,12 @@ _HEALTH_OPTIONS = (
 )
 
 
+def _plaintext_allowed(variable: str) -> bool:
+    if variable not in ("true", "1", "yes", "on", "", "false", "0", "no", "off"):
+        raise ValueError(f"PORTCULLIS_ALLOW_PLAINTEXT must be true or false; is {variable!r}")
+    return variable in ("true", "1", "yes", "on")
+
+
 class Settings:
     """How to reach Portcullis and as whom. The root key is in no text that it makes of itself."""
 
@@ -63,10 +69,12 @@ class Settings:
         *,
         root_key: str | None,
         ca_certificates: bytes | None,
-        allow_plaintext: bool,
+        allow_plaintext: bool | None,
         timeout: float,
     ) -> None:
         """See `portcullis.Client`."""
+        if allow_plaintext is None:
+            allow_plaintext = _plaintext_allowed(os.environ.get("PORTCULLIS_ALLOW_PLAINTEXT", ""))
         if not isinstance(allow_plaintext, bool):
             # Of a variable, "false" would be as good as True.
             raise TypeError("allow_plaintext must be True or False")
@@ -82,7 +90,7 @@ class Settings:
         if not (dialled.is_tls or dialled.is_local or allow_plaintext):
             raise ValueError(
                 "refusing to send the root key to another machine in plain text: use https://, or allow_plaintext=True "
-                "if something else encrypts the way there"
+                "or PORTCULLIS_ALLOW_PLAINTEXT=true if something else encrypts the way there"
             )
         if ca_certificates is not None and b"-----BEGIN CERTIFICATE-----" not in ca_certificates:
             # gRPC would trust nobody, and every server would seem to be down.

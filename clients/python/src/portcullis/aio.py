@@ -35,7 +35,7 @@ class Client:
         *,
         root_key: str | None = None,
         ca_certificates: bytes | None = None,
-        allow_plaintext: bool = False,
+        allow_plaintext: bool | None = None,
         timeout: float = 1.0,
     ) -> None:
         """As for `portcullis.Client`."""

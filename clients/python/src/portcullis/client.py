@@ -25,7 +25,7 @@ class Client:
         *,
         root_key: str | None = None,
         ca_certificates: bytes | None = None,
-        allow_plaintext: bool = False,
+        allow_plaintext: bool | None = None,
         timeout: float = 1.0,
     ) -> None:
         """Connects at the first call, not now.
@@ -36,7 +36,8 @@ class Client:
                 among several are looked up here, once, and the certificates of all must have the name of the first.
             root_key: who calls. Default: PORTCULLIS_ROOT_KEY.
             ca_certificates: PEM, to trust instead of the system's, for `https://`.
-            allow_plaintext: send the root key over `http://` to another machine too.
+            allow_plaintext: send the root key over `http://` to another machine too. Default: what
+                PORTCULLIS_ALLOW_PLAINTEXT says, then False.
             timeout: seconds that a call without a deadline of its own may take, with its retries: more than 0, at most
                 a day. Streams have none.
 

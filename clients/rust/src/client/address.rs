@@ -6,6 +6,9 @@ use http::uri::{Authority, Uri};
 
 const NOT_BARE: &str = "must be a host and a port and nothing else";
 
+const GRPC_TARGET: &str = "must be http://HOST:PORT or https://HOST:PORT, not a target of gRPC (dns:///): all addresses of \
+     the name are used all the same";
+
 /// `http://HOST:PORT` or `https://HOST:PORT`.
 #[derive(Clone, Debug)]
 pub struct Address {
@@ -21,6 +24,9 @@ pub struct Address {
 impl Address {
     /// What is wrong with `text`, if it is no address. Does not repeat it: it may be a secret in the wrong place.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.starts_with("dns:") {
+            return Err(GRPC_TARGET);
+        }
         let uri: Uri = text.parse().map_err(|_| "is no URL")?;
         let is_tls = match uri.scheme_str() {
             Some("http") => false,

@@ -9,6 +9,7 @@ use crate::channel::{Channel, Origin, Tls};
 use crate::root_key::RootKey;
 
 const SERVER_VARIABLE: &str = "PORTCULLIS_SERVER";
+const ALLOW_PLAINTEXT_VARIABLE: &str = "PORTCULLIS_ALLOW_PLAINTEXT";
 const ROOT_KEY_VARIABLE: &str = "PORTCULLIS_ROOT_KEY";
 const SERVER_DEFAULT: &str = "http://127.0.0.1:50051";
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(1);
@@ -19,7 +20,7 @@ pub struct ClientBuilder {
     addresses: Vec<String>,
     root_key: Option<RootKey>,
     ca_certificates: Option<Vec<u8>>,
-    allow_plaintext: bool,
+    allow_plaintext: Option<bool>,
     timeout: Duration,
 }
 
@@ -29,7 +30,7 @@ impl Default for ClientBuilder {
             addresses: Vec::new(),
             root_key: None,
             ca_certificates: None,
-            allow_plaintext: false,
+            allow_plaintext: None,
             timeout: TIMEOUT_DEFAULT,
         }
     }
@@ -61,9 +62,9 @@ impl ClientBuilder {
     }
 
     /// Whether the root key may be sent over `http://` to another machine, because something else encrypts the way
-    /// there. By default it may not.
+    /// there. By default what the variable `PORTCULLIS_ALLOW_PLAINTEXT` says, `true` or `false`; else it may not.
     pub fn allow_plaintext(mut self, allow: bool) -> Self {
-        self.allow_plaintext = allow;
+        self.allow_plaintext = Some(allow);
         self
     }
 
@@ -81,11 +82,15 @@ impl ClientBuilder {
         if self.timeout.is_zero() || self.timeout > TIMEOUT_MAX {
             return Err(BuildError::Timeout);
         }
+        let allow_plaintext = match self.allow_plaintext {
+            Some(allow) => allow,
+            None => plaintext_allowed(&env::var(ALLOW_PLAINTEXT_VARIABLE).unwrap_or_default())?,
+        };
         let mut tls = None;
         let mut origins: Vec<Origin> = Vec::new();
         for (number, text) in (1..).zip(self.addresses_or_default()) {
             let address = Address::parse(&text).map_err(|why| BuildError::Address { number, why })?;
-            if !address.is_tls && !address.is_loopback() && !self.allow_plaintext {
+            if !address.is_tls && !address.is_loopback() && !allow_plaintext {
                 return Err(BuildError::Plaintext { number });
             }
             if origins.first().is_some_and(|first| first.tls.is_some() != address.is_tls) {
@@ -121,6 +126,14 @@ impl ClientBuilder {
     }
 }
 
+fn plaintext_allowed(variable: &str) -> Result<bool, BuildError> {
+    match variable {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "" | "false" | "0" | "no" | "off" => Ok(false),
+        other => Err(BuildError::AllowPlaintext(other.to_owned())),
+    }
+}
+
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
@@ -145,6 +158,8 @@ pub enum BuildError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The variable `PORTCULLIS_ALLOW_PLAINTEXT` is neither true nor false, but this.
+    AllowPlaintext(String),
     /// The root key would go to another machine unencrypted.
     Plaintext {
         /// Which address that is, from 1.
@@ -166,10 +181,11 @@ impl fmt::Display for BuildError {
             Self::RootKeyMissing => write!(f, "there is no root key: give one, or set {ROOT_KEY_VARIABLE}"),
             Self::RootKeyUnfit => f.write_str("the root key has characters that a header cannot carry"),
             Self::Address { number, why } => write!(f, "address {number} {why}"),
+            Self::AllowPlaintext(is) => write!(f, "{ALLOW_PLAINTEXT_VARIABLE} must be true or false; is {is:?}"),
             Self::Plaintext { number } => write!(
                 f,
-                "refusing to send the root key to address {number} in plain text: use https://, or allow plaintext if \
-                 something else encrypts the way there"
+                "refusing to send the root key to address {number} in plain text: use https://, or allow_plaintext(true) or \
+                 {ALLOW_PLAINTEXT_VARIABLE}=true if something else encrypts the way there"
             ),
             Self::MixedSchemes => f.write_str("all addresses must be http://, or all https://"),
             Self::Timeout => f.write_str("the timeout must be more than 0 and at most a day"),
@@ -180,3 +196,18 @@ impl fmt::Display for BuildError {
 }
 
 impl Error for BuildError {}
+
+#[cfg(test)]
+mod tests {
+    use super::plaintext_allowed;
+
+    #[test]
+    fn the_variable_is_true_or_false() {
+        for (value, allowed) in [("true", true), ("1", true), ("on", true), ("false", false), ("0", false), ("", false)]
+        {
+            assert_eq!(plaintext_allowed(value).unwrap(), allowed, "{value}");
+        }
+        let error = plaintext_allowed("please").unwrap_err();
+        assert_eq!(error.to_string(), "PORTCULLIS_ALLOW_PLAINTEXT must be true or false; is \"please\"");
+    }
+}

@@ -40,6 +40,8 @@ async fn what_is_wrong_is_said() {
     let builder = || Client::builder().root_key(SECRET);
     let error = builder().address("127.0.0.1:50051").build().unwrap_err();
     assert_eq!(error.to_string(), "address 1 must start with http:// or https://");
+    let error = builder().address("dns:///localhost:50051").build().unwrap_err();
+    assert!(error.to_string().starts_with("address 1 must be http://HOST:PORT or https://HOST:PORT, not"), "{error}");
     let error = builder().address("https://localhost:1").ca_certificates("no PEM").build().unwrap_err();
     assert_eq!(error.to_string(), "the CA certificates: no certificate in PEM form");
 }

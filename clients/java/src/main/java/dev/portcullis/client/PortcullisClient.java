@@ -136,6 +136,7 @@ public final class PortcullisClient implements AutoCloseable {
         private List<String> addresses;
         private String rootKey;
         private Path caCertificates;
+        private final String allowPlaintextVariable;
         private boolean plaintextAllowed;
         private Duration timeout = Duration.ofSeconds(1);
 
@@ -143,6 +144,7 @@ public final class PortcullisClient implements AutoCloseable {
             String server = environment.getOrDefault("PORTCULLIS_SERVER", "");
             addresses = List.of(server.isEmpty() ? "http://127.0.0.1:50051" : server);
             rootKey = environment.getOrDefault("PORTCULLIS_ROOT_KEY", "");
+            allowPlaintextVariable = environment.getOrDefault("PORTCULLIS_ALLOW_PLAINTEXT", "");
         }
 
         /**
@@ -173,7 +175,10 @@ public final class PortcullisClient implements AutoCloseable {
             return this;
         }
 
-        /** Lets the root key go over {@code http://} to another machine than this: something else encrypts. */
+        /**
+         * Lets the root key go over {@code http://} to another machine than this: something else encrypts. So does the
+         * variable {@code PORTCULLIS_ALLOW_PLAINTEXT} with the value {@code true}.
+         */
         public Builder allowPlaintext() {
             this.plaintextAllowed = true;
             return this;
@@ -207,7 +212,8 @@ public final class PortcullisClient implements AutoCloseable {
                 throw new IllegalArgumentException("A timeout is longer than nothing, and a day at most");
             }
             List<Address> replicas = replicas();
-            ChannelCredentials credentials = credentials(replicas);
+            boolean mayBePlain = isPlaintextAllowed();
+            ChannelCredentials credentials = credentials(replicas, mayBePlain);
             return new PortcullisClient(
                     connect(replicas, credentials),
                     new CallerInterceptor(key, timeout),
@@ -219,6 +225,11 @@ public final class PortcullisClient implements AutoCloseable {
             List<Address> replicas = new ArrayList<>();
             for (String address : addresses) {
                 int number = replicas.size() + 1;
+                if (address.startsWith("dns:")) {
+                    throw new IllegalArgumentException("Address " + number
+                            + " is a target of gRPC (dns:///): write http://HOST:PORT or https://HOST:PORT. All addresses"
+                            + " of the name are used all the same");
+                }
                 replicas.add(Address.parse(address)
                         .orElseThrow(() -> new IllegalArgumentException(
                                 "Address " + number + " is neither http://HOST:PORT nor https://HOST:PORT")));
@@ -248,7 +259,20 @@ public final class PortcullisClient implements AutoCloseable {
                     .build();
         }
 
-        private ChannelCredentials credentials(List<Address> replicas) {
+        private boolean isPlaintextAllowed() {
+            if (plaintextAllowed) {
+                return true;
+            }
+            return switch (allowPlaintextVariable) {
+                case "true", "1", "yes", "on" -> true;
+                case "", "false", "0", "no", "off" -> false;
+                default ->
+                    throw new IllegalArgumentException(
+                            "PORTCULLIS_ALLOW_PLAINTEXT must be true or false; is \"" + allowPlaintextVariable + "\"");
+            };
+        }
+
+        private ChannelCredentials credentials(List<Address> replicas, boolean mayBePlain) {
             long encrypted = replicas.stream().filter(Address::tls).count();
             if (replicas.isEmpty() || (encrypted != 0 && encrypted != replicas.size())) {
                 throw new IllegalArgumentException(
@@ -258,9 +282,10 @@ public final class PortcullisClient implements AutoCloseable {
                 if (caCertificates != null) {
                     throw new IllegalArgumentException("CA certificates are for https://");
                 }
-                if (!plaintextAllowed && !replicas.stream().allMatch(Address::isLoopback)) {
+                if (!mayBePlain && !replicas.stream().allMatch(Address::isLoopback)) {
                     throw new IllegalArgumentException(
-                            "The root key would be sent in the clear: use https://, or allowPlaintext");
+                            "The root key would be sent in the clear: use https://, or allowPlaintext or"
+                                    + " PORTCULLIS_ALLOW_PLAINTEXT=true if something else encrypts the way there");
                 }
                 return InsecureChannelCredentials.create();
             }

@@ -92,6 +92,34 @@ class PortcullisClientTest {
     }
 
     @Test
+    void saysWhatToWriteInsteadOfATargetOfGrpc() {
+        String fault = fault(builder(Map.of()).rootKey("root_key").addresses("dns:///localhost:1"));
+
+        assertTrue(fault.contains("write http://HOST:PORT or https://HOST:PORT"), fault);
+    }
+
+    @Test
+    void takesTheLeaveForPlaintextFromTheEnvironment() {
+        for (String value : List.of("true", "1", "yes", "on")) {
+            plainlyElsewhere(value).build().close();
+        }
+        for (String value : List.of("false", "0", "no", "off", "")) {
+            assertTrue(fault(plainlyElsewhere(value)).contains("PORTCULLIS_ALLOW_PLAINTEXT=true"));
+            plainlyElsewhere(value).allowPlaintext().build().close();
+        }
+        assertEquals(
+                "PORTCULLIS_ALLOW_PLAINTEXT must be true or false; is \"please\"",
+                fault(plainlyElsewhere("please").addresses("https://example.com:1")));
+    }
+
+    private static PortcullisClient.Builder plainlyElsewhere(String variable) {
+        return builder(Map.of(
+                "PORTCULLIS_SERVER", "http://192.0.2.1:1",
+                "PORTCULLIS_ROOT_KEY", "root_key",
+                "PORTCULLIS_ALLOW_PLAINTEXT", variable));
+    }
+
+    @Test
     void asksNoProxyForPlaintext() throws Exception {
         ProxySelector before = ProxySelector.getDefault();
         try (ServerSocket proxy = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
