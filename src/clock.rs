@@ -38,6 +38,37 @@ impl Timestamp {
     }
 }
 
+/// A length of time for people, such as `31 days`, `1 h 30 min`, `-2.5 s`: its two largest units, or its seconds where they are
+/// few. A year is one of 365.25 days, and is said only of whole years.
+pub fn in_words(nanos: i128) -> String {
+    const SECOND: u128 = 1_000_000_000;
+    const DAY: u128 = 86_400 * SECOND;
+    const YEAR: u128 = 31_557_600 * SECOND;
+    const UNITS: [(u128, &str); 4] = [(DAY, "days"), (3_600 * SECOND, "h"), (60 * SECOND, "min"), (SECOND, "s")];
+    let sign = if nanos < 0 { "-" } else { "" };
+    let nanos = nanos.unsigned_abs();
+    if nanos >= YEAR && nanos.is_multiple_of(YEAR) {
+        let years = nanos / YEAR;
+        return if years == 1 { format!("{sign}1 year") } else { format!("{sign}{years} years") };
+    }
+    let Some(at) = UNITS.iter().position(|(unit, _)| nanos >= *unit).filter(|at| UNITS[*at].0 > SECOND) else {
+        let (whole, part) = (nanos / SECOND, nanos % SECOND);
+        let part = if part == 0 { String::new() } else { format!(".{part:09}") };
+        return format!("{sign}{whole}{} s", part.trim_end_matches('0'));
+    };
+    let ((unit, name), (next, next_name)) = (UNITS[at], UNITS[at + 1]);
+    let name = if name == "days" && nanos / unit == 1 { "day" } else { name };
+    match nanos % unit / next {
+        0 => format!("{sign}{} {name}", nanos / unit),
+        more => format!("{sign}{} {name} {more} {next_name}", nanos / unit),
+    }
+}
+
+/// See [`in_words`].
+pub fn length_in_words(length: Duration) -> String {
+    in_words(length.as_nanos().cast_signed())
+}
+
 impl From<Timestamp> for SystemTime {
     fn from(at: Timestamp) -> Self {
         let distance = Duration::from_micros(at.0.unsigned_abs());
@@ -132,5 +163,31 @@ impl Clock for ManualClock {
 
     fn elapsed(&self) -> Duration {
         Duration::from_micros(self.elapsed_micros.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_said_in_their_largest_units() {
+        let said = [
+            (0, "0 s"),
+            (12, "12 s"),
+            (90, "1 min 30 s"),
+            (3_600, "1 h"),
+            (5_430, "1 h 30 min"),
+            (86_400, "1 day"),
+            (100_000, "1 day 3 h"),
+            (31 * 86_400, "31 days"),
+            (31_557_600, "1 year"),
+            (3_155_760_000, "100 years"),
+            (-9_862 * 86_400 - 7_200, "-9862 days 2 h"),
+        ];
+        for (seconds, words) in said {
+            assert_eq!(in_words(seconds * 1_000_000_000), words);
+        }
+        assert_eq!((in_words(1_500_000_000), in_words(-1)), ("1.5 s".to_owned(), "-0.000000001 s".to_owned()));
     }
 }

@@ -64,9 +64,16 @@ impl ApiKeyService for ApiKeys {
         caller.may(Permission::KeysWrite, or_default(&request.get_ref().keyspace))?;
         let asked = request.into_inner();
         let entries = asked.entries.into_iter().map(convert::import_entry).collect();
-        let imported = self.management.import(&asked.keyspace, entries, caller.principal()).await;
+        let imported = if asked.validate_only {
+            self.management.check_import(&asked.keyspace, entries).await
+        } else {
+            self.management.import(&asked.keyspace, entries, caller.principal()).await
+        };
         let results = imported.map_err(status::from_manage)?;
         let outcome = |result: Result<ApiKey, manage::Error>| match result {
+            Ok(key) if asked.validate_only => {
+                Outcome::ApiKey(Box::new(pb::ApiKey { id: String::new(), ..self.show(key) }))
+            }
             Ok(key) => Outcome::ApiKey(Box::new(self.show(key))),
             Err(error) => {
                 let status = status::from_manage(error);

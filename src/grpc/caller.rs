@@ -348,18 +348,20 @@ fn bearer(header: &str) -> Option<&str> {
 impl Caller {
     /// Where the caller may do this; PERMISSION_DENIED if nowhere.
     pub fn reach(&self, permission: Permission) -> Result<Reach, Status> {
-        reach(self.key.grants(), permission).ok_or_else(|| status::permission_missing(permission))
+        reach(self.key.grants(), permission).ok_or_else(|| status::permission_missing(permission, ""))
     }
 
     /// Whether the caller may do this in `keyspace`; PERMISSION_DENIED if not, whether or not there is such a keyspace.
     pub fn may(&self, permission: Permission, keyspace: &str) -> Result<(), Status> {
-        if self.reach(permission)?.includes(keyspace) { Ok(()) } else { Err(status::permission_missing(permission)) }
+        let reach = reach(self.key.grants(), permission);
+        let may = reach.is_some_and(|reach| reach.includes(keyspace));
+        if may { Ok(()) } else { Err(status::permission_missing(permission, keyspace)) }
     }
 
     /// Where a verification may look: in the keyspace that is named, else wherever the caller may. Root keys are found
     /// only by naming `system`, so that no request of a customer's is ever let in by one.
     pub fn verification_reach(&self, keyspace: &str) -> Result<&Reach, Status> {
-        let missing = || status::permission_missing(Permission::KeysVerify);
+        let missing = || status::permission_missing(Permission::KeysVerify, keyspace);
         match self.key.verify_reach().ok_or_else(missing)? {
             Reach::Everywhere if keyspace.is_empty() => Ok(&Reach::AllButSystem),
             reach if keyspace.is_empty() || reach.includes(keyspace) => Ok(reach),

@@ -125,7 +125,11 @@ mod tests {
             })),
             ..Default::default()
         };
-        let request = pb::ImportApiKeysRequest { keyspace: "default".into(), entries: (0..1_000).map(entry).collect() };
+        let request = pb::ImportApiKeysRequest {
+            keyspace: "default".into(),
+            entries: (0..1_000).map(entry).collect(),
+            ..Default::default()
+        };
         check(&request.encode_to_vec(), Kind::Import).unwrap();
     }
 

@@ -22,6 +22,7 @@ use crate::admission::{Over, Refused};
 use crate::clock::{Clock as _, SystemClock};
 use crate::hashing::HashingError;
 use crate::key::id::KeyId;
+use crate::key::keyspace::is_keyspace_id;
 use crate::key::permission::Permission;
 use crate::log_sampler::LogSampler;
 use crate::manage::{self, Violation};
@@ -339,9 +340,10 @@ pub fn credential_invalid() -> Status {
     plain(Code::Unauthenticated, ErrorReason::CredentialInvalid, "the credential is not a valid root key")
 }
 
-/// PERMISSION_DENIED.
-pub fn permission_missing(permission: Permission) -> Status {
-    let message = format!("the root key lacks {permission} here");
+/// PERMISSION_DENIED: in `keyspace`, if one was named that can be.
+pub fn permission_missing(permission: Permission, keyspace: &str) -> Status {
+    let place = if is_keyspace_id(keyspace) { format!("for keyspace {keyspace}") } else { "here".to_owned() };
+    let message = format!("the root key lacks {permission} {place}");
     let details = info(ErrorReason::PermissionMissing, [("permission", permission.to_string())]);
     Status::with_error_details(Code::PermissionDenied, message, details)
 }
@@ -518,6 +520,6 @@ mod tests {
             assert_eq!(call_refusal(&status), Some(refusal), "{status}");
         }
         assert_eq!(call_refusal(&request_too_large()), None);
-        assert_eq!(call_refusal(&permission_missing(Permission::KeysRead)), None);
+        assert_eq!(call_refusal(&permission_missing(Permission::KeysRead, "default")), None);
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::length_in_words;
+
 /// Most limits that hold for one key. Each is looked at by every verification, and has some 100 bytes of memory.
 pub const LIMITS_MAX: usize = 4;
 /// The highest limit, and the largest burst.
@@ -73,7 +75,7 @@ pub fn check(limit: i64, window: Option<Duration>, burst: i64) -> Result<(u32, D
     let window = window.filter(|window| (WINDOW_MIN..=WINDOW_MAX).contains(window));
     let window = window.ok_or_else(|| ("window", "be 1 s to 366 days".to_owned()))?;
     if f64::from(limit) > window.as_secs_f64() * f64::from(RATE_MAX) {
-        return Err(("limit", format!("be at most {RATE_MAX} a second; is {limit} in {} s", window.as_secs_f64())));
+        return Err(("limit", format!("be at most {RATE_MAX} a second; is {limit} in {}", length_in_words(window))));
     }
     // Not given: the whole limit.
     let burst = if burst == 0 { limit } else { number("burst", burst)? };

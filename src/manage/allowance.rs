@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::create::nanos_as_secs;
 use super::{Nanos, Violations};
+use crate::clock::in_words;
 use crate::key::credits::{CREDITS_MAX, CreditsPatch, Interval, Refill};
 use crate::key::keyspace::{Keyspace, SYSTEM};
 use crate::key::network::{NETWORKS_MAX, Network};
@@ -85,7 +85,7 @@ fn check_limit(path: &str, asked: &RateLimitFields, bad: &mut Violations) -> Opt
     match rate_limit::check(asked.limit, window, asked.burst) {
         Ok((limit, window, burst)) => Some(RateLimit { name: asked.name.clone(), limit, window, burst }),
         Err(("window", rule)) => {
-            let given = asked.window.map_or_else(|| "absent".to_owned(), |nanos| format!("{} s", nanos_as_secs(nanos)));
+            let given = asked.window.map_or_else(|| "absent".to_owned(), in_words);
             bad.add(format!("{path}.window"), format!("must {rule}; is {given}"));
             None
         }

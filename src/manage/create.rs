@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::allowance::{self, AllowanceFields};
 use super::{Claims, Error, Management, Nanos, Principal, Violations, claims};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, in_words, length_in_words};
 use crate::key::credits::CreditsPatch;
 use crate::key::id::KeyId;
 use crate::key::keyspace::{DEFAULT, Keyspace, SYSTEM, TTL_MAX, is_keyspace_id};
@@ -232,7 +232,7 @@ fn check_expiration(asked: Expiration, keyspace: &Keyspace, now: Timestamp, bad:
             let Some(ttl) = ttl.filter(|ttl| !ttl.is_zero()) else {
                 bad.add(
                     "ttl",
-                    format!("must be more than 0 and at most {}; is {} s", secs(longest), nanos_as_secs(nanos)),
+                    format!("must be more than 0 and at most {}; is {}", length_in_words(longest), in_words(nanos)),
                 );
                 return None;
             };
@@ -251,31 +251,19 @@ pub(super) fn check_expire_time(
 ) -> Option<Timestamp> {
     let longest = ttl_max(keyspace);
     let at = i64::try_from(nanos.div_euclid(1_000)).ok().map(Timestamp::from_micros);
-    let good = at.filter(|at| *at > now && *at <= now.saturating_add(longest));
+    if let Some(at) = at.filter(|at| *at <= now) {
+        let at = if at.as_micros() < 0 { "a time before 1970".to_owned() } else { at.to_string() };
+        bad.add(path, format!("must be in the future; {at} is past"));
+        return None;
+    }
+    let good = at.filter(|at| *at <= now.saturating_add(longest));
     if good.is_none() {
-        let from_now = nanos_as_secs(nanos - Nanos::from(now.as_micros()) * 1_000);
-        bad.add(
-            path,
-            format!("must be in the future and at most {} from now; is {from_now} s from now", secs(longest)),
-        );
+        let from_now = in_words(nanos - Nanos::from(now.as_micros()) * 1_000);
+        bad.add(path, format!("must be at most {} from now; is {from_now} from now", length_in_words(longest)));
     }
     good
 }
 
 fn ttl_max(keyspace: &Keyspace) -> Duration {
     keyspace.max_ttl.unwrap_or(TTL_MAX).min(TTL_MAX)
-}
-
-fn secs(of: Duration) -> String {
-    format!("{} s", of.as_secs_f64())
-}
-
-/// A length of time in seconds, as people read it.
-pub(super) fn nanos_as_secs(nanos: Nanos) -> String {
-    let sign = if nanos < 0 { "-" } else { "" };
-    let nanos = nanos.unsigned_abs();
-    match (nanos / 1_000_000_000, nanos % 1_000_000_000) {
-        (whole, 0) => format!("{sign}{whole}"),
-        (whole, part) => format!("{sign}{whole}.{}", format!("{part:09}").trim_end_matches('0')),
-    }
 }

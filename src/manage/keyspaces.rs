@@ -6,7 +6,7 @@ use super::allowance::{self, RateLimitFields};
 use super::page::{Cursor, PAGE_WEIGHT_MAX, check_size};
 use super::update::{check_mask, expected_revision};
 use super::{Error, Management, Nanos, Page, Principal, Violations};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, in_words, length_in_words};
 use crate::key::field;
 use crate::key::id::KeyspaceUid;
 use crate::key::keyspace::{
@@ -307,7 +307,7 @@ fn check_ttl(path: &str, nanos: Option<Nanos>, bad: &mut Violations) -> Option<D
     let ttl = u64::try_from(nanos / 1_000).map(Duration::from_micros).ok();
     let good = ttl.filter(|ttl| !ttl.is_zero() && *ttl <= TTL_MAX);
     if good.is_none() {
-        bad.add(path, format!("must be more than 0 and at most {} s (100 years); is {nanos} ns", TTL_MAX.as_secs()));
+        bad.add(path, format!("must be more than 0 and at most {}; is {}", length_in_words(TTL_MAX), in_words(nanos)));
     }
     good
 }
@@ -316,7 +316,7 @@ fn check_ttls(default_ttl: Option<Duration>, max_ttl: Option<Duration>, bad: &mu
     if let (Some(default_ttl), Some(max_ttl)) = (default_ttl, max_ttl)
         && default_ttl > max_ttl
     {
-        let (default, max) = (default_ttl.as_secs_f64(), max_ttl.as_secs_f64());
-        bad.add("keyspace.default_ttl", format!("must be at most max_ttl, {max} s; is {default} s"));
+        let (default, max) = (length_in_words(default_ttl), length_in_words(max_ttl));
+        bad.add("keyspace.default_ttl", format!("must be at most max_ttl, {max}; is {default}"));
     }
 }

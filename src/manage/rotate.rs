@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Error, Management, Nanos, Principal, Violations, check_id};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, in_words, length_in_words};
 use crate::key::id::KeyId;
 use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, OVERLAP_MAX};
@@ -41,7 +41,7 @@ impl Management {
 fn check_overlap(nanos: Nanos, bad: &mut Violations) -> Duration {
     let overlap = u64::try_from(nanos / 1_000).map(Duration::from_micros).ok();
     overlap.filter(|overlap| nanos >= 0 && *overlap <= OVERLAP_MAX).unwrap_or_else(|| {
-        bad.add("overlap", format!("must be 0 to {} s (30 days); is {nanos} ns", OVERLAP_MAX.as_secs()));
+        bad.add("overlap", format!("must be 0 s to {}; is {}", length_in_words(OVERLAP_MAX), in_words(nanos)));
         Duration::ZERO
     })
 }

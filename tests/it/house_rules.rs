@@ -144,6 +144,7 @@ const ONLY_IN: [(&[&str], &[&str]); 8] = [
         &["expose"],
         &[
             "cli/client.rs",
+            "cli/keys/import/hashed.rs",
             "cli/offline.rs",
             "cli/serve.rs",
             "config",

@@ -53,19 +53,7 @@ impl Management {
         entries: Vec<ImportEntry>,
         by: Principal<'_>,
     ) -> Result<Vec<Result<ApiKey, Error>>, Error> {
-        let keyspace_id = if keyspace.is_empty() { DEFAULT } else { keyspace };
-        let mut bad = Violations::default();
-        if !is_keyspace_id(keyspace_id) {
-            bad.must("keyspace", keyspace_id, Err("match [a-z][a-z0-9-]{0,39}"));
-        }
-        if entries.is_empty() || entries.len() > ENTRIES_MAX {
-            bad.add("entries", format!("must be 1 to {ENTRIES_MAX} entries; are {}", entries.len()));
-        }
-        bad.check()?;
-        if keyspace_id == SYSTEM {
-            return Err(Error::KeyspaceReserved(SYSTEM));
-        }
-        let keyspace = self.keyspace(keyspace_id).await?;
+        let keyspace = self.importing_keyspace(keyspace, &entries).await?;
         let _charged = self.charge_keys(&keyspace, entries.len()).await?;
         let forms = self.forms(&keyspace.id).await?;
         let now = self.clock.now();
@@ -92,6 +80,39 @@ impl Management {
         // Those that were asked for before they were there are known not to be there, until all have heard of them.
         self.confirmed(Ok(answers.into_iter().map(|answer| answer.expect("each is answered or pending")).collect()))
             .await
+    }
+
+    /// Checks keys as [`Self::import`] would, and makes none. Whether a secret is there already is not looked at.
+    pub async fn check_import(
+        &self,
+        keyspace: &str,
+        entries: Vec<ImportEntry>,
+    ) -> Result<Vec<Result<ApiKey, Error>>, Error> {
+        let keyspace = self.importing_keyspace(keyspace, &entries).await?;
+        let mut lengths = prefix_lengths(&self.forms(&keyspace.id).await?);
+        let now = self.clock.now();
+        let checked = entries.into_iter().map(|entry| {
+            let (key, _, _) = self.prepare(entry, &keyspace, &mut lengths, now)?;
+            Ok(key)
+        });
+        Ok(checked.collect())
+    }
+
+    /// The keyspace to import into, if as many entries may be.
+    async fn importing_keyspace(&self, keyspace: &str, entries: &[ImportEntry]) -> Result<Keyspace, Error> {
+        let id = if keyspace.is_empty() { DEFAULT } else { keyspace };
+        let mut bad = Violations::default();
+        if !is_keyspace_id(id) {
+            bad.must("keyspace", id, Err("match [a-z][a-z0-9-]{0,39}"));
+        }
+        if entries.is_empty() || entries.len() > ENTRIES_MAX {
+            bad.add("entries", format!("must be 1 to {ENTRIES_MAX} entries; are {}", entries.len()));
+        }
+        bad.check()?;
+        if id == SYSTEM {
+            return Err(Error::KeyspaceReserved(SYSTEM));
+        }
+        self.keyspace(id).await
     }
 
     fn prepare(

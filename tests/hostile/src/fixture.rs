@@ -245,7 +245,7 @@ impl Admin {
     }
 
     async fn import(&self, keyspace: &str, entries: Vec<pb::ApiKeyImport>) -> Result<(), Error> {
-        let request = pb::ImportApiKeysRequest { keyspace: keyspace.to_owned(), entries };
+        let request = pb::ImportApiKeysRequest { keyspace: keyspace.to_owned(), entries, ..Default::default() };
         let answer: pb::ImportApiKeysResponse = self.call(methods::IMPORT, &request).await?;
         for result in answer.results {
             if let Some(pb::api_key_import_result::Outcome::Status(status)) = result.outcome {

@@ -88,7 +88,7 @@ fn large_import() -> pb::ImportApiKeysRequest {
         })),
         ..Default::default()
     });
-    let mut request = pb::ImportApiKeysRequest { keyspace: String::new(), entries: Vec::new() };
+    let mut request = pb::ImportApiKeysRequest { keyspace: String::new(), entries: Vec::new(), ..Default::default() };
     for entry in entries {
         if request.encoded_len() + entry.encoded_len() > MIB - 1024 {
             break;
@@ -259,7 +259,7 @@ async fn heads_of_calls_whose_bodies_do_not_come_are_bounded() {
 async fn a_message_of_many_empty_parts_is_refused_before_it_is_decoded() {
     let service = service().await;
     let entries = vec![pb::ApiKeyImport::default(); 200_000];
-    let request = pb::ImportApiKeysRequest { keyspace: "default".into(), entries };
+    let request = pb::ImportApiKeysRequest { keyspace: "default".into(), entries, ..Default::default() };
     let refused = service.admin().keys.import_api_keys(request).await.expect_err("refused");
     assert!(refused.message().contains("131072 fields"), "{refused}");
     service.stop().await;

@@ -154,8 +154,11 @@ async fn a_keyspace_has_so_many_keys_and_no_more(backend: Backend) {
         made.push(admin.create(of_acme()).await.0);
     }
     check_error(admin.keys.create_api_key(of_acme()).await, Code::FailedPrecondition, ErrorReason::KeyspaceFull);
-    let import =
-        |count: u8| pb::ImportApiKeysRequest { keyspace: "acme".into(), entries: (0..count).map(entry).collect() };
+    let import = |count: u8| pb::ImportApiKeysRequest {
+        keyspace: "acme".into(),
+        entries: (0..count).map(entry).collect(),
+        ..Default::default()
+    };
     check_error(admin.keys.import_api_keys(import(1)).await, Code::FailedPrecondition, ErrorReason::KeyspaceFull);
     for key in made.iter().take(2) {
         admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: key.id.clone() }).await.expect("deleted");

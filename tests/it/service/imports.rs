@@ -69,7 +69,7 @@ async fn import_into(
     entries: Vec<ApiKeyImport>,
 ) -> Result<Vec<Result<pb::ApiKey, Status>>, Status> {
     let count = entries.len();
-    let request = ImportApiKeysRequest { keyspace: keyspace.into(), entries };
+    let request = ImportApiKeysRequest { keyspace: keyspace.into(), entries, ..Default::default() };
     let results = caller.keys.import_api_keys(request).await?.into_inner().results;
     assert_eq!(results.len(), count);
     let result = |result: pb::ApiKeyImportResult| match result.outcome.expect("an outcome") {

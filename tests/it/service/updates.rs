@@ -189,7 +189,7 @@ async fn claims_have_no_number_that_lost_digits(backend: Backend) {
         material: Some(pb::api_key_import::Material::Plaintext("sk_live_0123456789abcdef0123".into())),
         ..Default::default()
     };
-    let request = pb::ImportApiKeysRequest { keyspace: String::new(), entries: vec![entry] };
+    let request = pb::ImportApiKeysRequest { keyspace: String::new(), entries: vec![entry], ..Default::default() };
     let results = admin.keys.import_api_keys(request).await.unwrap().into_inner().results;
     let Some(pb::api_key_import_result::Outcome::Status(status)) = &results[0].outcome else { panic!("{results:?}") };
     assert!(status.message.contains("claims.account_id"), "{status:?}");

@@ -263,7 +263,7 @@ impl Caller {
             material: Some(pb::api_key_import::Material::Digest(pb::SecretDigest { algorithm, value })),
             ..Default::default()
         };
-        let request = pb::ImportApiKeysRequest { keyspace: String::new(), entries: vec![entry] };
+        let request = pb::ImportApiKeysRequest { keyspace: String::new(), entries: vec![entry], ..Default::default() };
         self.keys.import_api_keys(request).await.expect("imported");
     }
 

@@ -99,7 +99,8 @@ type CreateApiKeyRequest struct {
 	// The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/*-]`. Duplicates are folded. In keyspace `system`:
 	// permissions such as `keys:verify` or `keys:verify@default`; a keyspace that is named must exist.
 	Scopes []string `protobuf:"bytes,5,rep,name=scopes,proto3" json:"scopes,omitempty"`
-	// JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+	// JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+	// be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
 	Claims *structpb.Struct `protobuf:"bytes,6,opt,name=claims,proto3" json:"claims,omitempty"`
 	// Labels for management: up to 50, keys of 1 to 64 and values of up to 512 characters.
 	Metadata map[string]string `protobuf:"bytes,7,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -345,7 +346,10 @@ type ImportApiKeysRequest struct {
 	// The keyspace to import into; empty: `default`.
 	Keyspace string `protobuf:"bytes,1,opt,name=keyspace,proto3" json:"keyspace,omitempty"`
 	// 1 to 1,000 keys.
-	Entries       []*ApiKeyImport `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
+	Entries []*ApiKeyImport `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Only check the entries: nothing is made, and an entry that is right is answered with its key, without an id. Whether
+	// its secret is a key's already is not looked at.
+	ValidateOnly  bool `protobuf:"varint,3,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -392,6 +396,13 @@ func (x *ImportApiKeysRequest) GetEntries() []*ApiKeyImport {
 		return x.Entries
 	}
 	return nil
+}
+
+func (x *ImportApiKeysRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
 }
 
 // A key whose secret another system made. What its fields may be is as in CreateApiKeyRequest.
@@ -1806,10 +1817,11 @@ const file_portcullis_v1_api_key_service_proto_rawDesc = "" +
 	"expiration\"^\n" +
 	"\x14CreateApiKeyResponse\x12.\n" +
 	"\aapi_key\x18\x01 \x01(\v2\x15.portcullis.v1.ApiKeyR\x06apiKey\x12\x16\n" +
-	"\x06secret\x18\x02 \x01(\tR\x06secret\"i\n" +
+	"\x06secret\x18\x02 \x01(\tR\x06secret\"\x8e\x01\n" +
 	"\x14ImportApiKeysRequest\x12\x1a\n" +
 	"\bkeyspace\x18\x01 \x01(\tR\bkeyspace\x125\n" +
-	"\aentries\x18\x02 \x03(\v2\x1b.portcullis.v1.ApiKeyImportR\aentries\"\x91\x06\n" +
+	"\aentries\x18\x02 \x03(\v2\x1b.portcullis.v1.ApiKeyImportR\aentries\x12#\n" +
+	"\rvalidate_only\x18\x03 \x01(\bR\fvalidateOnly\"\x91\x06\n" +
 	"\fApiKeyImport\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12 \n" +

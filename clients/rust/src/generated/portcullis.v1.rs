@@ -461,7 +461,8 @@ pub struct CreateApiKeyRequest {
     /// permissions such as `keys:verify` or `keys:verify@default`; a keyspace that is named must exist.
     #[prost(string, repeated, tag="5")]
     pub scopes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+    /// JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+    /// be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
     #[prost(message, optional, tag="6")]
     pub claims: ::core::option::Option<::prost_types::Struct>,
     /// Labels for management: up to 50, keys of 1 to 64 and values of up to 512 characters.
@@ -522,6 +523,10 @@ pub struct ImportApiKeysRequest {
     /// 1 to 1,000 keys.
     #[prost(message, repeated, tag="2")]
     pub entries: ::prost::alloc::vec::Vec<ApiKeyImport>,
+    /// Only check the entries: nothing is made, and an entry that is right is answered with its key, without an id. Whether
+    /// its secret is a key's already is not looked at.
+    #[prost(bool, tag="3")]
+    pub validate_only: bool,
 }
 /// A key whose secret another system made. What its fields may be is as in CreateApiKeyRequest.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -2,6 +2,7 @@
 //! printed, not even where a line cannot be read.
 
 mod csv;
+mod hashed;
 mod jsonl;
 mod progress;
 mod report;
@@ -50,6 +51,13 @@ pub struct ImportArgs {
     /// The keyspace to import into [default: default]
     #[arg(long)]
     keyspace: Option<String>,
+    /// Only check every line; nothing is imported
+    #[arg(long)]
+    dry_run: bool,
+    /// Send the SHA-256 of each plaintext in its stead: no plaintext leaves this machine, and the server need not hash.
+    /// Only for keys that are random: a digest of what people chose can be guessed
+    #[arg(long)]
+    hash_locally: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -93,10 +101,12 @@ pub async fn run(args: ImportArgs, client: &ClientArgs) -> Result<Exit, Error> {
     let mut sending = Sending {
         keys: client.connect().await?,
         keyspace: args.keyspace.unwrap_or_default(),
+        is_dry_run: args.dry_run,
         batch: Vec::new(),
         size: 0,
-        report: Report::new(client.out(), progress),
+        report: Report::new(client.out(), progress, args.dry_run),
     };
+    let lines = if args.hash_locally { Box::new(lines.map(|line| line.map(hashed::line))) } else { lines };
     let sent = sending.all(lines).await;
     let Sending { report, .. } = sending;
     // What was done before it failed was done, and is told.
@@ -137,6 +147,7 @@ type Numbered = (u64, ApiKeyImport);
 struct Sending {
     keys: crate::cli::client::Client,
     keyspace: String,
+    is_dry_run: bool,
     batch: Vec<Numbered>,
     size: usize,
     report: Report,
@@ -197,7 +208,7 @@ impl Sending {
 
     fn request(&self, part: &[Numbered]) -> ImportApiKeysRequest {
         let entries = part.iter().map(|(_, entry)| entry.clone()).collect();
-        ImportApiKeysRequest { keyspace: self.keyspace.clone(), entries }
+        ImportApiKeysRequest { keyspace: self.keyspace.clone(), entries, validate_only: self.is_dry_run }
     }
 
     /// Tells what became of each; those that are to be sent once more, fewer at a time.
@@ -241,7 +252,13 @@ mod tests {
 
     #[test]
     fn the_name_says_the_format_unless_it_is_told() {
-        let args = |file: &str, format| ImportArgs { file: file.into(), format, keyspace: None };
+        let args = |file: &str, format| ImportArgs {
+            file: file.into(),
+            format,
+            keyspace: None,
+            dry_run: false,
+            hash_locally: false,
+        };
         assert_eq!(args("a.JSONL", None).format().unwrap(), Format::Jsonl);
         assert_eq!(args("a.b.csv", None).format().unwrap(), Format::Csv);
         assert_eq!(args("a.txt", Some(Format::Csv)).format().unwrap(), Format::Csv);

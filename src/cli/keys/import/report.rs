@@ -1,5 +1,6 @@
 //! What an import came to: refusals as they come, and the sum of it all.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
@@ -12,6 +13,10 @@ use crate::cli::output::{Format, Out, write_stdout};
 use crate::cli::terminal::{visible_json, visible_lines};
 use crate::grpc::pb::{ApiKey, ErrorReason};
 
+/// How many refusals for one reason are told one by one; the others are counted.
+const TOLD_MAX: u64 = 5;
+/// Most reasons that are counted apart, at some 100 bytes each.
+const REASONS_MAX: usize = 200;
 /// Most refusals that the JSON lists, at some 200 bytes each.
 const LISTED_MAX: usize = 10_000;
 
@@ -37,18 +42,30 @@ pub struct Report {
     already_there: u64,
     refused: u64,
     listed: Vec<Value>,
+    is_dry_run: bool,
+    /// Refusals by what is said of them.
+    by_text: BTreeMap<String, Alike>,
+}
+
+/// Refusals for the same reason.
+struct Alike {
+    count: u64,
+    first: u64,
+    last: u64,
 }
 
 impl Report {
     /// Nothing is done yet.
-    pub fn new(out: Out, progress: Progress) -> Self {
-        Self { out, progress, imported: 0, already_there: 0, refused: 0, listed: Vec::new() }
+    pub fn new(out: Out, progress: Progress, is_dry_run: bool) -> Self {
+        let (imported, already_there, refused) = (0, 0, 0);
+        let (listed, by_text) = (Vec::new(), BTreeMap::new());
+        Self { out, progress, imported, already_there, refused, listed, is_dry_run, by_text }
     }
 
     /// A key was made.
     pub fn imported(&mut self, key: &ApiKey) -> Result<(), Error> {
         self.imported += 1;
-        if self.out.quiet {
+        if self.out.quiet && !self.is_dry_run {
             write_stdout(&format!("{}\n", key.id))
                 .map_err(|error| Error::Failed(format!("cannot write to stdout: {error}")))?;
         }
@@ -85,9 +102,32 @@ impl Report {
             }
             return;
         }
-        Progress::clear();
-        // Nobody is left to tell if this fails.
-        let _ = writeln!(io::stderr(), "line {line}: {}", visible_lines(text));
+        if self.count_alike(line, text) <= TOLD_MAX {
+            Progress::clear();
+            // Nobody is left to tell if this fails.
+            let _ = writeln!(io::stderr(), "line {line}: {}", visible_lines(text));
+        }
+    }
+
+    /// Counts a refusal; how many there were for this reason by now.
+    fn count_alike(&mut self, line: u64, text: &str) -> u64 {
+        if self.by_text.len() >= REASONS_MAX && !self.by_text.contains_key(text) {
+            return 1;
+        }
+        let alike = self.by_text.entry(text.to_owned()).or_insert(Alike { count: 0, first: line, last: line });
+        alike.count += 1;
+        alike.last = line;
+        alike.count
+    }
+
+    /// Tells how many more refusals there were than were told one by one.
+    fn tell_alike(&self) {
+        for (text, Alike { count, first, last }) in &self.by_text {
+            if let Some(more) = count.checked_sub(TOLD_MAX).filter(|more| *more > 0) {
+                let text = visible_lines(text);
+                let _ = writeln!(io::stderr(), "{more} more of {count}, from line {first} to {last}: {text}");
+            }
+        }
     }
 
     /// Shows how far it is.
@@ -98,14 +138,21 @@ impl Report {
     /// Tells the sum.
     pub fn end(self) -> Result<Exit, Error> {
         Progress::clear();
-        let Self { imported, already_there, refused, listed, .. } = self;
+        self.tell_alike();
+        let Self { imported, already_there, refused, listed, is_dry_run, .. } = self;
         let text = match self.out.format {
             _ if self.out.quiet => String::new(),
+            Format::Table if is_dry_run => {
+                format!("{imported} right, {refused} would be refused; nothing was imported\n")
+            }
             Format::Table => format!("{imported} imported, {already_there} already there, {refused} refused\n"),
             Format::Json => {
-                let sum = json!({
+                let mut sum = json!({
                     "imported": imported, "alreadyThere": already_there, "refused": refused, "refusals": listed,
                 });
+                if is_dry_run {
+                    sum["dryRun"] = Value::Bool(true);
+                }
                 visible_json(&format!("{sum:#}\n"))
             }
         };

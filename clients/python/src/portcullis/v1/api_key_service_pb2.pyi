@@ -75,12 +75,14 @@ class CreateApiKeyResponse(_message.Message):
     def __init__(self, api_key: _Optional[_Union[_api_key_pb2.ApiKey, _Mapping]] = ..., secret: _Optional[str] = ...) -> None: ...
 
 class ImportApiKeysRequest(_message.Message):
-    __slots__ = ("keyspace", "entries")
+    __slots__ = ("keyspace", "entries", "validate_only")
     KEYSPACE_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     keyspace: str
     entries: _containers.RepeatedCompositeFieldContainer[ApiKeyImport]
-    def __init__(self, keyspace: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[ApiKeyImport, _Mapping]]] = ...) -> None: ...
+    validate_only: bool
+    def __init__(self, keyspace: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[ApiKeyImport, _Mapping]]] = ..., validate_only: bool = ...) -> None: ...
 
 class ApiKeyImport(_message.Message):
     __slots__ = ("name", "subject", "description", "scopes", "claims", "metadata", "expire_time", "ttl", "created_by", "request_id", "plaintext", "digest", "phc", "lookup_prefix", "rate_limit", "credits", "allowed_cidrs")

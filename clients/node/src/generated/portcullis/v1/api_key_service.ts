@@ -64,7 +64,10 @@ export interface CreateApiKeyRequest {
    * permissions such as `keys:verify` or `keys:verify@default`; a keyspace that is named must exist.
    */
   scopes: string[];
-  /** JSON that travels with every verdict: up to 8 KiB and 8 levels deep. */
+  /**
+   * JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+   * be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
+   */
   claims:
     | { [key: string]: unknown }
     | undefined;
@@ -123,6 +126,11 @@ export interface ImportApiKeysRequest {
   keyspace: string;
   /** 1 to 1,000 keys. */
   entries: ApiKeyImport[];
+  /**
+   * Only check the entries: nothing is made, and an entry that is right is answered with its key, without an id. Whether
+   * its secret is a key's already is not looked at.
+   */
+  validateOnly: boolean;
 }
 
 /** A key whose secret another system made. What its fields may be is as in CreateApiKeyRequest. */
@@ -792,7 +800,7 @@ export const CreateApiKeyResponse: MessageFns<CreateApiKeyResponse, "portcullis.
 };
 
 function createBaseImportApiKeysRequest(): ImportApiKeysRequest {
-  return { keyspace: "", entries: [] };
+  return { keyspace: "", entries: [], validateOnly: false };
 }
 
 export const ImportApiKeysRequest: MessageFns<ImportApiKeysRequest, "portcullis.v1.ImportApiKeysRequest"> = {
@@ -804,6 +812,9 @@ export const ImportApiKeysRequest: MessageFns<ImportApiKeysRequest, "portcullis.
     }
     for (const v of message.entries) {
       ApiKeyImport.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.validateOnly !== false) {
+      writer.uint32(24).bool(message.validateOnly);
     }
     return writer;
   },
@@ -837,6 +848,14 @@ export const ImportApiKeysRequest: MessageFns<ImportApiKeysRequest, "portcullis.
             message.entries.push(ApiKeyImport.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.validateOnly = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -856,6 +875,7 @@ export const ImportApiKeysRequest: MessageFns<ImportApiKeysRequest, "portcullis.
     const message = createBaseImportApiKeysRequest();
     message.keyspace = object.keyspace ?? "";
     message.entries = object.entries?.map((e) => ApiKeyImport.fromPartial(e)) || [];
+    message.validateOnly = object.validateOnly ?? false;
     return message;
   },
 };

@@ -170,114 +170,115 @@ public final class ApiKeyServiceProto {
       "\030\002 \001(\tR\005value:\0028\001B\014\n\nexpiration\"^\n\024Creat" +
       "eApiKeyResponse\022.\n\007api_key\030\001 \001(\0132\025.portc" +
       "ullis.v1.ApiKeyR\006apiKey\022\026\n\006secret\030\002 \001(\tR" +
-      "\006secret\"i\n\024ImportApiKeysRequest\022\032\n\010keysp" +
-      "ace\030\001 \001(\tR\010keyspace\0225\n\007entries\030\002 \003(\0132\033.p" +
-      "ortcullis.v1.ApiKeyImportR\007entries\"\221\006\n\014A" +
-      "piKeyImport\022\022\n\004name\030\001 \001(\tR\004name\022\030\n\007subje" +
-      "ct\030\002 \001(\tR\007subject\022 \n\013description\030\003 \001(\tR\013" +
-      "description\022\026\n\006scopes\030\004 \003(\tR\006scopes\022/\n\006c" +
-      "laims\030\005 \001(\0132\027.google.protobuf.StructR\006cl" +
-      "aims\022E\n\010metadata\030\006 \003(\0132).portcullis.v1.A" +
-      "piKeyImport.MetadataEntryR\010metadata\022=\n\013e" +
-      "xpire_time\030\007 \001(\0132\032.google.protobuf.Times" +
-      "tampH\000R\nexpireTime\022-\n\003ttl\030\010 \001(\0132\031.google" +
-      ".protobuf.DurationH\000R\003ttl\022\035\n\ncreated_by\030" +
-      "\t \001(\tR\tcreatedBy\022\035\n\nrequest_id\030\n \001(\tR\tre" +
-      "questId\022\036\n\tplaintext\030\013 \001(\tH\001R\tplaintext\022" +
-      "5\n\006digest\030\014 \001(\0132\033.portcullis.v1.SecretDi" +
-      "gestH\001R\006digest\022\022\n\003phc\030\r \001(\tH\001R\003phc\022#\n\rlo" +
-      "okup_prefix\030\016 \001(\tR\014lookupPrefix\0227\n\nrate_" +
-      "limit\030\017 \001(\0132\030.portcullis.v1.RateLimitR\tr" +
-      "ateLimit\0220\n\007credits\030\020 \001(\0132\026.portcullis.v" +
-      "1.CreditsR\007credits\022#\n\rallowed_cidrs\030\021 \003(" +
-      "\tR\014allowedCidrs\032;\n\rMetadataEntry\022\020\n\003key\030" +
-      "\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001B\014\n\n" +
-      "expirationB\n\n\010material\"b\n\014SecretDigest\022<" +
-      "\n\talgorithm\030\001 \001(\0162\036.portcullis.v1.Digest" +
-      "AlgorithmR\talgorithm\022\024\n\005value\030\002 \001(\014R\005val" +
-      "ue\"T\n\025ImportApiKeysResponse\022;\n\007results\030\001" +
-      " \003(\0132!.portcullis.v1.ApiKeyImportResultR" +
-      "\007results\"\177\n\022ApiKeyImportResult\0220\n\007api_ke" +
-      "y\030\001 \001(\0132\025.portcullis.v1.ApiKeyH\000R\006apiKey" +
-      "\022,\n\006status\030\002 \001(\0132\022.google.rpc.StatusH\000R\006" +
-      "statusB\t\n\007outcome\"\"\n\020GetApiKeyRequest\022\016\n" +
-      "\002id\030\001 \001(\tR\002id\"C\n\021GetApiKeyResponse\022.\n\007ap" +
-      "i_key\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006apiK" +
-      "ey\"\342\003\n\022ListApiKeysRequest\022\032\n\010keyspace\030\001 " +
-      "\001(\tR\010keyspace\022\030\n\007subject\030\002 \001(\tR\007subject\022" +
-      "\024\n\005query\030\003 \001(\tR\005query\022\'\n\017include_invalid" +
-      "\030\004 \001(\010R\016includeInvalid\022K\n\010metadata\030\005 \003(\013" +
-      "2/.portcullis.v1.ListApiKeysRequest.Meta" +
-      "dataEntryR\010metadata\022\035\n\ncreated_by\030\006 \001(\tR" +
-      "\tcreatedBy\022=\n\014unused_since\030\007 \001(\0132\032.googl" +
-      "e.protobuf.TimestampR\013unusedSince\022\033\n\tpag" +
-      "e_size\030\010 \001(\005R\010pageSize\022\035\n\npage_token\030\t \001" +
-      "(\tR\tpageToken\022\022\n\004skip\030\n \001(\005R\004skip\022\037\n\013exa" +
-      "ct_total\030\013 \001(\010R\nexactTotal\032;\n\rMetadataEn" +
-      "try\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005va" +
-      "lue:\0028\001\"\310\001\n\023ListApiKeysResponse\0220\n\010api_k" +
-      "eys\030\001 \003(\0132\025.portcullis.v1.ApiKeyR\007apiKey" +
-      "s\022&\n\017next_page_token\030\002 \001(\tR\rnextPageToke" +
-      "n\022\035\n\ntotal_size\030\003 \001(\003R\ttotalSize\0228\n\031tota" +
-      "l_size_is_lower_bound\030\004 \001(\010R\025totalSizeIs" +
-      "LowerBound\"\202\001\n\023UpdateApiKeyRequest\022.\n\007ap" +
-      "i_key\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006apiK" +
-      "ey\022;\n\013update_mask\030\002 \001(\0132\032.google.protobu" +
-      "f.FieldMaskR\nupdateMask\"F\n\024UpdateApiKeyR" +
-      "esponse\022.\n\007api_key\030\001 \001(\0132\025.portcullis.v1" +
-      ".ApiKeyR\006apiKey\"Z\n\023RotateApiKeyRequest\022\016" +
-      "\n\002id\030\001 \001(\tR\002id\0223\n\007overlap\030\002 \001(\0132\031.google" +
-      ".protobuf.DurationR\007overlap\"\271\001\n\024RotateAp" +
-      "iKeyResponse\022.\n\007api_key\030\001 \001(\0132\025.portcull" +
-      "is.v1.ApiKeyR\006apiKey\022\026\n\006secret\030\002 \001(\tR\006se" +
-      "cret\022Y\n\033previous_secret_expire_time\030\003 \001(" +
-      "\0132\032.google.protobuf.TimestampR\030previousS" +
-      "ecretExpireTime\"\236\001\n\023RevokeApiKeyRequest\022" +
-      "\020\n\002id\030\001 \001(\tH\000R\002id\022\030\n\006secret\030\002 \001(\tH\000R\006sec" +
-      "ret\0227\n\006reason\030\003 \001(\0162\037.portcullis.v1.Revo" +
-      "cationReasonR\006reason\022\030\n\007comment\030\004 \001(\tR\007c" +
-      "ommentB\010\n\006target\"F\n\024RevokeApiKeyResponse" +
-      "\022.\n\007api_key\030\001 \001(\0132\025.portcullis.v1.ApiKey" +
-      "R\006apiKey\"%\n\023DeleteApiKeyRequest\022\016\n\002id\030\001 " +
-      "\001(\tR\002id\"\026\n\024DeleteApiKeyResponse\"\317\001\n\023Veri" +
-      "fyApiKeyRequest\022\020\n\003key\030\001 \001(\tR\003key\022\'\n\017req" +
-      "uired_scopes\030\002 \003(\tR\016requiredScopes\022\"\n\ran" +
-      "y_of_scopes\030\003 \003(\tR\013anyOfScopes\022\032\n\010keyspa" +
-      "ce\030\004 \001(\tR\010keyspace\022\033\n\tclient_ip\030\005 \001(\tR\010c" +
-      "lientIp\022\027\n\004cost\030\006 \001(\003H\000R\004cost\210\001\001B\007\n\005_cos" +
-      "t\"\265\001\n\024VerifyApiKeyResponse\022\024\n\005valid\030\001 \001(" +
-      "\010R\005valid\0220\n\007verdict\030\002 \001(\0162\026.portcullis.v" +
-      "1.VerdictR\007verdict\022%\n\016missing_scopes\030\003 \003" +
-      "(\tR\rmissingScopes\022.\n\007api_key\030\004 \001(\0132\025.por" +
-      "tcullis.v1.ApiKeyR\006apiKey*\212\001\n\017DigestAlgo" +
-      "rithm\022 \n\034DIGEST_ALGORITHM_UNSPECIFIED\020\000\022" +
-      "\033\n\027DIGEST_ALGORITHM_SHA256\020\001\022\033\n\027DIGEST_A" +
-      "LGORITHM_SHA384\020\002\022\033\n\027DIGEST_ALGORITHM_SH" +
-      "A512\020\0032\247\006\n\rApiKeyService\022W\n\014CreateApiKey" +
-      "\022\".portcullis.v1.CreateApiKeyRequest\032#.p" +
-      "ortcullis.v1.CreateApiKeyResponse\022Z\n\rImp" +
-      "ortApiKeys\022#.portcullis.v1.ImportApiKeys" +
-      "Request\032$.portcullis.v1.ImportApiKeysRes" +
-      "ponse\022N\n\tGetApiKey\022\037.portcullis.v1.GetAp" +
-      "iKeyRequest\032 .portcullis.v1.GetApiKeyRes" +
-      "ponse\022T\n\013ListApiKeys\022!.portcullis.v1.Lis" +
-      "tApiKeysRequest\032\".portcullis.v1.ListApiK" +
-      "eysResponse\022W\n\014UpdateApiKey\022\".portcullis" +
-      ".v1.UpdateApiKeyRequest\032#.portcullis.v1." +
-      "UpdateApiKeyResponse\022W\n\014RotateApiKey\022\".p" +
-      "ortcullis.v1.RotateApiKeyRequest\032#.portc" +
-      "ullis.v1.RotateApiKeyResponse\022W\n\014RevokeA" +
-      "piKey\022\".portcullis.v1.RevokeApiKeyReques" +
-      "t\032#.portcullis.v1.RevokeApiKeyResponse\022W" +
-      "\n\014DeleteApiKey\022\".portcullis.v1.DeleteApi" +
-      "KeyRequest\032#.portcullis.v1.DeleteApiKeyR" +
-      "esponse\022W\n\014VerifyApiKey\022\".portcullis.v1." +
-      "VerifyApiKeyRequest\032#.portcullis.v1.Veri" +
-      "fyApiKeyResponseB\242\001\n\021dev.portcullis.v1B\022" +
-      "ApiKeyServiceProtoP\001ZFgithub.com/portcul" +
-      "lis/portcullis/clients/go/portcullis/v1;" +
-      "portcullisv1\252\002\rPortcullis.V1\312\002\rPortculli" +
-      "s\\V1\352\002\016Portcullis::V1b\006proto3"
+      "\006secret\"\216\001\n\024ImportApiKeysRequest\022\032\n\010keys" +
+      "pace\030\001 \001(\tR\010keyspace\0225\n\007entries\030\002 \003(\0132\033." +
+      "portcullis.v1.ApiKeyImportR\007entries\022#\n\rv" +
+      "alidate_only\030\003 \001(\010R\014validateOnly\"\221\006\n\014Api" +
+      "KeyImport\022\022\n\004name\030\001 \001(\tR\004name\022\030\n\007subject" +
+      "\030\002 \001(\tR\007subject\022 \n\013description\030\003 \001(\tR\013de" +
+      "scription\022\026\n\006scopes\030\004 \003(\tR\006scopes\022/\n\006cla" +
+      "ims\030\005 \001(\0132\027.google.protobuf.StructR\006clai" +
+      "ms\022E\n\010metadata\030\006 \003(\0132).portcullis.v1.Api" +
+      "KeyImport.MetadataEntryR\010metadata\022=\n\013exp" +
+      "ire_time\030\007 \001(\0132\032.google.protobuf.Timesta" +
+      "mpH\000R\nexpireTime\022-\n\003ttl\030\010 \001(\0132\031.google.p" +
+      "rotobuf.DurationH\000R\003ttl\022\035\n\ncreated_by\030\t " +
+      "\001(\tR\tcreatedBy\022\035\n\nrequest_id\030\n \001(\tR\trequ" +
+      "estId\022\036\n\tplaintext\030\013 \001(\tH\001R\tplaintext\0225\n" +
+      "\006digest\030\014 \001(\0132\033.portcullis.v1.SecretDige" +
+      "stH\001R\006digest\022\022\n\003phc\030\r \001(\tH\001R\003phc\022#\n\rlook" +
+      "up_prefix\030\016 \001(\tR\014lookupPrefix\0227\n\nrate_li" +
+      "mit\030\017 \001(\0132\030.portcullis.v1.RateLimitR\trat" +
+      "eLimit\0220\n\007credits\030\020 \001(\0132\026.portcullis.v1." +
+      "CreditsR\007credits\022#\n\rallowed_cidrs\030\021 \003(\tR" +
+      "\014allowedCidrs\032;\n\rMetadataEntry\022\020\n\003key\030\001 " +
+      "\001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001B\014\n\nex" +
+      "pirationB\n\n\010material\"b\n\014SecretDigest\022<\n\t" +
+      "algorithm\030\001 \001(\0162\036.portcullis.v1.DigestAl" +
+      "gorithmR\talgorithm\022\024\n\005value\030\002 \001(\014R\005value" +
+      "\"T\n\025ImportApiKeysResponse\022;\n\007results\030\001 \003" +
+      "(\0132!.portcullis.v1.ApiKeyImportResultR\007r" +
+      "esults\"\177\n\022ApiKeyImportResult\0220\n\007api_key\030" +
+      "\001 \001(\0132\025.portcullis.v1.ApiKeyH\000R\006apiKey\022," +
+      "\n\006status\030\002 \001(\0132\022.google.rpc.StatusH\000R\006st" +
+      "atusB\t\n\007outcome\"\"\n\020GetApiKeyRequest\022\016\n\002i" +
+      "d\030\001 \001(\tR\002id\"C\n\021GetApiKeyResponse\022.\n\007api_" +
+      "key\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006apiKey" +
+      "\"\342\003\n\022ListApiKeysRequest\022\032\n\010keyspace\030\001 \001(" +
+      "\tR\010keyspace\022\030\n\007subject\030\002 \001(\tR\007subject\022\024\n" +
+      "\005query\030\003 \001(\tR\005query\022\'\n\017include_invalid\030\004" +
+      " \001(\010R\016includeInvalid\022K\n\010metadata\030\005 \003(\0132/" +
+      ".portcullis.v1.ListApiKeysRequest.Metada" +
+      "taEntryR\010metadata\022\035\n\ncreated_by\030\006 \001(\tR\tc" +
+      "reatedBy\022=\n\014unused_since\030\007 \001(\0132\032.google." +
+      "protobuf.TimestampR\013unusedSince\022\033\n\tpage_" +
+      "size\030\010 \001(\005R\010pageSize\022\035\n\npage_token\030\t \001(\t" +
+      "R\tpageToken\022\022\n\004skip\030\n \001(\005R\004skip\022\037\n\013exact" +
+      "_total\030\013 \001(\010R\nexactTotal\032;\n\rMetadataEntr" +
+      "y\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005valu" +
+      "e:\0028\001\"\310\001\n\023ListApiKeysResponse\0220\n\010api_key" +
+      "s\030\001 \003(\0132\025.portcullis.v1.ApiKeyR\007apiKeys\022" +
+      "&\n\017next_page_token\030\002 \001(\tR\rnextPageToken\022" +
+      "\035\n\ntotal_size\030\003 \001(\003R\ttotalSize\0228\n\031total_" +
+      "size_is_lower_bound\030\004 \001(\010R\025totalSizeIsLo" +
+      "werBound\"\202\001\n\023UpdateApiKeyRequest\022.\n\007api_" +
+      "key\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006apiKey" +
+      "\022;\n\013update_mask\030\002 \001(\0132\032.google.protobuf." +
+      "FieldMaskR\nupdateMask\"F\n\024UpdateApiKeyRes" +
+      "ponse\022.\n\007api_key\030\001 \001(\0132\025.portcullis.v1.A" +
+      "piKeyR\006apiKey\"Z\n\023RotateApiKeyRequest\022\016\n\002" +
+      "id\030\001 \001(\tR\002id\0223\n\007overlap\030\002 \001(\0132\031.google.p" +
+      "rotobuf.DurationR\007overlap\"\271\001\n\024RotateApiK" +
+      "eyResponse\022.\n\007api_key\030\001 \001(\0132\025.portcullis" +
+      ".v1.ApiKeyR\006apiKey\022\026\n\006secret\030\002 \001(\tR\006secr" +
+      "et\022Y\n\033previous_secret_expire_time\030\003 \001(\0132" +
+      "\032.google.protobuf.TimestampR\030previousSec" +
+      "retExpireTime\"\236\001\n\023RevokeApiKeyRequest\022\020\n" +
+      "\002id\030\001 \001(\tH\000R\002id\022\030\n\006secret\030\002 \001(\tH\000R\006secre" +
+      "t\0227\n\006reason\030\003 \001(\0162\037.portcullis.v1.Revoca" +
+      "tionReasonR\006reason\022\030\n\007comment\030\004 \001(\tR\007com" +
+      "mentB\010\n\006target\"F\n\024RevokeApiKeyResponse\022." +
+      "\n\007api_key\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006" +
+      "apiKey\"%\n\023DeleteApiKeyRequest\022\016\n\002id\030\001 \001(" +
+      "\tR\002id\"\026\n\024DeleteApiKeyResponse\"\317\001\n\023Verify" +
+      "ApiKeyRequest\022\020\n\003key\030\001 \001(\tR\003key\022\'\n\017requi" +
+      "red_scopes\030\002 \003(\tR\016requiredScopes\022\"\n\rany_" +
+      "of_scopes\030\003 \003(\tR\013anyOfScopes\022\032\n\010keyspace" +
+      "\030\004 \001(\tR\010keyspace\022\033\n\tclient_ip\030\005 \001(\tR\010cli" +
+      "entIp\022\027\n\004cost\030\006 \001(\003H\000R\004cost\210\001\001B\007\n\005_cost\"" +
+      "\265\001\n\024VerifyApiKeyResponse\022\024\n\005valid\030\001 \001(\010R" +
+      "\005valid\0220\n\007verdict\030\002 \001(\0162\026.portcullis.v1." +
+      "VerdictR\007verdict\022%\n\016missing_scopes\030\003 \003(\t" +
+      "R\rmissingScopes\022.\n\007api_key\030\004 \001(\0132\025.portc" +
+      "ullis.v1.ApiKeyR\006apiKey*\212\001\n\017DigestAlgori" +
+      "thm\022 \n\034DIGEST_ALGORITHM_UNSPECIFIED\020\000\022\033\n" +
+      "\027DIGEST_ALGORITHM_SHA256\020\001\022\033\n\027DIGEST_ALG" +
+      "ORITHM_SHA384\020\002\022\033\n\027DIGEST_ALGORITHM_SHA5" +
+      "12\020\0032\247\006\n\rApiKeyService\022W\n\014CreateApiKey\022\"" +
+      ".portcullis.v1.CreateApiKeyRequest\032#.por" +
+      "tcullis.v1.CreateApiKeyResponse\022Z\n\rImpor" +
+      "tApiKeys\022#.portcullis.v1.ImportApiKeysRe" +
+      "quest\032$.portcullis.v1.ImportApiKeysRespo" +
+      "nse\022N\n\tGetApiKey\022\037.portcullis.v1.GetApiK" +
+      "eyRequest\032 .portcullis.v1.GetApiKeyRespo" +
+      "nse\022T\n\013ListApiKeys\022!.portcullis.v1.ListA" +
+      "piKeysRequest\032\".portcullis.v1.ListApiKey" +
+      "sResponse\022W\n\014UpdateApiKey\022\".portcullis.v" +
+      "1.UpdateApiKeyRequest\032#.portcullis.v1.Up" +
+      "dateApiKeyResponse\022W\n\014RotateApiKey\022\".por" +
+      "tcullis.v1.RotateApiKeyRequest\032#.portcul" +
+      "lis.v1.RotateApiKeyResponse\022W\n\014RevokeApi" +
+      "Key\022\".portcullis.v1.RevokeApiKeyRequest\032" +
+      "#.portcullis.v1.RevokeApiKeyResponse\022W\n\014" +
+      "DeleteApiKey\022\".portcullis.v1.DeleteApiKe" +
+      "yRequest\032#.portcullis.v1.DeleteApiKeyRes" +
+      "ponse\022W\n\014VerifyApiKey\022\".portcullis.v1.Ve" +
+      "rifyApiKeyRequest\032#.portcullis.v1.Verify" +
+      "ApiKeyResponseB\242\001\n\021dev.portcullis.v1B\022Ap" +
+      "iKeyServiceProtoP\001ZFgithub.com/portculli" +
+      "s/portcullis/clients/go/portcullis/v1;po" +
+      "rtcullisv1\252\002\rPortcullis.V1\312\002\rPortcullis\\" +
+      "V1\352\002\016Portcullis::V1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -313,7 +314,7 @@ public final class ApiKeyServiceProto {
     internal_static_portcullis_v1_ImportApiKeysRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_ImportApiKeysRequest_descriptor,
-        new java.lang.String[] { "Keyspace", "Entries", });
+        new java.lang.String[] { "Keyspace", "Entries", "ValidateOnly", });
     internal_static_portcullis_v1_ApiKeyImport_descriptor =
       getDescriptor().getMessageTypes().get(3);
     internal_static_portcullis_v1_ApiKeyImport_fieldAccessorTable = new

@@ -357,7 +357,8 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Struct claims_;
   /**
    * <pre>
-   * JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+   * JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+   * be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
    * </pre>
    *
    * <code>.google.protobuf.Struct claims = 6 [json_name = "claims"];</code>
@@ -369,7 +370,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+   * JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+   * be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
    * </pre>
    *
    * <code>.google.protobuf.Struct claims = 6 [json_name = "claims"];</code>
@@ -381,7 +383,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+   * JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+   * be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
    * </pre>
    *
    * <code>.google.protobuf.Struct claims = 6 [json_name = "claims"];</code>
@@ -2145,7 +2148,8 @@ java.lang.String defaultValue) {
         com.google.protobuf.Struct, com.google.protobuf.Struct.Builder, com.google.protobuf.StructOrBuilder> claimsBuilder_;
     /**
      * <pre>
-     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+     * be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
      * </pre>
      *
      * <code>.google.protobuf.Struct claims = 6 [json_name = "claims"];</code>
@@ -2156,7 +2160,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+     * be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
      * </pre>
      *
      * <code>.google.protobuf.Struct claims = 6 [json_name = "claims"];</code>
@@ -2171,7 +2176,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+     * be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
      * </pre>
      *
      * <code>.google.protobuf.Struct claims = 6 [json_name = "claims"];</code>
@@ -2191,7 +2197,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+     * be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
      * </pre>
      *
      * <code>.google.protobuf.Struct claims = 6 [json_name = "claims"];</code>
@@ -2209,7 +2216,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+     * be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
      * </pre>
      *
      * <code>.google.protobuf.Struct claims = 6 [json_name = "claims"];</code>
@@ -2234,7 +2242,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+     * be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
      * </pre>
      *
      * <code>.google.protobuf.Struct claims = 6 [json_name = "claims"];</code>
@@ -2251,7 +2260,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+     * be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
      * </pre>
      *
      * <code>.google.protobuf.Struct claims = 6 [json_name = "claims"];</code>
@@ -2263,7 +2273,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+     * be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
      * </pre>
      *
      * <code>.google.protobuf.Struct claims = 6 [json_name = "claims"];</code>
@@ -2278,7 +2289,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+     * JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+     * be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
      * </pre>
      *
      * <code>.google.protobuf.Struct claims = 6 [json_name = "claims"];</code>

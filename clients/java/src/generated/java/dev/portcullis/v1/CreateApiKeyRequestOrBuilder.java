@@ -135,7 +135,8 @@ public interface CreateApiKeyRequestOrBuilder extends
 
   /**
    * <pre>
-   * JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+   * JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+   * be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
    * </pre>
    *
    * <code>.google.protobuf.Struct claims = 6 [json_name = "claims"];</code>
@@ -144,7 +145,8 @@ public interface CreateApiKeyRequestOrBuilder extends
   boolean hasClaims();
   /**
    * <pre>
-   * JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+   * JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+   * be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
    * </pre>
    *
    * <code>.google.protobuf.Struct claims = 6 [json_name = "claims"];</code>
@@ -153,7 +155,8 @@ public interface CreateApiKeyRequestOrBuilder extends
   com.google.protobuf.Struct getClaims();
   /**
    * <pre>
-   * JSON that travels with every verdict: up to 8 KiB and 8 levels deep.
+   * JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
+   * be from -(2^53 - 1) to 2^53 - 1; give a larger one, such as an id of 64 bits, as a string.
    * </pre>
    *
    * <code>.google.protobuf.Struct claims = 6 [json_name = "claims"];</code>

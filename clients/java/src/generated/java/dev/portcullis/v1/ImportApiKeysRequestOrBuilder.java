@@ -71,4 +71,15 @@ public interface ImportApiKeysRequestOrBuilder extends
    */
   dev.portcullis.v1.ApiKeyImportOrBuilder getEntriesOrBuilder(
       int index);
+
+  /**
+   * <pre>
+   * Only check the entries: nothing is made, and an entry that is right is answered with its key, without an id. Whether
+   * its secret is a key's already is not looked at.
+   * </pre>
+   *
+   * <code>bool validate_only = 3 [json_name = "validateOnly"];</code>
+   * @return The validateOnly.
+   */
+  boolean getValidateOnly();
 }
