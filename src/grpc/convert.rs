@@ -67,7 +67,7 @@ pub fn api_key(key: ApiKey, now: Timestamp) -> pb::ApiKey {
         revocation_reason: reason,
         revocation_comment: comment,
         rate_limit: rate_limit(key.rate_limits),
-        credits: key.credits.map(|credits| pb::Credits {
+        credits: key.credits.map(|credits| credits.at(now)).map(|credits| pb::Credits {
             remaining: Some(credits.remaining),
             refill: credits.refill.map(|refill| pb::CreditsRefill {
                 amount: refill.amount,

@@ -66,6 +66,22 @@ impl Interval {
     }
 }
 
+impl Credits {
+    /// The credits at `now`: with the refill that is due by then, if it was not carried out yet. What shows credits, or
+    /// changes them, goes by this; the stores carry a refill out when a process asks for credits.
+    #[must_use]
+    pub fn at(&self, now: Timestamp) -> Self {
+        match self.refill {
+            Some(refill) if self.refill_time.is_some_and(|at| at <= now) => Self {
+                remaining: self.remaining.max(refill.amount),
+                refill_time: Some(refill.interval.next(now)),
+                ..*self
+            },
+            _ => self.clone(),
+        }
+    }
+}
+
 /// What to change about a key's credits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CreditsPatch {
@@ -84,16 +100,12 @@ impl CreditsPatch {
     /// The credits as they would be, were they changed at `now` as a key's `revision`.
     pub fn applied(&self, to: Option<&Credits>, now: Timestamp, revision: i64) -> Option<Credits> {
         let Self::Limited { remaining, refill } = self else { return None };
+        let to = to.map(|credits| credits.at(now));
+        let to = to.as_ref();
         let present = to.and_then(|credits| credits.refill);
         let refill = refill.unwrap_or(present);
         let refill_time = match to {
-            // The time that is due stays due, unless what is left is said: then that is what is left.
-            Some(credits)
-                if refill.map(|r| r.interval) == present.map(|r| r.interval)
-                    && (remaining.is_none() || credits.refill_time > Some(now)) =>
-            {
-                credits.refill_time
-            }
+            Some(credits) if refill.map(|r| r.interval) == present.map(|r| r.interval) => credits.refill_time,
             _ => refill.map(|refill| refill.interval.next(now)),
         };
         let (remaining, epoch) = match (remaining, to) {
@@ -135,6 +147,21 @@ mod tests {
     }
 
     #[test]
+    fn a_refill_that_is_due_counts_at_once() {
+        let due = at("2026-11-23T00:00:00Z");
+        let daily = Refill { amount: 100, interval: Interval::Day };
+        let spent = Credits { remaining: 3, refill: Some(daily), refill_time: Some(due), epoch: 7 };
+        assert_eq!(spent.at(at("2026-11-22T23:59:59Z")), spent);
+        let refilled = Credits { remaining: 100, refill_time: Some(at("2026-11-24T00:00:00Z")), ..spent.clone() };
+        assert_eq!(spent.at(due), refilled);
+        let later = at("2026-11-30T12:00:00Z");
+        assert_eq!(spent.at(later).refill_time, Some(at("2026-12-01T00:00:00Z")));
+        assert_eq!(Credits { remaining: 500, ..spent.clone() }.at(due).remaining, 500, "it never gets fewer");
+        let never = Credits { refill: None, refill_time: None, ..spent };
+        assert_eq!(never.at(later), never);
+    }
+
+    #[test]
     fn what_is_not_set_stays() {
         let now = at("2026-11-22T13:00:00Z");
         let set = |remaining, refill| CreditsPatch::Limited { remaining, refill };
@@ -150,10 +177,13 @@ mod tests {
         let overdue = Credits { refill_time: Some(now), ..spent.clone() };
         let emptied = set(Some(0), None).applied(Some(&overdue), now, 8).unwrap();
         assert_eq!(emptied.refill_time, first.refill_time, "nothing comes at once");
-        assert_eq!(set(None, None).applied(Some(&overdue), now, 8).unwrap().refill_time, Some(now));
+        let refilled = Credits { remaining: 100, ..spent.clone() };
+        assert_eq!(set(None, None).applied(Some(&overdue), now, 8), Some(refilled), "what is due came");
         let daily = Refill { amount: 5, interval: Interval::Day };
         let other = set(None, Some(Some(daily))).applied(Some(&spent), now, 8).unwrap();
         assert_eq!((other.remaining, other.epoch, other.refill_time), (40, 7, Some(at("2026-11-23T00:00:00Z"))));
+        let other = set(None, Some(Some(daily))).applied(Some(&overdue), now, 8).unwrap();
+        assert_eq!((other.remaining, other.epoch), (100, 7), "another schedule does not take what was due");
         assert_eq!(set(None, Some(None)).applied(Some(&spent), now, 8).unwrap().refill_time, None);
         assert_eq!(CreditsPatch::Unlimited.applied(Some(&spent), now, 8), None);
     }

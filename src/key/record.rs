@@ -307,8 +307,8 @@ impl ApiKey {
         }))
     }
 
-    /// The key as the audit trail keeps it when it is created or deleted. No secret is in it.
-    pub fn audited(&self) -> Json {
+    /// The key as the audit trail keeps it when it is created or deleted, at `now`. No secret is in it.
+    pub fn audited(&self, now: Timestamp) -> Json {
         object(json!({
             "name": self.name,
             "subject": self.subject,
@@ -324,7 +324,7 @@ impl ApiKey {
             "revocation_reason": self.revocation.as_ref().map(|r| r.reason.name()),
             "revocation_comment": self.revocation.as_ref().map(|r| &r.comment),
             "rate_limit": self.rate_limits,
-            "credits": self.credits.as_ref().map(audited_credits),
+            "credits": self.credits.as_ref().map(|credits| audited_credits(&credits.at(now))),
             "allowed_cidrs": self.allowed_cidrs,
             "secret_hints": self.secrets.iter().map(|s| s.public_prefix.hint()).collect::<Vec<_>>(),
         }))

@@ -161,7 +161,7 @@ fn check_fields(
                 allowance::check_keyspace([("api_key.rate_limit", asked.is_some())], keyspace, bad);
                 patch.rate_limits = Some(allowance::check_rate_limit("api_key.rate_limit", asked, bad));
             }
-            "credits" if !is_named && is_as_read(fields.allowance.credits.as_ref(), key.credits.as_ref()) => {}
+            "credits" if !is_named && is_as_read(fields.allowance.credits.as_ref(), key.credits.as_ref(), now) => {}
             "credits" => {
                 let asked = fields.allowance.credits.as_ref();
                 allowance::check_keyspace([("api_key.credits", asked.is_some())], keyspace, bad);
@@ -184,8 +184,8 @@ fn is_as_before(asked: Option<&Claims>, present: &Json) -> bool {
 }
 
 /// Whether credits are sent back as they were read.
-fn is_as_read(asked: Option<&CreditsFields>, present: Option<&Credits>) -> bool {
-    match (asked, present) {
+fn is_as_read(asked: Option<&CreditsFields>, present: Option<&Credits>, now: Timestamp) -> bool {
+    match (asked, present.map(|credits| credits.at(now))) {
         (None, None) => true,
         (Some(asked), Some(present)) => {
             let refill = asked.refill.as_ref().map(|refill| (refill.amount, refill.interval));

@@ -313,7 +313,8 @@ impl Verifier {
     fn peek(&self, verdict: Verdict, stored: &ApiKey, asked: &Question<'_>) -> Verdict {
         let Verdict::Valid(key, _) = &verdict else { return verdict };
         let Some(limited) = key.limited() else { return verdict };
-        let credits = stored.credits.as_ref().map(|credits| credits.remaining);
+        let now = self.clock.now();
+        let credits = stored.credits.as_ref().map(|credits| credits.at(now).remaining);
         match self.ledger.book.peek(&limited.allowance, &limited.terms, asked.cost, credits) {
             Taken::Yes(standing) => Verdict::Valid(key.clone(), standing),
             Taken::RateLimited(rate) => Verdict::RateLimited(key.clone(), rate),

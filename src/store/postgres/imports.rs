@@ -100,6 +100,6 @@ async fn import_one(
         add.bind(&key.keyspace).bind(kind).bind(length).execute(&mut *conn).await?;
     }
     let by = Actor { event_id: new.event_id.clone(), ..by.clone() };
-    keys::record(conn, &by, "ImportApiKeys", &key, &key.audited()).await?;
+    keys::record(conn, &by, "ImportApiKeys", &key, &key.audited(by.at)).await?;
     Ok(key)
 }

@@ -86,7 +86,7 @@ pub async fn create(conn: &mut PgConnection, new: &NewKey, by: &Actor) -> Result
         note_root_key(conn).await?;
     }
     insert_secret(conn, key, secret).await?;
-    record(conn, by, "CreateApiKey", key, &key.audited()).await
+    record(conn, by, "CreateApiKey", key, &key.audited(by.at)).await
 }
 
 /// Takes `request_id` for `key`, and clears some that are forgotten away.
@@ -380,6 +380,9 @@ pub async fn change(
             if revision.is_some_and(|revision| revision != key.revision) {
                 return Err(Refusal::EtagMismatch.into());
             }
+            if patch.credits.is_some() {
+                spending::lock_credits(conn, &mut key).await?;
+            }
             let before = key.credits.clone();
             let changes = key.update(patch, by.at);
             if !changes.is_empty() {
@@ -410,7 +413,7 @@ pub async fn change(
             let deleted =
                 sqlx::query("DELETE FROM api_key WHERE id = $1").bind(id.as_str()).execute(&mut *conn).await?;
             one_row(deleted.rows_affected())?;
-            record(conn, by, "DeleteApiKey", &key, &key.audited()).await?;
+            record(conn, by, "DeleteApiKey", &key, &key.audited(by.at)).await?;
             keys.remove(id);
             return Ok(key);
         }

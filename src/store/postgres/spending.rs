@@ -12,31 +12,34 @@ use crate::store::row::time;
 use crate::store::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent, SHARE_MAX, signed};
 use crate::store::{Refusal, StoreError};
 
-/// Brings the credits of a key from `before` to what they are in `key`. What processes spend meanwhile stays spent, and what
-/// was refilled meanwhile is not due again.
+/// The credits of a key that is locked, as they are now. They stay so until the transaction ends: what others take out
+/// meanwhile waits.
+pub async fn lock_credits(conn: &mut PgConnection, key: &mut ApiKey) -> Result<(), StoreError> {
+    let Some(credits) = &mut key.credits else { return Ok(()) };
+    let locked = sqlx::query_as("SELECT remaining, refill_time_us FROM key_credits WHERE key_id = $1 FOR UPDATE");
+    let locked: Option<(i64, Option<i64>)> = locked.bind(key.id.as_str()).fetch_optional(conn).await?;
+    if let Some((remaining, refill_time_us)) = locked {
+        credits.remaining = remaining;
+        credits.refill_time = refill_time_us.map(Timestamp::from_micros);
+    }
+    Ok(())
+}
+
+/// Brings the credits of a key from `before`, as they are locked, to what they are in `key`.
 pub async fn set_credits(conn: &mut PgConnection, before: Option<&Credits>, key: &ApiKey) -> Result<(), StoreError> {
     let id = key.id.as_str();
-    let refill_time = |credits: &Credits| time(credits.refill_time);
     let change = match (before, &key.credits) {
         (None, None) => return Ok(()),
         (Some(_), None) => sqlx::query("DELETE FROM key_credits WHERE key_id = $1").bind(id),
-        (Some(before), Some(credits)) if before.epoch == credits.epoch => {
-            if before.refill_time == credits.refill_time {
-                return Ok(());
-            }
-            let set = sqlx::query("UPDATE key_credits SET refill_time_us = $2 WHERE key_id = $1");
-            set.bind(id).bind(refill_time(credits))
-        }
+        (Some(before), Some(credits)) if before == credits => return Ok(()),
         (_, Some(credits)) => sqlx::query(
-            "INSERT INTO key_credits AS c (key_id, refill_time_us, epoch, remaining) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (key_id) DO UPDATE SET epoch = $3, remaining = $4,
-                 refill_time_us = CASE WHEN $2 IS DISTINCT FROM $5 THEN $2 ELSE c.refill_time_us END",
+            "INSERT INTO key_credits (key_id, refill_time_us, epoch, remaining) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (key_id) DO UPDATE SET refill_time_us = $2, epoch = $3, remaining = $4",
         )
         .bind(id)
-        .bind(refill_time(credits))
+        .bind(time(credits.refill_time))
         .bind(credits.epoch)
-        .bind(credits.remaining)
-        .bind(before.and_then(refill_time)),
+        .bind(credits.remaining),
     };
     change.execute(conn).await?;
     Ok(())
@@ -50,7 +53,7 @@ struct GrantedRow {
     refill_time_us: Option<i64>,
 }
 
-/// See [`crate::store::Store::take_credits`].
+/// See [`crate::store::Store::take_credits`]. What is due comes as [`Credits::at`] has it.
 pub async fn take(
     conn: &mut PgConnection,
     asked: &[CreditsAsked],

@@ -85,7 +85,7 @@ pub async fn create(conn: &mut SqliteConnection, new: &NewKey, by: &Actor) -> Re
     insert(conn, key).await?;
     insert_labels(conn, key).await?;
     insert_secret(conn, key, secret).await?;
-    record(conn, by, "CreateApiKey", key, &key.audited()).await
+    record(conn, by, "CreateApiKey", key, &key.audited(by.at)).await
 }
 
 /// Refuses what is about a keyspace that is not there. SQLite does not name the constraint that a statement violates; one
@@ -350,7 +350,7 @@ pub async fn delete(conn: &mut SqliteConnection, id: &KeyId, by: &Actor) -> Resu
     let key = by.reached(find(conn, id).await?)?;
     let deleted = sqlx::query("DELETE FROM api_key WHERE id = $1").bind(id.as_str()).execute(&mut *conn).await?;
     one_row(deleted.rows_affected())?;
-    record(conn, by, "DeleteApiKey", &key, &key.audited()).await
+    record(conn, by, "DeleteApiKey", &key, &key.audited(by.at)).await
 }
 
 /// Writes the event of what was done to a key.

@@ -12,7 +12,7 @@ use crate::store::error::Stop;
 use crate::store::row::{time, to_json};
 use crate::store::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent, SHARE_MAX, signed};
 
-/// Brings the credits of a key from `before` to what they are in `key`. What processes spend meanwhile stays spent.
+/// Brings the credits of a key from `before` to what they are in `key`.
 pub async fn set_credits(
     conn: &mut SqliteConnection,
     before: Option<&Credits>,
@@ -22,13 +22,7 @@ pub async fn set_credits(
     let change = match (before, &key.credits) {
         (None, None) => return Ok(()),
         (Some(_), None) => sqlx::query("DELETE FROM key_credits WHERE key_id = $1").bind(id),
-        (Some(before), Some(credits)) if before.epoch == credits.epoch => {
-            if before.refill_time == credits.refill_time {
-                return Ok(());
-            }
-            let set = sqlx::query("UPDATE key_credits SET refill_time_us = $2 WHERE key_id = $1");
-            set.bind(id).bind(time(credits.refill_time))
-        }
+        (Some(before), Some(credits)) if before == credits => return Ok(()),
         (_, Some(credits)) => sqlx::query(
             "INSERT INTO key_credits (key_id, refill_time_us, epoch, remaining) VALUES ($1, $2, $3, $4)
              ON CONFLICT (key_id) DO UPDATE SET refill_time_us = $2, epoch = $3, remaining = $4",
@@ -57,20 +51,17 @@ pub async fn take(
     let found: Vec<(String, i64, Option<i64>)> = found.bind(to_json(&places)?).fetch_all(&mut *conn).await?;
     let asked: HashMap<_, _> = asked.iter().map(|asked| (asked.key_id.as_str(), asked)).collect();
     let mut granted = Vec::with_capacity(found.len());
-    for (key_id, mut there, mut refill_time) in found {
+    for (key_id, remaining, refill_time) in found {
         let Some(asked) = asked.get(key_id.as_str()) else { continue };
-        if let Some(refill) = asked.refill
-            && refill_time.is_some_and(|at| at <= now.as_micros())
-        {
-            there = there.max(refill.amount);
-            refill_time = Some(refill.interval.next(now).as_micros());
-        }
+        let refill_time = refill_time.map(Timestamp::from_micros);
+        let credits = Credits { remaining, refill: asked.refill, refill_time, epoch: asked.epoch }.at(now);
+        let there = credits.remaining;
         let grant = asked.want.min(there / SHARE_MAX).max(asked.need).min(there);
         granted.push(CreditsGranted {
             key_id: asked.key_id.clone(),
             granted: grant,
             remaining: there - grant,
-            refill_time: refill_time.map(Timestamp::from_micros),
+            refill_time: credits.refill_time,
         });
     }
     let left = granted.iter().map(|granted| (granted.key_id.as_str(), granted.remaining, time(granted.refill_time)));

@@ -237,7 +237,7 @@ impl State {
         self.purse = match (self.purse.take(), &terms.credits) {
             (_, None) => None,
             (Some(mut purse), Some(credits)) if purse.epoch() == credits.epoch => {
-                purse.set_refill(credits.refill, credits.refill_time);
+                purse.key_changed(credits.refill, credits.refill_time);
                 Some(purse)
             }
             // What was taken out of credits that were set anew since is worth nothing.

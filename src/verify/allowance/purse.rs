@@ -30,6 +30,8 @@ pub struct Purse {
     /// How many were left in the store when it was last asked.
     left: i64,
     heard_at: Option<u64>,
+    /// The key was changed since the store was last asked: what it answers may be from before.
+    is_outdated: bool,
     /// Spent since `since`, to tell how many to take out.
     spent: i64,
     since: u64,
@@ -72,6 +74,7 @@ impl Purse {
             held: 0,
             left: 0,
             heard_at: None,
+            is_outdated: false,
             spent: 0,
             since: 0,
             ahead: AHEAD_MIN,
@@ -86,11 +89,14 @@ impl Purse {
         self.epoch
     }
 
-    /// That they are refilled otherwise from now on.
-    pub fn set_refill(&mut self, refill: Option<Refill>, refill_time: Option<Timestamp>) {
+    /// Notes that the key was changed: its refill, or how many credits the store has. What is held here stays; what the store
+    /// last said of the rest, or is about to say, may be over.
+    pub fn key_changed(&mut self, refill: Option<Refill>, refill_time: Option<Timestamp>) {
         if self.refill != refill {
             (self.refill, self.refill_time) = (refill, refill_time);
         }
+        self.heard_at = None;
+        self.is_outdated = true;
     }
 
     /// Whether `cost` could be spent; what is in the way otherwise.
@@ -141,6 +147,7 @@ impl Purse {
         let worth = i64::try_from(worth).unwrap_or(AHEAD_MAX).min(AHEAD_MAX);
         self.ahead = (self.ahead.midpoint(worth)).clamp(AHEAD_MIN, AHEAD_MAX);
         (self.spent, self.since) = (0, elapsed);
+        self.is_outdated = false;
         let need = self.need.saturating_sub(self.held).max(0);
         let want = self.ahead.saturating_sub(self.held).max(need);
         CreditsAsked { key_id: key_id.clone(), epoch: self.epoch, want, need, refill: self.refill }
@@ -159,7 +166,7 @@ impl Purse {
         self.held = self.held.saturating_add(granted.granted);
         self.left = granted.remaining;
         self.refill_time = granted.refill_time;
-        self.heard_at = Some(elapsed);
+        self.heard_at = (!self.is_outdated).then_some(elapsed);
     }
 
     /// The store could not be asked.
@@ -247,6 +254,23 @@ mod tests {
         purse.heard_at = Some(0);
         assert_eq!(purse.check(1, 0, Timestamp::from_micros(999_999)), Spending::Exhausted { ask: false });
         assert_eq!(purse.check(1, 0, NOW), Spending::Unknown);
+    }
+
+    #[test]
+    fn a_changed_key_is_asked_for_again() {
+        let mut purse = Purse::new(1, None, None);
+        hear(&mut purse, 0, 0, 0);
+        assert_eq!(purse.check(1, 0, NOW), Spending::Exhausted { ask: false });
+        purse.key_changed(None, None);
+        assert_eq!(purse.check(1, 0, NOW), Spending::Unknown);
+        // What the store was asked before the change, and answers after it, gives credits and tells nothing of the rest.
+        let asked = purse.ask(&KeyId::from_text("k"), 0);
+        purse.key_changed(None, None);
+        purse.heard(&asked, Some(&granted(2, 0)), 0);
+        assert_eq!(purse.check(2, 0, NOW), Spending::Enough { ask: false });
+        assert_eq!(purse.check(3, 0, NOW), Spending::Unknown);
+        hear(&mut purse, 0, 0, 0);
+        assert_eq!(purse.check(3, 0, NOW), Spending::Exhausted { ask: false });
     }
 
     #[test]

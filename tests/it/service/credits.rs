@@ -18,6 +18,7 @@ over_both_stores![
     credits_are_spent_to_the_last,
     a_cost_is_taken_whole_or_not_at_all,
     a_refill_comes_when_it_is_due,
+    a_refill_that_is_due_is_shown_everywhere,
     a_rotation_shares_one_budget,
     an_update_sets_what_is_left,
     what_others_refuse_takes_no_credits,
@@ -106,6 +107,55 @@ async fn a_refill_comes_when_it_is_due(backend: Backend) {
         assert_eq!(spend(&mut admin, &secret, 2).await, (Verdict::Valid, Some(0)));
         assert_eq!(spend(&mut admin, &secret, 1).await, (Verdict::CreditsExhausted, Some(0)));
     }
+}
+
+/// Before any Verify had the store carry it out.
+async fn a_refill_that_is_due_is_shown_everywhere(backend: Backend) {
+    let start = Timestamp::from_micros(1_772_319_600_000_000);
+    let clock = ManualClock::new(start);
+    let service = Service::start_with(backend, Arc::new(clock.clone())).await;
+    let mut admin = service.admin();
+    let (key, secret) = admin.create(new(with(None, Some((5, CreditsInterval::Day))))).await;
+    assert_eq!(spend(&mut admin, &secret, 5).await, (Verdict::Valid, Some(0)));
+    let looked = async |admin: &mut Caller| {
+        let request = VerifyApiKeyRequest { key: secret.clone(), ..Default::default() };
+        let looked = admin.keys.verify_api_key(request).await.unwrap().into_inner();
+        (looked.verdict(), looked.api_key.unwrap().credits.unwrap())
+    };
+    let spent = Credits {
+        refill_time: key.credits.unwrap().refill_time,
+        ..with(Some(0), key.credits.unwrap().refill.map(|refill| (refill.amount, refill.interval())))
+    };
+    assert_eq!(looked(&mut admin).await, (Verdict::CreditsExhausted, spent));
+
+    clock.advance(Duration::from_hours(1));
+    let next = spent.refill_time.map(|at| prost_types::Timestamp { seconds: at.seconds + 86_400, ..at });
+    let refilled = Credits { remaining: Some(5), refill_time: next, ..spent };
+    assert_eq!(admin.get(&key.id).await.unwrap().credits, Some(refilled), "Get");
+    let listed = admin.keys.list_api_keys(pb::ListApiKeysRequest::default()).await.unwrap().into_inner();
+    assert_eq!(listed.api_keys[0].credits, Some(refilled), "List");
+    assert_eq!(looked(&mut admin).await, (Verdict::Valid, refilled), "VerifyApiKey");
+    let renamed = pb::ApiKey { id: key.id.clone(), name: "renamed".into(), ..Default::default() };
+    let renamed = admin.update(renamed, &["name"]).await.unwrap();
+    assert_eq!(renamed.credits, Some(refilled), "Update");
+    // What was read can be sent back: it changes nothing.
+    assert_eq!(admin.update(renamed.clone(), &["*"]).await.unwrap(), renamed);
+    // What is due is not lost by another schedule.
+    let monthly = with(None, Some((9, CreditsInterval::Month)));
+    let asked = pb::ApiKey { id: key.id.clone(), credits: Some(monthly), ..Default::default() };
+    let changed = admin.update(asked, &["credits.refill"]).await.unwrap().credits.unwrap();
+    assert_eq!((changed.remaining, changed.refill), (Some(5), monthly.refill));
+    assert_eq!(spend(&mut admin, &secret, 5).await, (Verdict::Valid, Some(0)), "what is shown is there");
+
+    // The trail of a deletion says what there was.
+    let (key, _) = admin.create(new(with(Some(1), Some((7, CreditsInterval::Day))))).await;
+    clock.advance(Duration::from_hours(24));
+    admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: key.id.clone() }).await.unwrap();
+    let trail = pb::ListAuditEventsRequest { key_id: key.id, ..Default::default() };
+    let trail = admin.audit.list_audit_events(trail).await.unwrap().into_inner().audit_events;
+    let deletion = trail[0].changes.clone().unwrap().fields["credits"].clone();
+    let Some(prost_types::value::Kind::StructValue(credits)) = deletion.kind else { panic!("{trail:?}") };
+    assert_eq!(credits.fields["remaining"], 7.0.into());
 }
 
 async fn a_rotation_shares_one_budget(backend: Backend) {

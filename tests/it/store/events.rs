@@ -66,11 +66,11 @@ pub async fn a_creation_shows_the_key(rig: Rig) {
             key.claims = claims(json!({ "nul": "\u{0}", "big": u64::MAX, "small": 0.1 }));
         })
         .await;
-    assert_eq!(rig.events_of(&key.id).await[0].changes, key.audited());
+    assert_eq!(rig.events_of(&key.id).await[0].changes, key.audited(at(1)));
     done(rig.store.delete_key(&key.id, &Actor { peer: String::new(), ..named("e\u{301}", at(1)) }).await);
     let deletion = &rig.events_of(&key.id).await[0];
     assert_eq!((deletion.actor.as_str(), deletion.peer.as_str()), ("e\u{301}", ""));
-    assert_eq!(deletion.changes, key.audited());
+    assert_eq!(deletion.changes, key.audited(at(1)));
 }
 
 pub async fn an_update_shows_what_changed(rig: Rig) {
