@@ -276,7 +276,7 @@ impl Database {
                 if revision.is_some_and(|revision| revision != key.revision) {
                     return Err(Refusal::EtagMismatch);
                 }
-                if key.update(patch, by.at).is_empty() {
+                if key.update(patch, by.at).map_err(Refusal::CreditsNotAdded)?.is_empty() {
                     return Ok(key);
                 }
                 logged.extend(before);

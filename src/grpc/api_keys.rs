@@ -139,6 +139,7 @@ impl ApiKeyService for ApiKeys {
             id: KeyId::from_text(key.id),
             etag: key.etag,
             mask: convert::mask(asked.update_mask),
+            add_credits: asked.add_credits,
             fields: KeyFields {
                 name: key.name,
                 description: key.description,

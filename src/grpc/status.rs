@@ -21,6 +21,7 @@ use super::verification::Malformed;
 use crate::admission::{Over, Refused};
 use crate::clock::{Clock as _, SystemClock};
 use crate::hashing::HashingError;
+use crate::key::credits::{CREDITS_MAX, NotAdded};
 use crate::key::id::KeyId;
 use crate::key::keyspace::is_keyspace_id;
 use crate::key::permission::Permission;
@@ -379,6 +380,15 @@ fn refused(refusal: Refusal) -> Status {
         }
         Refusal::EtagMismatch => (Code::Aborted, R::EtagMismatch, "the etag is stale: read again, then decide again"),
         Refusal::KeyRevoked => (Code::FailedPrecondition, R::KeyRevoked, "the key is revoked"),
+        Refusal::CreditsNotAdded(NotAdded::Unlimited) => {
+            let message =
+                "the key has no credits to add to: it may be used as much as it likes; set credits.remaining first";
+            (Code::FailedPrecondition, R::CreditsNotAdded, message)
+        }
+        Refusal::CreditsNotAdded(NotAdded::TooMany { remaining }) => {
+            let message = format!("the key has {remaining} credits, and may have {CREDITS_MAX}: add fewer");
+            return plain(Code::FailedPrecondition, R::CreditsNotAdded, &message);
+        }
         Refusal::KeyExpired => (Code::FailedPrecondition, R::KeyExpired, "the key has expired"),
         Refusal::RequestIdUsed(key) => {
             let message = format!("this request_id made {key} already: rotate it if its secret is lost");

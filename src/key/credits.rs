@@ -108,6 +108,10 @@ impl CreditsPatch {
             Some(credits) if refill.map(|r| r.interval) == present.map(|r| r.interval) => credits.refill_time,
             _ => refill.map(|refill| refill.interval.next(now)),
         };
+        if remaining.is_none() && refill.is_none() && to.is_none() {
+            // There is no refill to take away: it goes on having as many as it likes.
+            return None;
+        }
         let (remaining, epoch) = match (remaining, to) {
             // Also if it is what is left already: more may have been taken out than that.
             (Some(remaining), _) => (*remaining, revision),
@@ -116,6 +120,29 @@ impl CreditsPatch {
         };
         Some(Credits { remaining, refill, refill_time, epoch })
     }
+}
+
+/// Why credits cannot be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAdded {
+    /// The key has as many as it likes: with a number of them it could do less.
+    Unlimited,
+    /// It would have more than [`CREDITS_MAX`].
+    TooMany {
+        /// How many are left now.
+        remaining: i64,
+    },
+}
+
+/// `credits` with `more` of them at `now`. Those that processes have taken out stay good: the epoch is the same.
+///
+/// # Errors
+/// If there are none to add to, or would be too many.
+pub fn added(credits: Option<&Credits>, more: i64, now: Timestamp) -> Result<Credits, NotAdded> {
+    let credits = credits.ok_or(NotAdded::Unlimited)?.at(now);
+    let sum = credits.remaining.checked_add(more).filter(|sum| *sum <= CREDITS_MAX);
+    let remaining = sum.ok_or(NotAdded::TooMany { remaining: credits.remaining })?;
+    Ok(Credits { remaining, ..credits })
 }
 
 #[cfg(test)]
@@ -186,5 +213,21 @@ mod tests {
         assert_eq!((other.remaining, other.epoch), (100, 7), "another schedule does not take what was due");
         assert_eq!(set(None, Some(None)).applied(Some(&spent), now, 8).unwrap().refill_time, None);
         assert_eq!(CreditsPatch::Unlimited.applied(Some(&spent), now, 8), None);
+        assert_eq!(set(None, Some(None)).applied(None, now, 8), None, "a key without credits has no refill to lose");
+    }
+
+    #[test]
+    fn credits_are_added_to_what_is_left() {
+        let due = at("2026-11-23T00:00:00Z");
+        let daily = Refill { amount: 100, interval: Interval::Day };
+        let spent = Credits { remaining: 3, refill: Some(daily), refill_time: Some(due), epoch: 7 };
+        let early = at("2026-11-22T13:00:00Z");
+        let added = added(Some(&spent), 10, early).unwrap();
+        assert_eq!(added, Credits { remaining: 13, ..spent.clone() }, "what processes hold stays theirs");
+        assert_eq!(super::added(Some(&spent), 10, due).unwrap().remaining, 110, "a refill that is due comes first");
+        assert_eq!(super::added(Some(&spent), CREDITS_MAX - 3, early).unwrap().remaining, CREDITS_MAX);
+        assert_eq!(super::added(Some(&spent), CREDITS_MAX - 2, early), Err(NotAdded::TooMany { remaining: 3 }));
+        assert_eq!(super::added(Some(&spent), i64::MAX, early), Err(NotAdded::TooMany { remaining: 3 }));
+        assert_eq!(super::added(None, 1, early), Err(NotAdded::Unlimited));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::credits::{Credits, CreditsPatch};
+use super::credits::{self, Credits, CreditsPatch, NotAdded};
 use super::id::KeyId;
 use super::network::Network;
 use super::rate_limit::RateLimit;
@@ -181,6 +181,8 @@ pub struct Patch {
     pub rate_limits: Option<Vec<RateLimit>>,
     /// What becomes of its credits.
     pub credits: Option<CreditsPatch>,
+    /// How many credits to add to those that are left then.
+    pub add_credits: Option<i64>,
     /// The new networks, all of them.
     pub allowed_cidrs: Option<Vec<Network>>,
 }
@@ -241,7 +243,17 @@ impl ApiKey {
     }
 
     /// Applies `patch`. What changed, as JSON for the audit trail; empty: nothing did, and nothing need be written.
-    pub fn update(&mut self, patch: &Patch, now: Timestamp) -> Json {
+    ///
+    /// # Errors
+    /// If credits cannot be added; nothing is changed then.
+    pub fn update(&mut self, patch: &Patch, now: Timestamp) -> Result<Json, NotAdded> {
+        let mut credits = match &patch.credits {
+            Some(patch) => patch.applied(self.credits.as_ref(), now, self.revision + 1),
+            None => self.credits.clone(),
+        };
+        if let Some(more) = patch.add_credits {
+            credits = Some(credits::added(credits.as_ref(), more, now)?);
+        }
         let mut changes = Json::new();
         set("name", &mut self.name, patch.name.as_ref(), &mut changes);
         set("description", &mut self.description, patch.description.as_ref(), &mut changes);
@@ -257,17 +269,17 @@ impl ApiKey {
         }
         set("rate_limit", &mut self.rate_limits, patch.rate_limits.as_ref(), &mut changes);
         set("allowed_cidrs", &mut self.allowed_cidrs, patch.allowed_cidrs.as_ref(), &mut changes);
-        if let Some(patch) = &patch.credits {
-            let credits = patch.applied(self.credits.as_ref(), now, self.revision + 1);
-            if credits != self.credits {
-                changes.insert("credits".into(), json!(credits.as_ref().map(audited_credits)));
-                self.credits = credits;
-            }
+        if credits != self.credits {
+            changes.insert("credits".into(), json!(credits.as_ref().map(audited_credits)));
+            self.credits = credits;
+        }
+        if let Some(more) = patch.add_credits {
+            changes.insert("credits_added".into(), json!(more));
         }
         if !changes.is_empty() {
             self.touch(now);
         }
-        changes
+        Ok(changes)
     }
 
     /// Puts `newest` first and lets the secret before it live on for `overlap`. Secrets older than that, and those
@@ -432,9 +444,9 @@ mod tests {
     fn an_update_to_the_same_changes_nothing() {
         let mut key = key();
         let same = Patch { name: Some("n".into()), enabled: Some(true), ..Patch::default() };
-        assert!(key.update(&same, NOW).is_empty());
+        assert_eq!(key.update(&same, NOW), Ok(Json::new()));
         assert_eq!(key.revision, 1);
-        let changes = key.update(&Patch { scopes: Some(vec![]), ..same }, NOW);
+        let changes = key.update(&Patch { scopes: Some(vec![]), ..same }, NOW).unwrap();
         assert_eq!(Value::Object(changes), json!({ "scopes": [] }));
         assert_eq!(key.revision, 2);
     }

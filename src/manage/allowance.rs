@@ -21,7 +21,7 @@ pub struct AllowanceFields {
 }
 
 /// A rate limit, as a caller asked for it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RateLimitFields {
     /// How many.
     pub limit: i64,
@@ -51,6 +51,64 @@ pub struct RefillFields {
     pub amount: i64,
     /// How often; an error: a number that is no interval.
     pub interval: Result<Interval, i32>,
+}
+
+impl RateLimitFields {
+    /// Whether the field of this name is set.
+    pub(super) fn is_set(&self, field: &str) -> bool {
+        match field {
+            "limit" => self.limit != 0,
+            "window" => self.window.is_some(),
+            "burst" => self.burst != 0,
+            "name" => !self.name.is_empty(),
+            "also" => !self.also.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// The fields of limits that there are.
+    fn of(limits: &[RateLimit]) -> Self {
+        let one = |limit: &RateLimit| Self {
+            limit: limit.limit.into(),
+            window: Nanos::try_from(limit.window.as_nanos()).ok(),
+            // A burst that is the whole limit follows it.
+            burst: if limit.burst == limit.limit { 0 } else { limit.burst.into() },
+            name: limit.name.clone(),
+            also: Vec::new(),
+        };
+        let mut fields = limits.iter().map(one);
+        match fields.next() {
+            Some(first) => Self { also: fields.collect(), ..first },
+            None => Self::default(),
+        }
+    }
+}
+
+/// The rate limit at `path` as it is to be where `paths` names single fields of it: those are as asked for, cleared if they
+/// are not set, and the others as they are. `None`: no field of it is named.
+pub(super) fn merged_rate_limit(
+    path: &str,
+    paths: &[&str],
+    asked: Option<&RateLimitFields>,
+    present: &[RateLimit],
+) -> Option<RateLimitFields> {
+    let named: Vec<_> = paths.iter().filter_map(|named| named.strip_prefix(path)?.strip_prefix('.')).collect();
+    if named.is_empty() {
+        return None;
+    }
+    let asked = asked.cloned().unwrap_or_default();
+    let mut merged = RateLimitFields::of(present);
+    for field in named {
+        match field {
+            "limit" => merged.limit = asked.limit,
+            "window" => merged.window = asked.window,
+            "burst" => merged.burst = asked.burst,
+            "name" => merged.name.clone_from(&asked.name),
+            "also" => merged.also.clone_from(&asked.also),
+            _ => {}
+        }
+    }
+    Some(merged)
 }
 
 /// The limits, the first of them first; none if there is nothing to check.
@@ -108,14 +166,22 @@ pub(super) fn check_credits(path: &str, asked: Option<&CreditsFields>, bad: &mut
     if asked.remaining.is_none() && asked.refill.is_none() {
         bad.add(format!("{path}.remaining"), "must be given, or refill must; both are absent");
     }
-    CreditsPatch::Limited {
-        remaining: asked.remaining.map(|remaining| check_remaining(path, remaining, bad)),
-        refill: Some(check_refill(path, asked.refill.as_ref(), bad)),
-    }
+    let refill = check_refill(path, asked.refill.as_ref(), bad);
+    // Which is missing was said.
+    let is_given = asked.remaining.is_some() || refill.is_some();
+    let remaining = is_given.then(|| check_remaining(path, asked.remaining, refill, bad));
+    CreditsPatch::Limited { remaining, refill: Some(refill) }
 }
 
-/// The number of credits that are left.
-pub(super) fn check_remaining(path: &str, remaining: i64, bad: &mut Violations) -> i64 {
+/// The number of credits that are left. If absent: as many as `refill` says.
+pub(super) fn check_remaining(path: &str, remaining: Option<i64>, refill: Option<Refill>, bad: &mut Violations) -> i64 {
+    let Some(remaining) = remaining.or(refill.map(|refill| refill.amount)) else {
+        bad.add(
+            format!("{path}.remaining"),
+            "must be given: without a refill nothing says how many are left; is absent",
+        );
+        return 0;
+    };
     if !(0..=CREDITS_MAX).contains(&remaining) {
         bad.add(format!("{path}.remaining"), format!("must be 0 to {CREDITS_MAX}; is {remaining}"));
     }

@@ -37,6 +37,17 @@ const PATHS: [&str; 9] = [
     "default_rate_limit",
     "limits",
 ];
+/// Fields of those that can be changed alone.
+const PARTS: [&str; 8] = [
+    "default_rate_limit.limit",
+    "default_rate_limit.window",
+    "default_rate_limit.burst",
+    "default_rate_limit.name",
+    "default_rate_limit.also",
+    "limits.calls_max",
+    "limits.calls_per_second",
+    "limits.keys_max",
+];
 
 /// The fields of a keyspace that can be set, absent ones in their wire default.
 #[derive(Clone, Debug)]
@@ -62,7 +73,7 @@ pub struct KeyspaceFields {
 }
 
 /// How much a keyspace may take, as the caller asked for it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct KeyspaceLimitFields {
     /// Most calls in flight.
     pub calls_max: Option<i32>,
@@ -165,12 +176,13 @@ impl Management {
         by: Principal<'_>,
     ) -> Result<Keyspace, Error> {
         let mut bad = Violations::default();
-        let paths = check_mask(asked.mask.as_deref(), &PATHS, |path| asked.fields.is_set(path), &mut bad);
+        let paths = check_mask(asked.mask.as_deref(), &PATHS, &PARTS, |path| asked.fields.is_set(path), &mut bad);
         let present = self.get_keyspace(&asked.id, reach).await?;
         if present.id == SYSTEM {
             return Err(Error::KeyspaceReserved(SYSTEM));
         }
-        let patch = check_fields(&asked.fields, &paths, &mut bad);
+        let mut patch = check_fields(&asked.fields, &paths, &mut bad);
+        check_parts(&asked.fields, &paths, &present, &mut patch, &mut bad);
         // Where only one of them is given, the store knows what the other is by then.
         if let (Some(default_ttl), Some(max_ttl)) = (patch.default_ttl, patch.max_ttl) {
             check_ttls(default_ttl, max_ttl, &mut bad);
@@ -211,9 +223,13 @@ impl KeyspaceFields {
             "max_ttl" => self.max_ttl.is_some(),
             "allow_wildcard_scopes" => self.allow_wildcard_scopes,
             "hash_policy" => self.hash_policy != Ok(None),
-            "default_rate_limit" => self.default_rate_limit.is_some(),
-            "limits" => self.limits.is_some(),
-            _ => false,
+            "limits.calls_max" => self.limits.is_some_and(|limits| limits.calls_max.is_some()),
+            "limits.calls_per_second" => self.limits.is_some_and(|limits| limits.calls_per_second.is_some()),
+            "limits.keys_max" => self.limits.is_some_and(|limits| limits.keys_max.is_some()),
+            _ => match (path.strip_prefix("default_rate_limit."), &self.default_rate_limit) {
+                (Some(part), Some(limit)) => limit.is_set(part),
+                _ => false,
+            },
         }
     }
 }
@@ -247,10 +263,39 @@ fn check_fields(fields: &KeyspaceFields, paths: &[&str], bad: &mut Violations) -
                     Some(allowance::check_rate_limit("keyspace.default_rate_limit", asked, bad));
             }
             "limits" => patch.limits = Some(check_limits(fields.limits.as_ref(), bad)),
-            other => unreachable!("check_mask lets only PATHS through, not {other}"),
+            // Fields of these, which are changed together.
+            _ => {}
         }
     }
     patch
+}
+
+/// The change of single fields of messages; their other fields stay as they are `present`.
+fn check_parts(
+    fields: &KeyspaceFields,
+    paths: &[&str],
+    present: &Keyspace,
+    patch: &mut KeyspacePatch,
+    bad: &mut Violations,
+) {
+    let (asked, there) = (fields.default_rate_limit.as_ref(), &present.default_rate_limits);
+    if let Some(merged) = allowance::merged_rate_limit("default_rate_limit", paths, asked, there) {
+        let checked = allowance::check_rate_limit("keyspace.default_rate_limit", Some(&merged), bad);
+        patch.default_rate_limits = Some(checked);
+    }
+    if paths.iter().any(|path| path.starts_with("limits.")) {
+        let checked = check_limits(fields.limits.as_ref(), bad);
+        let mut limits = present.limits;
+        for path in paths {
+            match *path {
+                "limits.calls_max" => limits.calls_max = checked.calls_max,
+                "limits.calls_per_second" => limits.calls_per_second = checked.calls_per_second,
+                "limits.keys_max" => limits.keys_max = checked.keys_max,
+                _ => {}
+            }
+        }
+        patch.limits = Some(limits);
+    }
 }
 
 fn check_limits(fields: Option<&KeyspaceLimitFields>, bad: &mut Violations) -> KeyspaceLimits {

@@ -7,7 +7,7 @@ use super::create::{check_expire_time, check_metadata, check_scopes, refused};
 use super::list::clamped;
 use super::{Claims, Error, Management, Nanos, Principal, Violations, check_id, claims};
 use crate::clock::Timestamp;
-use crate::key::credits::{Credits, CreditsPatch};
+use crate::key::credits::{CREDITS_MAX, Credits, CreditsPatch};
 use crate::key::field;
 use crate::key::id::KeyId;
 use crate::key::keyspace::Keyspace;
@@ -28,8 +28,16 @@ const PATHS: [&str; 10] = [
     "credits",
     "allowed_cidrs",
 ];
-/// Parts of those that can be changed alone.
-const PARTS: [&str; 2] = ["credits.remaining", "credits.refill"];
+/// Fields of those that can be changed alone.
+const PARTS: [&str; 7] = [
+    "rate_limit.limit",
+    "rate_limit.window",
+    "rate_limit.burst",
+    "rate_limit.name",
+    "rate_limit.also",
+    "credits.remaining",
+    "credits.refill",
+];
 
 /// A change of a key, as the caller asked for it.
 #[derive(Debug)]
@@ -42,6 +50,8 @@ pub struct UpdateKey {
     pub mask: Option<Vec<String>>,
     /// The new values.
     pub fields: KeyFields,
+    /// How many credits to add to those that are left; 0: none.
+    pub add_credits: i64,
 }
 
 /// The fields of a key that can be changed, absent ones in their wire default.
@@ -69,8 +79,7 @@ impl Management {
     /// Changes a key. Changing nothing succeeds.
     pub async fn update(&self, asked: UpdateKey, reach: &Reach, by: Principal<'_>) -> Result<ApiKey, Error> {
         let mut bad = Violations::default();
-        let (parts, mask) = split_parts(asked.mask.as_deref());
-        let paths = check_mask(mask.as_deref(), &PATHS, |path| asked.fields.is_set(path), &mut bad);
+        let paths = check_mask(asked.mask.as_deref(), &PATHS, &PARTS, |path| asked.fields.is_set(path), &mut bad);
         if !check_id("api_key.id", &asked.id, &mut bad) {
             bad.check()?;
         }
@@ -78,10 +87,15 @@ impl Management {
         let keyspace = self.keyspace(&key.keyspace).await?;
         let _charged = self.charge(&keyspace)?;
         let now = self.clock.now();
-        let is_named = asked.mask.as_ref().is_some_and(|mask| mask.iter().any(|path| path == "credits"));
+        let is_named = asked.mask.as_ref().is_some_and(|mask| mask.iter().any(|path| path.starts_with("credits")));
         let mut patch = check_fields(&asked.fields, &paths, is_named, &key, (&keyspace, now), &mut bad);
-        if !parts.is_empty() {
-            check_parts(&parts, &asked.fields, &mut patch, &keyspace, &mut bad);
+        check_rate_limit_parts(&paths, &asked.fields, &key, &keyspace, &mut patch, &mut bad);
+        if is_named || !is_as_read(asked.fields.allowance.credits.as_ref(), key.credits.as_ref(), now) {
+            check_credits_parts(&paths, &asked.fields, &key, &keyspace, &mut patch, &mut bad);
+        }
+        if asked.add_credits != 0 {
+            check_added(asked.add_credits, patch.credits.as_ref(), &keyspace, &mut bad);
+            patch.add_credits = Some(asked.add_credits);
         }
         bad.check()?;
         let revision = expected_revision(&asked.etag)?;
@@ -101,10 +115,13 @@ impl KeyFields {
             "metadata" => !self.metadata.is_empty(),
             "expire_time" => self.expire_time.is_some(),
             "enabled" => self.enabled,
-            "rate_limit" => self.allowance.rate_limit.is_some(),
-            "credits" => self.allowance.credits.is_some(),
+            "credits.remaining" => self.allowance.credits.as_ref().is_some_and(|credits| credits.remaining.is_some()),
+            "credits.refill" => self.allowance.credits.as_ref().is_some_and(|credits| credits.refill.is_some()),
             "allowed_cidrs" => !self.allowance.allowed_cidrs.is_empty(),
-            _ => false,
+            _ => match (path.strip_prefix("rate_limit."), &self.allowance.rate_limit) {
+                (Some(part), Some(limit)) => limit.is_set(part),
+                _ => false,
+            },
         }
     }
 }
@@ -172,7 +189,8 @@ fn check_fields(
                 allowance::check_keyspace([("api_key.allowed_cidrs", !asked.is_empty())], keyspace, bad);
                 patch.allowed_cidrs = Some(allowance::check_networks("api_key.allowed_cidrs", asked, bad));
             }
-            other => unreachable!("check_mask lets only PATHS through, not {other}"),
+            // Fields of these, which are changed together.
+            _ => {}
         }
     }
     patch
@@ -196,51 +214,88 @@ fn is_as_read(asked: Option<&CreditsFields>, present: Option<&Credits>, now: Tim
     }
 }
 
-/// What a mask names of [`PARTS`], and the rest of it.
-fn split_parts(mask: Option<&[String]>) -> (Vec<String>, Option<Vec<String>>) {
-    let Some(mask) = mask else { return (Vec::new(), None) };
-    let (parts, rest) = mask.iter().cloned().partition(|path| PARTS.contains(&path.as_str()));
-    (parts, Some(rest))
+/// The change of single fields of the rate limit; the others stay.
+fn check_rate_limit_parts(
+    paths: &[&str],
+    fields: &KeyFields,
+    key: &ApiKey,
+    keyspace: &Keyspace,
+    patch: &mut Patch,
+    bad: &mut Violations,
+) {
+    let asked = fields.allowance.rate_limit.as_ref();
+    if let Some(merged) = allowance::merged_rate_limit("rate_limit", paths, asked, &key.rate_limits) {
+        allowance::check_keyspace([("api_key.rate_limit", true)], keyspace, bad);
+        patch.rate_limits = Some(allowance::check_rate_limit("api_key.rate_limit", Some(&merged), bad));
+    }
 }
 
-/// The change of parts of the credits, where the whole is not changed.
-fn check_parts(parts: &[String], fields: &KeyFields, patch: &mut Patch, keyspace: &Keyspace, bad: &mut Violations) {
-    allowance::check_keyspace([("api_key.credits", true)], keyspace, bad);
-    if patch.credits.is_some() {
+/// The change of single fields of the credits; the others stay.
+fn check_credits_parts(
+    paths: &[&str],
+    fields: &KeyFields,
+    key: &ApiKey,
+    keyspace: &Keyspace,
+    patch: &mut Patch,
+    bad: &mut Violations,
+) {
+    let has = |part: &str| paths.contains(&part);
+    if !has("credits.remaining") && !has("credits.refill") {
         return;
     }
+    allowance::check_keyspace([("api_key.credits", true)], keyspace, bad);
     let asked = fields.allowance.credits.as_ref();
-    let has = |part: &str| parts.iter().any(|path| path == part);
-    let remaining = has("credits.remaining").then(|| {
-        let remaining = asked.and_then(|credits| credits.remaining).unwrap_or(0);
-        allowance::check_remaining("api_key.credits", remaining, bad)
-    });
     let refill = has("credits.refill").then(|| {
         let refill = asked.and_then(|credits| credits.refill.as_ref());
         allowance::check_refill("api_key.credits", refill, bad)
     });
+    let remaining = has("credits.remaining").then(|| {
+        let present = key.credits.as_ref().and_then(|credits| credits.refill);
+        allowance::check_remaining(
+            "api_key.credits",
+            asked.and_then(|credits| credits.remaining),
+            refill.unwrap_or(present),
+            bad,
+        )
+    });
     patch.credits = Some(CreditsPatch::Limited { remaining, refill });
 }
 
-/// The paths of a mask, each once: those it names, all for `*`, those that are set if there is no mask.
+/// Notes what is bad about a number of credits to add.
+fn check_added(added: i64, patch: Option<&CreditsPatch>, keyspace: &Keyspace, bad: &mut Violations) {
+    allowance::check_keyspace([("add_credits", true)], keyspace, bad);
+    if !(1..=CREDITS_MAX).contains(&added) {
+        bad.add("add_credits", format!("must be 1 to {CREDITS_MAX}, or 0 to add none; is {added}"));
+    }
+    if !matches!(patch, None | Some(CreditsPatch::Limited { remaining: None, .. })) {
+        bad.add("add_credits", "must be 0 where credits.remaining is set: the one adds to what the other says");
+    }
+}
+
+/// The paths of a mask, each once: those it names, all of `known` for `*`. Without a mask: the paths of what is set, down to
+/// the single fields of messages, which are `parts`. A field of a message that is named as a whole is left out.
 pub(super) fn check_mask(
     mask: Option<&[String]>,
     known: &[&'static str],
+    parts: &[&'static str],
     is_set: impl Fn(&str) -> bool,
     bad: &mut Violations,
 ) -> Vec<&'static str> {
+    let all = known.iter().chain(parts).copied();
     let Some(mask) = mask else {
-        return known.iter().copied().filter(|path| is_set(path)).collect();
+        return all.filter(|path| is_set(path)).collect();
     };
     if mask == ["*"] {
         return known.to_vec();
     }
     for path in mask {
-        if !known.contains(&path.as_str()) {
+        if !all.clone().any(|known| known == path) {
+            let known: Vec<_> = all.clone().collect();
             bad.must("update_mask", path, Err(format!("name only {}, or be `*` alone", known.join(", "))));
         }
     }
-    known.iter().copied().filter(|path| mask.iter().any(|asked| asked == path)).collect()
+    let is_named = |path: &str| mask.iter().any(|named| named == path);
+    all.filter(|path| is_named(path) && !path.split_once('.').is_some_and(|(whole, _)| is_named(whole))).collect()
 }
 
 /// The etag of a revision.

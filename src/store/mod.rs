@@ -25,6 +25,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
+use crate::key::credits::NotAdded;
 use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::imported::Form;
 use crate::key::keyspace::{Keyspace, KeyspacePatch};
@@ -272,6 +273,8 @@ pub enum Refusal {
     KeyRevoked,
     /// The key has expired.
     KeyExpired,
+    /// Credits cannot be added to those of the key.
+    CreditsNotAdded(NotAdded),
     /// This request_id made this key within [`REQUEST_ID_KEPT`].
     RequestIdUsed(KeyId),
     /// This key of the keyspace has this secret already.

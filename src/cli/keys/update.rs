@@ -63,6 +63,9 @@ struct Change {
     /// How many credits the key has left; none: as many as it likes
     #[arg(long, value_name = "COUNT", value_parser = limits::or_none(limits::credits))]
     credits: Option<Set<i64>>,
+    /// How many credits to add to those that are left; safe while the key is in use
+    #[arg(long, value_name = "COUNT", value_parser = limits::credits, conflicts_with = "credits")]
+    add_credits: Option<i64>,
     /// How many credits the key has at least at the beginning of each day, week or month in UTC, e.g. 1000/month; none:
     /// no new ones
     #[arg(long, value_name = "REFILL", value_parser = limits::or_none(limits::refill))]
@@ -112,7 +115,8 @@ impl UpdateArgs {
             etag: etag.unwrap_or_default(),
             ..ApiKey::default()
         };
-        Ok(UpdateApiKeyRequest { api_key: Some(api_key), update_mask: Some(FieldMask { paths }) })
+        let add_credits = change.add_credits.unwrap_or_default();
+        Ok(UpdateApiKeyRequest { api_key: Some(api_key), update_mask: Some(FieldMask { paths }), add_credits })
     }
 }
 
@@ -216,6 +220,16 @@ mod tests {
         check(&["--credits", "5", "--refill", "10/day"], &["credits"], of(Some(5), refill));
         check(&["--credits", "5", "--refill", "none"], &["credits"], of(Some(5), None));
         check(&["--credits", "none"], &["credits"], ApiKey::default());
+    }
+
+    #[test]
+    fn credits_are_added() {
+        let line = Line::try_parse_from(["update", "key_1", "--add-credits", "500"]).unwrap();
+        let asked = line.args.request(NOW).unwrap();
+        assert_eq!((asked.add_credits, asked.update_mask.unwrap().paths), (500, Vec::new()));
+        for bad in [&["--add-credits", "-5"][..], &["--add-credits", "5", "--credits", "1"]] {
+            assert!(request(bad).is_none(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -141,15 +141,14 @@ pub async fn granted_on(conn: &mut PgConnection, keyspace: &str) -> Result<Vec<S
 }
 
 /// Ends the permissions of `key`, which is locked, that name `keyspace`.
-pub async fn end_grants(
-    conn: &mut PgConnection,
-    key: &mut ApiKey,
-    keyspace: &str,
-    by: &Actor,
-) -> Result<(), StoreError> {
+pub async fn end_grants(conn: &mut PgConnection, key: &mut ApiKey, keyspace: &str, by: &Actor) -> Result<(), Stop> {
     let scopes = permission::without_keyspace(&key.scopes, keyspace);
-    let changes = key.update(&Patch { scopes: Some(scopes), ..Patch::default() }, by.at);
-    if changes.is_empty() { Ok(()) } else { save(conn, key, by, "DeleteKeyspace", &changes).await }
+    let patch = Patch { scopes: Some(scopes), ..Patch::default() };
+    let changes = key.update(&patch, by.at).map_err(Refusal::CreditsNotAdded)?;
+    if !changes.is_empty() {
+        save(conn, key, by, "DeleteKeyspace", &changes).await?;
+    }
+    Ok(())
 }
 
 /// Writes a new key, its secrets apart, into its keyspace, if that has this `uid` or none is given.
@@ -380,11 +379,11 @@ pub async fn change(
             if revision.is_some_and(|revision| revision != key.revision) {
                 return Err(Refusal::EtagMismatch.into());
             }
-            if patch.credits.is_some() {
+            if patch.credits.is_some() || patch.add_credits.is_some() {
                 spending::lock_credits(conn, &mut key).await?;
             }
             let before = key.credits.clone();
-            let changes = key.update(patch, by.at);
+            let changes = key.update(patch, by.at).map_err(Refusal::CreditsNotAdded)?;
             if !changes.is_empty() {
                 if changes.contains_key("scopes") {
                     hold_granted(conn, &key).await?;

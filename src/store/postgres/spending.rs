@@ -41,7 +41,15 @@ pub async fn set_credits(conn: &mut PgConnection, before: Option<&Credits>, key:
         .bind(credits.epoch)
         .bind(credits.remaining),
     };
-    change.execute(conn).await?;
+    change.execute(&mut *conn).await?;
+    if let (Some(before), Some(credits)) = (before, &key.credits)
+        && before.epoch == credits.epoch
+    {
+        // More is left, and nothing that a row of the key says has changed: its secrets are written as they are, so that the
+        // log of changes tells replicas, which may remember that nothing is left.
+        let told = sqlx::query("UPDATE api_key_secret SET generation = generation WHERE key_id = $1");
+        told.bind(id).execute(conn).await?;
+    }
     Ok(())
 }
 

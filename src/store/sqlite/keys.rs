@@ -117,7 +117,8 @@ pub async fn end_grants(conn: &mut SqliteConnection, keyspace: &str, by: &Actor)
     for id in granted.into_iter().map(KeyId::from_text) {
         let mut key = find(conn, &id).await?.ok_or(Refusal::KeyNotFound)?;
         let scopes = permission::without_keyspace(&key.scopes, keyspace);
-        let changes = key.update(&Patch { scopes: Some(scopes), ..Patch::default() }, by.at);
+        let patch = Patch { scopes: Some(scopes), ..Patch::default() };
+        let changes = key.update(&patch, by.at).map_err(Refusal::CreditsNotAdded)?;
         save(conn, &key).await?;
         let by = Actor { event_id: events.event(by.at), ..by.clone() };
         record(conn, &by, "DeleteKeyspace", &key, &changes).await?;
@@ -290,7 +291,7 @@ pub async fn update(
         return Err(Refusal::EtagMismatch.into());
     }
     let before = key.credits.clone();
-    let changes = key.update(patch, by.at);
+    let changes = key.update(patch, by.at).map_err(Refusal::CreditsNotAdded)?;
     if changes.is_empty() {
         return Ok(key);
     }

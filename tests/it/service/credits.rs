@@ -7,12 +7,14 @@ use std::time::Duration;
 use portcullis::clock::{Clock as _, ManualClock, Timestamp};
 use portcullis::config::Flags;
 use portcullis::grpc::pb::{
-    self, CreateApiKeyRequest, Credits, CreditsInterval, CreditsRefill, RotateApiKeyRequest, Verdict,
+    self, CreateApiKeyRequest, Credits, CreditsInterval, CreditsRefill, ErrorReason, RotateApiKeyRequest, Verdict,
     VerifyApiKeyRequest, VerifyRequest,
 };
 
+use tonic::Code;
+
 use super::{Backend, over_both_stores};
-use crate::support::service::{Caller, Service, bad_fields, eventually, new_key};
+use crate::support::service::{Caller, Service, bad_fields, check_error, eventually, new_key};
 
 over_both_stores![
     credits_are_spent_to_the_last,
@@ -26,6 +28,8 @@ over_both_stores![
     what_makes_no_sense_is_refused,
     many_at_once_spend_no_more_than_there_is,
     a_key_that_is_topped_up_spends_what_it_got,
+    what_is_added_does_not_race_with_use,
+    what_cannot_be_added_is_refused,
 ];
 
 fn with(remaining: Option<i64>, refill: Option<(i64, CreditsInterval)>) -> Credits {
@@ -313,6 +317,98 @@ async fn a_key_that_is_topped_up_spends_what_it_got(backend: Backend) {
         task.await.unwrap();
     }
     assert_eq!(spent.load(Ordering::SeqCst), ROUNDS * EACH);
+}
+
+async fn add(caller: &mut Caller, id: &str, add_credits: i64) -> Result<pb::ApiKey, tonic::Status> {
+    let api_key = Some(pb::ApiKey { id: id.into(), ..Default::default() });
+    let request = pb::UpdateApiKeyRequest { api_key, add_credits, ..Default::default() };
+    Ok(caller.keys.update_api_key(request).await?.into_inner().api_key.expect("the key"))
+}
+
+/// What a process has taken out stays good, and one that knew of no credits finds the new ones at once.
+async fn what_is_added_does_not_race_with_use(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let (key, secret) = admin.create(new(with(Some(600), None))).await;
+    assert_eq!(spend(&mut admin, &secret, 100).await, (Verdict::Valid, Some(500)));
+    add(&mut admin, &key.id, 1_000).await.unwrap();
+    // What is being given back just now is there again soon.
+    eventually("all of them spent", async || {
+        let (verdict, left) = spend(&mut admin, &secret, 1_500).await;
+        (verdict == Verdict::Valid).then(|| assert_eq!(left, Some(0), "not one is lost"))
+    })
+    .await;
+    for _ in 0..20 {
+        assert_eq!(spend(&mut admin, &secret, 1).await.0, Verdict::CreditsExhausted);
+        add(&mut admin, &key.id, 3).await.unwrap();
+        assert_eq!(spend(&mut admin, &secret, 3).await, (Verdict::Valid, Some(0)), "at once");
+    }
+}
+
+async fn what_cannot_be_added_is_refused(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let (key, _) = admin.create(new(with(Some(10), Some((5, CreditsInterval::Day))))).await;
+    let (unlimited, _) = admin.create(new_key("unlimited")).await;
+    let refused = |result| check_error(result, Code::FailedPrecondition, ErrorReason::CreditsNotAdded);
+    refused(add(&mut admin, &unlimited.id, 5).await);
+    let most = 1_000_000_000_000_000;
+    let status = refused(add(&mut admin, &key.id, most - 9).await);
+    assert!(status.message().contains("has 10 credits"), "{status:?}");
+    for bad in [-1, i64::MIN, most + 1, i64::MAX] {
+        assert_eq!(bad_fields(add(&mut admin, &key.id, bad).await), ["add_credits"], "{bad}");
+    }
+    let both = pb::ApiKey { id: key.id.clone(), credits: Some(with(Some(1), None)), ..Default::default() };
+    let both = pb::UpdateApiKeyRequest { api_key: Some(both), add_credits: 1, ..Default::default() };
+    assert_eq!(bad_fields(admin.keys.update_api_key(both).await), ["add_credits"]);
+    assert_eq!(admin.get(&key.id).await.unwrap().etag, key.etag, "nothing was changed");
+    // With the etag of what was read, a repeat adds nothing.
+    let once = pb::ApiKey { id: key.id.clone(), etag: key.etag, ..Default::default() };
+    let once = pb::UpdateApiKeyRequest { api_key: Some(once), add_credits: most - 10, ..Default::default() };
+    let added = admin.keys.update_api_key(once.clone()).await.unwrap().into_inner().api_key.unwrap();
+    assert_eq!(added.credits.unwrap().remaining, Some(most));
+    check_error(admin.keys.update_api_key(once).await, Code::Aborted, ErrorReason::EtagMismatch);
+}
+
+/// Two processes spend, each through what it has taken out, while both add.
+#[tokio::test]
+async fn processes_add_while_they_spend() {
+    const ROUNDS: usize = 10;
+    let first = Service::start(Backend::Postgres).await;
+    let second = first.start_beside(Flags::default()).await;
+    let (key, secret) = first.admin().create(new(with(Some(0), None))).await;
+    let (spent, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let mut tasks = Vec::new();
+    for service in [&first, &second] {
+        for _ in 0..4 {
+            let (mut caller, secret, spent, done) = (service.admin(), secret.clone(), spent.clone(), done.clone());
+            tasks.push(tokio::spawn(async move {
+                while !done.load(Ordering::SeqCst) {
+                    if spend(&mut caller, &secret, 1).await.0 == Verdict::Valid {
+                        spent.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            }));
+        }
+    }
+    let (mut here, mut there) = (first.admin(), second.admin());
+    for _ in 0..ROUNDS {
+        let (one, other) = tokio::join!(add(&mut here, &key.id, 100), add(&mut there, &key.id, 100));
+        one.unwrap();
+        other.unwrap();
+    }
+    let sum = ROUNDS * 200;
+    eventually("all of it spent", async || {
+        let spent = spent.load(Ordering::SeqCst);
+        assert!(spent <= sum, "{spent} of {sum}");
+        (spent == sum).then_some(())
+    })
+    .await;
+    done.store(true, Ordering::SeqCst);
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(spent.load(Ordering::SeqCst), sum);
 }
 
 /// Of three processes, which are all asked at once, until none accepts any more.

@@ -17,6 +17,7 @@ over_both_stores![
     subjects_are_held_to_their_types,
     lifetimes_are_held_to_the_keyspaces,
     keyspaces_come_in_pages,
+    without_a_mask_fields_of_messages_stay,
 ];
 
 #[expect(clippy::unnecessary_wraps, reason = "as the fields want it")]
@@ -211,5 +212,27 @@ async fn keyspaces_come_in_pages(backend: Backend) {
     assert!(page.keyspaces.iter().all(|keyspace| keyspace.id != "system"));
     let bad = ListKeyspacesRequest { page_size: -1, page_token: "x".into() };
     assert_eq!(bad_fields(admin.keyspaces.list_keyspaces(bad).await), ["page_size", "page_token"]);
+    service.stop().await;
+}
+
+async fn without_a_mask_fields_of_messages_stay(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let limits = pb::KeyspaceLimits { calls_max: Some(5), calls_per_second: Some(7), keys_max: Some(9) };
+    let rate = pb::RateLimit { limit: 10, window: seconds(60), burst: 3, name: "m".into(), also: Vec::new() };
+    let (default_rate_limit, some_limits) = (Some(rate.clone()), Some(limits));
+    let acme = Keyspace { default_rate_limit, limits: some_limits, ..named("acme") };
+    admin.create_keyspace_of(acme).await;
+    let more = pb::KeyspaceLimits { keys_max: Some(90), ..Default::default() };
+    let slower = pb::RateLimit { window: seconds(120), ..Default::default() };
+    let asked = Keyspace { limits: Some(more), default_rate_limit: Some(slower), ..named("acme") };
+    let changed = update(&mut admin, asked, &[]).await.unwrap();
+    assert_eq!(changed.limits, Some(pb::KeyspaceLimits { keys_max: Some(90), ..limits }));
+    assert_eq!(changed.default_rate_limit, Some(pb::RateLimit { window: seconds(120), ..rate }));
+    let changed = update(&mut admin, named("acme"), &["limits.calls_max", "default_rate_limit"]).await.unwrap();
+    let expect = pb::KeyspaceLimits { keys_max: Some(90), calls_max: None, ..limits };
+    assert_eq!((changed.limits, changed.default_rate_limit), (Some(expect), None));
+    let empty = Keyspace { limits: Some(pb::KeyspaceLimits::default()), ..named("acme") };
+    assert_eq!(update(&mut admin, empty, &[]).await.unwrap().limits, Some(expect));
     service.stop().await;
 }

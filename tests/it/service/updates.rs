@@ -22,6 +22,8 @@ over_both_stores![
     an_empty_mask_is_no_mask,
     what_was_read_can_be_sent_back,
     claims_have_no_number_that_lost_digits,
+    without_a_mask_fields_of_messages_stay,
+    a_path_into_a_message_changes_that_field_alone,
 ];
 
 fn full() -> CreateApiKeyRequest {
@@ -60,7 +62,7 @@ async fn without_a_mask_what_is_set_changes(backend: Backend) {
     let mut admin = service.admin();
     let (key, _) = admin.create(full()).await;
     let asked = pb::ApiKey { id: key.id.clone(), scopes: vec!["b".into()], ..Default::default() };
-    let request = UpdateApiKeyRequest { api_key: Some(asked), update_mask: None };
+    let request = UpdateApiKeyRequest { api_key: Some(asked), ..Default::default() };
     let changed = admin.keys.update_api_key(request).await.unwrap().into_inner().api_key.unwrap();
     assert_eq!(changed.scopes, ["b"]);
     assert_eq!((&changed.name, &changed.claims, changed.enabled), (&key.name, &key.claims, true));
@@ -137,7 +139,7 @@ async fn bad_updates_are_refused_by_name(backend: Backend) {
     let mask = ["name", "etag", "id", "metadata.k", "*"];
     assert_eq!(bad_fields(admin.update(key.clone(), &mask).await), ["update_mask"; 4]);
     assert_eq!(bad_fields(admin.update(pb::ApiKey::default(), &["name"]).await), ["api_key.id"]);
-    let absent = UpdateApiKeyRequest { api_key: None, update_mask: None };
+    let absent = UpdateApiKeyRequest::default();
     assert_eq!(bad_fields(admin.keys.update_api_key(absent).await), ["api_key.id"]);
     let unknown = pb::ApiKey { id: "key_unknown".into(), ..key };
     check_error(admin.update(unknown, &["name"]).await, Code::NotFound, ErrorReason::KeyNotFound);
@@ -200,5 +202,66 @@ async fn claims_have_no_number_that_lost_digits(backend: Backend) {
     assert_eq!(read.claims, claims(1e17));
     let renamed = admin.update(pb::ApiKey { name: "m".into(), ..read }, &["*"]).await.unwrap();
     assert_eq!((renamed.name.as_str(), &renamed.claims), ("m", &claims(1e17)));
+    service.stop().await;
+}
+
+fn limited() -> CreateApiKeyRequest {
+    let window = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+    let daily = pb::RateLimit { limit: 1_000, window: window(86_400), name: "daily".into(), ..Default::default() };
+    let rate_limit = pb::RateLimit { limit: 100, window: window(1), burst: 20, name: "fast".into(), also: vec![daily] };
+    let refill = Some(pb::CreditsRefill { amount: 50, interval: pb::CreditsInterval::Month.into() });
+    let credits = pb::Credits { remaining: Some(7), refill, refill_time: None };
+    CreateApiKeyRequest { rate_limit: Some(rate_limit), credits: Some(credits), ..new_key("n") }
+}
+
+async fn without_a_mask_fields_of_messages_stay(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let (key, _) = admin.create(limited()).await;
+    let asked = |rate_limit, credits| pb::ApiKey { id: key.id.clone(), rate_limit, credits, ..Default::default() };
+    let (rate_limit, credits) = (key.rate_limit.clone().unwrap(), key.credits.unwrap());
+
+    let thousand = pb::Credits { remaining: Some(1_000), ..Default::default() };
+    let changed = admin.update(asked(None, Some(thousand)), &[]).await.unwrap();
+    assert_eq!(changed.credits, Some(pb::Credits { remaining: Some(1_000), ..credits }), "its refill stays");
+    let daily = Some(pb::CreditsRefill { amount: 5, interval: pb::CreditsInterval::Day.into() });
+    let changed =
+        admin.update(asked(None, Some(pb::Credits { refill: daily, ..Default::default() })), &[]).await.unwrap();
+    assert_eq!(changed.credits.map(|credits| (credits.remaining, credits.refill)), Some((Some(1_000), daily)));
+
+    let faster = pb::RateLimit { limit: 200, ..Default::default() };
+    let changed = admin.update(asked(Some(faster), None), &[]).await.unwrap();
+    assert_eq!(changed.rate_limit, Some(pb::RateLimit { limit: 200, ..rate_limit }), "its other fields stay");
+    // An empty message sets nothing.
+    let empty = asked(Some(pb::RateLimit::default()), Some(pb::Credits::default()));
+    assert_eq!(admin.update(empty, &[]).await.unwrap(), changed);
+    service.stop().await;
+}
+
+async fn a_path_into_a_message_changes_that_field_alone(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let (key, _) = admin.create(limited()).await;
+    let id = key.id.clone();
+    let asked = |credits| pb::ApiKey { id: id.clone(), credits, ..Default::default() };
+    let rate_limit = key.rate_limit.unwrap();
+    // What is named and not set is cleared.
+    let changed = admin.update(asked(None), &["rate_limit.burst", "rate_limit.also"]).await.unwrap();
+    assert_eq!(changed.rate_limit, Some(pb::RateLimit { burst: 100, also: Vec::new(), ..rate_limit }));
+    assert_eq!(bad_fields(admin.update(asked(None), &["rate_limit.window"]).await), ["api_key.rate_limit.window"]);
+    assert_eq!(admin.update(asked(None), &["rate_limit"]).await.unwrap().rate_limit, None);
+
+    // A number of credits that is named and not set is what the refill says; never 0.
+    let changed = admin.update(asked(None), &["credits.remaining"]).await.unwrap().credits.unwrap();
+    assert_eq!((changed.remaining, changed.refill.unwrap().amount), (Some(50), 50));
+    let changed = admin.update(asked(None), &["credits.refill"]).await.unwrap().credits.unwrap();
+    assert_eq!((changed.remaining, changed.refill), (Some(50), None));
+    assert_eq!(bad_fields(admin.update(asked(None), &["credits.remaining"]).await), ["api_key.credits.remaining"]);
+    // A key without credits has no refill to lose, and goes on without.
+    assert_eq!(admin.update(asked(None), &["credits"]).await.unwrap().credits, None);
+    assert_eq!(admin.update(asked(None), &["credits.refill"]).await.unwrap().credits, None);
+    let unknown = admin.update(asked(None), &["credits.epoch"]).await;
+    let status = check_error(unknown, Code::InvalidArgument, ErrorReason::FieldInvalid);
+    assert!(status.message().contains("credits.remaining"), "{status:?}");
     service.stop().await;
 }

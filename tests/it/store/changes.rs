@@ -87,6 +87,7 @@ pub async fn each_change_of_a_key_is_told(rig: Rig) {
         Patch { allowed_cidrs: Some(networks(&["10.0.0.0/8"])), ..Patch::default() },
         set_credits(Some(5), None),
         set_credits(Some(6), None),
+        Patch { add_credits: Some(1), ..Patch::default() },
         set_credits(None, Some(Some(Refill { amount: 5, interval: Interval::Day }))),
         set_credits(None, Some(Some(Refill { amount: 6, interval: Interval::Day }))),
         set_credits(None, Some(None)),

@@ -83,7 +83,7 @@ pub async fn an_update_shows_what_changed(rig: Rig) {
         ..Patch::default()
     };
     rig.update(&key.id, patch.clone()).await;
-    let changes = key.update(&patch, at(1));
+    let changes = key.update(&patch, at(1)).expect("changes");
     assert_eq!(changes.len(), 3);
     assert_eq!(rig.events_of(&key.id).await[0].changes, changes);
 }

@@ -310,7 +310,8 @@ impl Caller {
 
     /// Changes the fields that `mask` names.
     pub async fn update(&mut self, key: pb::ApiKey, mask: &[&str]) -> Result<pb::ApiKey, Status> {
-        let request = pb::UpdateApiKeyRequest { api_key: Some(key), update_mask: Some(field_mask(mask)) };
+        let request =
+            pb::UpdateApiKeyRequest { api_key: Some(key), update_mask: Some(field_mask(mask)), ..Default::default() };
         Ok(self.keys.update_api_key(request).await?.into_inner().api_key.expect("the key"))
     }
 
