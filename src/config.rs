@@ -18,7 +18,7 @@ use clap::Args;
 
 pub use self::admission::AdmissionFlags;
 pub use self::reload::LogSource;
-pub use self::store::{StoreFlags, without_password};
+pub use self::store::{StoreFlags, location, without_password};
 use crate::admission::Settings as AdmissionSettings;
 use crate::key::field;
 use crate::key::rate_card::{RateCard, price};

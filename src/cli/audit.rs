@@ -5,9 +5,9 @@ use prost_types::Timestamp;
 
 use super::client::ClientArgs;
 use super::exit::{Error, Exit};
-use super::page::Page;
+use super::list::Page;
 use super::parse;
-use crate::grpc::pb::{ListAuditEventsRequest, ListAuditEventsResponse};
+use crate::grpc::pb::ListAuditEventsRequest;
 
 /// Which events to show.
 #[derive(Args, Debug)]
@@ -16,10 +16,10 @@ pub struct AuditArgs {
     #[arg(long)]
     keyspace: Option<String>,
     /// Only events of this key
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = parse::KeyIdParser)]
     key_id: Option<String>,
     /// Only events by this root key, or by bootstrap or offline
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = parse::KeyIdParser)]
     actor: Option<String>,
     /// Only events at or after this time
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
@@ -34,24 +34,20 @@ pub struct AuditArgs {
     client: ClientArgs,
 }
 
-/// Shows one page, or all pages as one answer.
+/// Shows them, a page at a time.
 pub async fn run(args: AuditArgs) -> Result<Exit, Error> {
     let mut request = ListAuditEventsRequest {
-        page_size: args.page.size(),
-        page_token: args.page.token.unwrap_or_default(),
         keyspace: args.keyspace.unwrap_or_default(),
         key_id: args.key_id.unwrap_or_default(),
         actor: args.actor.unwrap_or_default(),
         start_time: args.start_time,
         end_time: args.end_time,
+        ..ListAuditEventsRequest::default()
     };
     let mut audit = args.client.connect().await?.audit();
-    let mut answer = audit.list_audit_events(request.clone()).await?.into_inner();
-    while args.page.all && !answer.next_page_token.is_empty() {
-        request.page_token = answer.next_page_token;
-        let next = audit.list_audit_events(request.clone()).await?.into_inner();
-        answer.audit_events.extend(next.audit_events);
-        answer = ListAuditEventsResponse { audit_events: answer.audit_events, ..next };
-    }
-    args.client.out().show(&answer)
+    let fetch = async |page_size, page_token| {
+        (request.page_size, request.page_token) = (page_size, page_token);
+        Ok(audit.list_audit_events(request.clone()).await?.into_inner())
+    };
+    args.page.show(args.client.out(), fetch).await
 }

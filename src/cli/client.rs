@@ -1,6 +1,8 @@
 //! The connection to a server.
 
+use std::fs;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,12 +16,14 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::exit::{Error, write_causes};
 use super::output::{Format, Out};
+use super::terminal;
 use crate::grpc::pb::api_key_service_client::ApiKeyServiceClient;
 use crate::grpc::pb::audit_service_client::AuditServiceClient;
 use crate::grpc::pb::keyspace_service_client::KeyspaceServiceClient;
 use crate::grpc::pb::replica_service_client::ReplicaServiceClient;
 use crate::grpc::pb::usage_service_client::UsageServiceClient;
 use crate::grpc::pb::verification_service_client::VerificationServiceClient;
+use crate::key::recognize::{self, TextKind};
 use crate::key::secret::Secret;
 use crate::text_file;
 
@@ -61,7 +65,7 @@ pub struct ClientArgs {
     #[arg(long, global = true, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "30s")]
     timeout: Duration,
     /// The form of the output
-    #[arg(long, global = true, value_enum, value_name = "FORM", default_value = "table")]
+    #[arg(long, short, global = true, value_enum, value_name = "FORM", default_value = "table")]
     output: Format,
     /// Print only the secret (create, rotate), totals (usage) or ids, in either form of output
     #[arg(long, short, global = true)]
@@ -119,11 +123,27 @@ impl ClientArgs {
             // Not through clap, which would keep a copy and could show it.
             None => Secret::new(std::env::var(ROOT_KEY_VARIABLE).unwrap_or_default()),
         };
-        if key.expose().trim().is_empty() {
+        let place = match &self.root_key_file {
+            Some(path) => format!("--root-key-file {}", path.display()),
+            None => ROOT_KEY_VARIABLE.to_owned(),
+        };
+        if root_key_text(&key).is_empty() {
             return Err(Error::Usage(match &self.root_key_file {
-                Some(path) => format!("--root-key-file {}: is empty", path.display()),
-                None => format!("{ROOT_KEY_VARIABLE} is not set: it holds the root key; --root-key-file FILE does too"),
+                Some(_) => format!("{place}: is empty"),
+                None => format!("no root key: set {ROOT_KEY_VARIABLE} or pass --root-key-file FILE"),
             }));
+        }
+        match recognize::kind_of(key.expose()) {
+            Some(TextKind::KeyId) => {
+                return Err(Error::Usage(format!(
+                    "{place}: holds the id of a key; it must be the secret of a root key"
+                )));
+            }
+            // It is sent all the same: an operator may have chosen such a text as the first root key.
+            Some(TextKind::Secret) => {
+                terminal::warn(&format!("{place}: has the form of an API key, not of a root key"));
+            }
+            Some(TextKind::RootKey) | None => {}
         }
         Ok(key)
     }
@@ -166,12 +186,28 @@ impl ClientArgs {
 
 fn read_root_key(path: &Path) -> Result<Secret, Error> {
     let text = text_file::read(path, ROOT_KEY_FILE_SIZE_MAX);
-    let text = text.map_err(|error| Error::Usage(format!("--root-key-file {}: cannot read: {error}", path.display())));
-    text.map(Secret::new)
+    let text =
+        text.map_err(|error| Error::Usage(format!("--root-key-file {}: cannot read: {error}", path.display())))?;
+    // Those who share a group were chosen; all users of the machine were not.
+    if fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o004 != 0) {
+        let path = path.display();
+        terminal::warn(&format!("--root-key-file {path}: every user of this machine can read it: `chmod 600 {path}`"));
+    }
+    Ok(Secret::new(text))
+}
+
+/// The root key without what people copy along with it. One that an operator chose has no form of its own: of it only what
+/// is white at its ends is left out.
+fn root_key_text(root_key: &Secret) -> &str {
+    let text = root_key.expose();
+    match recognize::kind_of(text) {
+        Some(_) => recognize::unwrapped(text),
+        None => text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}'),
+    }
 }
 
 fn bearer(root_key: &Secret) -> Result<MetadataValue<Ascii>, Error> {
-    let header = Secret::new(format!("Bearer {}", root_key.expose().trim()));
+    let header = Secret::new(format!("Bearer {}", root_key_text(root_key)));
     let mut value: MetadataValue<Ascii> = header
         .expose()
         .parse()
@@ -255,6 +291,7 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::token;
 
     #[track_caller]
     fn loopback(uri: &str, expect: bool) {
@@ -281,5 +318,8 @@ mod tests {
         assert!(!format!("{value:?}").contains("secret"));
         let Err(Error::Usage(message)) = bearer(&Secret::new("secret\u{7f}".into())) else { panic!() };
         assert!(!message.contains("secret"));
+        let (_, root_key) = token::generate(&"root".parse().unwrap()).unwrap();
+        let wrapped = Secret::new(format!("\u{feff}export PORTCULLIS_ROOT_KEY={}\r\n", root_key.expose()));
+        assert_eq!(bearer(&wrapped).unwrap().to_str().unwrap(), format!("Bearer {}", root_key.expose()));
     }
 }

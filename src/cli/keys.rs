@@ -1,10 +1,11 @@
 //! `portcullis keys …`
 
 use clap::{Args, Subcommand};
+use tonic::Code;
 
 use super::client::ClientArgs;
 use super::exit::{Error, Exit};
-use super::terminal;
+use super::{parse, terminal};
 use crate::clock::{Clock as _, SystemClock};
 use crate::grpc::pb::{DeleteApiKeyRequest, GetApiKeyRequest};
 
@@ -36,6 +37,7 @@ enum KeysCommand {
     /// Show one key
     Get {
         /// The id of the key
+        #[arg(value_parser = parse::KeyIdParser)]
         id: String,
     },
     /// List keys, newest first; by default only those that verify
@@ -55,6 +57,7 @@ enum KeysCommand {
 #[derive(Args, Debug)]
 struct DeleteArgs {
     /// The id of the key
+    #[arg(value_parser = parse::KeyIdParser)]
     id: String,
     /// Do not ask
     #[arg(long, short)]
@@ -83,8 +86,14 @@ pub async fn run(args: KeysArgs) -> Result<Exit, Error> {
             out.show(&client.connect().await?.keys().rotate_api_key(args.request()).await?.into_inner())
         }
         KeysCommand::Revoke(args) => {
-            let request = args.request()?;
-            out.show(&client.connect().await?.keys().revoke_api_key(request).await?.into_inner())
+            let (request, hint) = args.request()?;
+            let revoked = client.connect().await?.keys().revoke_api_key(request).await;
+            if let (Err(status), Some(hint)) = (&revoked, hint)
+                && status.code() == Code::NotFound
+            {
+                terminal::note(hint);
+            }
+            out.show(&revoked?.into_inner())
         }
         KeysCommand::Delete(DeleteArgs { id, yes }) => {
             if !yes {

@@ -6,11 +6,11 @@ use prost_types::{Duration, FieldMask};
 use super::client::ClientArgs;
 use super::exit::{Error, Exit};
 use super::limits::{self, Set};
-use super::page::Page;
+use super::list::Page;
 use super::parse;
 use crate::grpc::pb::{
     self, CreateKeyspaceRequest, DeleteKeyspaceRequest, GetKeyspaceRequest, Keyspace, KeyspaceLimits,
-    ListKeyspacesRequest, ListKeyspacesResponse, RateLimit, UpdateKeyspaceRequest,
+    ListKeyspacesRequest, RateLimit, UpdateKeyspaceRequest,
 };
 
 /// `keyspaces` and what follows.
@@ -240,16 +240,11 @@ pub async fn run(args: KeyspacesArgs) -> Result<Exit, Error> {
             out.show(&keyspaces.get_keyspace(GetKeyspaceRequest { id }).await?.into_inner())
         }
         KeyspacesCommand::List(page) => {
-            let mut request =
-                ListKeyspacesRequest { page_size: page.size(), page_token: page.token.unwrap_or_default() };
-            let mut answer = keyspaces.list_keyspaces(request.clone()).await?.into_inner();
-            while page.all && !answer.next_page_token.is_empty() {
-                request.page_token = answer.next_page_token;
-                let next = keyspaces.list_keyspaces(request.clone()).await?.into_inner();
-                answer.keyspaces.extend(next.keyspaces);
-                answer = ListKeyspacesResponse { keyspaces: answer.keyspaces, ..next };
-            }
-            out.show(&answer)
+            let fetch = async |page_size, page_token| {
+                let request = ListKeyspacesRequest { page_size, page_token };
+                Ok(keyspaces.list_keyspaces(request).await?.into_inner())
+            };
+            page.show(out, fetch).await
         }
         KeyspacesCommand::Update(args) => out.show(&keyspaces.update_keyspace(args.request()?).await?.into_inner()),
         KeyspacesCommand::Delete { id } => {

@@ -23,8 +23,11 @@ pub struct MigrateArgs {
 pub async fn migrate(args: MigrateArgs) -> Result<Exit, Error> {
     let (url, _) = args.store.resolve(args.config.as_deref())?;
     let applied = store::migrate(&url).await?;
-    let shown = config::without_password(&url);
+    let shown = config::location(&url);
     let said = match applied.last() {
+        Some(version) if applied.first() == Some(&1) => {
+            format!("{shown}: schema brought to version {version}; this store is new\n")
+        }
         Some(version) => format!("{shown}: schema brought to version {version}\n"),
         None => format!("{shown}: the schema is up to date\n"),
     };

@@ -17,10 +17,10 @@ mod healthcheck;
 mod keys;
 mod keyspaces;
 mod limits;
+mod list;
 mod migrate;
 mod offline;
 mod output;
-mod page;
 mod parse;
 mod replicas;
 mod root_keys;
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn client_flags_stand_before_or_after_the_command() {
-        for line in ["keys --output json list", "keys list --output json"] {
+        for line in ["keys --output json list", "keys list --output json", "keys -o json list", "keys list -ojson -q"] {
             let Ok(Command::Keys(args)) = parsed(line) else { panic!("{line}") };
             assert_eq!(args.client.out().format, output::Format::Json, "{line}");
         }

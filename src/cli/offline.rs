@@ -7,14 +7,15 @@ use clap::Args;
 
 use super::exit::{Error, Exit};
 use super::output::Out;
+use super::terminal;
 use crate::admission::{Admission, Settings};
 use crate::clock::{Clock, SystemClock};
-use crate::config::StoreFlags;
+use crate::config::{self, StoreFlags};
 use crate::fleet::Barrier;
 use crate::grpc::{convert, pb, status};
 use crate::hashing::Hashing;
 use crate::manage::{Management, Principal};
-use crate::store::{self, Hints};
+use crate::store::{self, ConnectError, Hints, Schema};
 
 /// Where the store is.
 #[derive(Args, Debug)]
@@ -34,7 +35,17 @@ pub struct OfflineArgs {
 /// Makes the root key and shows it as a server would.
 pub async fn create_root_key(args: OfflineArgs, asked: pb::CreateApiKeyRequest, out: Out) -> Result<Exit, Error> {
     let (url, schema) = args.store.resolve(args.config.as_deref())?;
-    let store = store::connect(&url, schema, &Hints::None).await?;
+    let location = config::location(&url);
+    // A key of a store that no server uses would open nothing.
+    let schema = if schema == Schema::Migrate { Schema::MigrateExisting } else { schema };
+    let store = store::connect(&url, schema, &Hints::None).await.map_err(|error| match error {
+        ConnectError::SchemaBehind { found: 0, .. } => Error::Usage(format!(
+            "there is no store at {location}, and --offline makes none: name the store of the server with \
+             --database-url or PORTCULLIS_DATABASE_URL"
+        )),
+        error => error.into(),
+    })?;
+    terminal::note(&format!("store: {location}"));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let unavailable = |error: store::StoreError| status::from_manage(error.into());
     let management = Management::new(

@@ -4,13 +4,16 @@ use std::io::{self, ErrorKind, Write as _};
 
 use clap::ValueEnum;
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, ColumnConstraint, Table, Width};
 use prost::Message;
 use prost_types::Timestamp;
 
 use super::exit::{Error, Exit};
-use super::terminal::{visible, visible_json, visible_lines};
+use super::terminal::{self, visible, visible_json, visible_lines};
 use crate::grpc::json;
+
+/// Blanks between two columns.
+const GAP: u16 = 2;
 
 /// The form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -41,7 +44,7 @@ pub trait Shown {
     /// For scripts: the secret if there is one, else ids, one a line; empty if there is neither.
     fn quiet(&self) -> String;
 
-    /// What people should know besides the answer; goes to stderr.
+    /// What is left out of the answer; goes to stderr in every form, because a script should know too.
     fn note(&self) -> Option<String> {
         None
     }
@@ -80,8 +83,8 @@ impl Out {
                 None => Err(Error::Failed(format!("cannot write to stdout: {error}"))),
             };
         }
-        if let Some(note) = answer.note().filter(|_| self.format == Format::Table && !self.quiet) {
-            let _ = writeln!(io::stderr(), "{}", visible_lines(&note));
+        if let Some(note) = answer.note() {
+            terminal::note(&note);
         }
         Ok(Exit::Done)
     }
@@ -94,11 +97,35 @@ pub fn write_stdout(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Rows under a header.
-pub fn rows<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
-    let mut table = Table::new();
-    table.set_header(header).add_rows(rows.into_iter().map(|row| row.map(|cell| visible(&cell))));
-    lines(table)
+/// A table that is written a part at a time: a header, then rows under it.
+pub struct Rows {
+    header: Option<&'static [&'static str]>,
+    /// How wide each column is so far: those of later parts are no narrower.
+    widths: Vec<u16>,
+}
+
+impl Rows {
+    /// A table of these columns.
+    pub fn new(header: &'static [&'static str]) -> Self {
+        Self { header: Some(header), widths: Vec::new() }
+    }
+
+    /// The next rows; the header stands before the first.
+    pub fn page(&mut self, rows: Vec<Vec<String>>) -> String {
+        let mut table = Table::new();
+        if let Some(header) = self.header.take() {
+            table.set_header(header);
+        }
+        table.add_rows(rows.into_iter().map(|row| row.iter().map(|cell| visible(cell)).collect::<Vec<_>>()));
+        for (column, width) in table.column_iter_mut().zip(&self.widths) {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width.saturating_add(GAP))));
+        }
+        self.widths.resize(table.column_count(), 0);
+        for (width, of_page) in self.widths.iter_mut().zip(table.column_max_content_widths()) {
+            *width = of_page.max(*width);
+        }
+        lines(table)
+    }
 }
 
 /// Rows under a header, with figures from column `first` on, which end at one edge.
@@ -125,7 +152,7 @@ pub fn fields(fields: &[(&str, String)]) -> String {
 fn lines(mut table: Table) -> String {
     table.load_style(NOTHING);
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, GAP));
     }
     table.trim_fmt() + "\n"
 }
@@ -141,7 +168,8 @@ mod tests {
 
     #[test]
     fn tables_line_up_and_carry_no_control_characters() {
-        let table = rows(["A", "BB"], [["x".into(), "y\u{1b}".into()], ["wide 語".into(), String::new()]]);
+        let table = Rows::new(&["A", "BB"])
+            .page(vec![vec!["x".into(), "y\u{1b}".into()], vec!["wide 語".into(), String::new()]]);
         assert_eq!(table, "A        BB\nx        y\\u{1b}\nwide 語\n");
         assert_eq!(fields(&[("Name", "n".into()), ("Gone", String::new()), ("A", "1".into())]), "Name  n\nA     1\n");
     }

@@ -1,16 +1,64 @@
 //! Values on the command line.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, Command};
 use prost_types::{Duration, Struct, Timestamp};
 
 use super::exit::Error;
 use crate::clock;
 use crate::grpc::json;
+use crate::key::recognize::{self, TextKind};
+use crate::key::token::Token;
 use crate::text_file;
 
 /// Largest file of claims that is read. The server takes 8 KiB of compact JSON; this leaves room for white space.
 const CLAIMS_FILE_SIZE_MAX: u64 = 1024 * 1024;
+
+/// Reads the id of a key. Secrets get where ids belong: they are refused without being repeated, which `value_parser`
+/// functions cannot.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyIdParser;
+
+impl TypedValueParser for KeyIdParser {
+    type Value = String;
+
+    fn parse_ref(&self, cmd: &Command, _: Option<&Arg>, value: &OsStr) -> Result<String, clap::Error> {
+        let refused = |why: &str| clap::Error::raw(ErrorKind::ValueValidation, format!("{why}\n")).with_cmd(cmd);
+        let text = value.to_str().ok_or_else(|| refused("the id of a key must be text"))?;
+        match recognize::kind_of(text) {
+            Some(TextKind::Secret) => Err(refused(
+                "this is the secret of a key, not its id: `portcullis keys revoke --secret-stdin` revokes its key, \
+                 `portcullis keys verify -` shows the id; both read the secret from stdin",
+            )),
+            Some(TextKind::RootKey) => Err(refused(
+                "this is a root key, not an id: `portcullis keys revoke --secret-stdin` revokes it, \
+                 `portcullis root-key list` shows the ids of root keys",
+            )),
+            Some(TextKind::KeyId) | None => Ok(recognize::unwrapped(text).to_owned()),
+        }
+    }
+}
+
+/// Why a key that the server does not know may not be what was meant; `None` if its form says nothing.
+pub fn hint_at(key: &str) -> Option<&'static str> {
+    match recognize::kind_of(key)? {
+        TextKind::KeyId => Some("this is the id of a key, not its secret: `portcullis keys get ID` shows that key"),
+        TextKind::RootKey => {
+            Some("this is a root key, which no customer has: `portcullis root-key list` shows those that are valid")
+        }
+        TextKind::Secret if Token::parse(recognize::unwrapped(key)).is_err() => {
+            Some("this has the form of a key, but its checksum is wrong: it was mistyped, or made up")
+        }
+        TextKind::Secret => Some(
+            "this has the form of a key and its checksum is right: it was deleted, rotated or made by another \
+             installation, or the root key may not see its keyspace",
+        ),
+    }
+}
 
 /// A span such as `30d`, `12h` or `1h 30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {

@@ -4,11 +4,11 @@ use clap::{Args, Subcommand};
 
 use super::client::ClientArgs;
 use super::exit::{Error, Exit};
-use super::keys::Expiration;
-use super::keys::list;
 use super::keys::revoke::Why;
+use super::keys::{self, Expiration};
+use super::list::Page;
 use super::offline::{self, OfflineArgs};
-use super::page::Page;
+use super::parse;
 use crate::grpc::pb::{CreateApiKeyRequest, GetApiKeyRequest, ListApiKeysRequest, revoke_api_key_request::Target};
 use crate::key::keyspace::SYSTEM;
 
@@ -63,6 +63,7 @@ struct ListArgs {
 #[derive(Args, Debug)]
 struct RevokeArgs {
     /// The id of the root key
+    #[arg(value_parser = parse::KeyIdParser)]
     id: String,
     #[command(flatten)]
     why: Why,
@@ -98,11 +99,9 @@ pub async fn run(args: RootKeyArgs) -> Result<Exit, Error> {
             let request = ListApiKeysRequest {
                 keyspace: SYSTEM.to_owned(),
                 include_invalid: args.include_invalid,
-                page_size: args.page.size(),
-                page_token: args.page.token.unwrap_or_default(),
                 ..ListApiKeysRequest::default()
             };
-            list::show(request, args.page.all, &client).await
+            keys::list::show(request, args.page, &client).await
         }
         RootKeyCommand::Revoke(RevokeArgs { id, why }) => revoke(id, why, &client).await,
     }

@@ -9,12 +9,6 @@ mod verdicts;
 
 use std::collections::BTreeMap;
 
-/// What people should know when there are more pages; `None` if this was the last.
-fn more(next_page_token: &str) -> Option<String> {
-    (!next_page_token.is_empty())
-        .then(|| format!("there are more: --all shows them, --page-token {next_page_token} the next page"))
-}
-
 /// `key=value` pairs, one after the other.
 fn pairs(labels: &BTreeMap<String, String>) -> String {
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")

@@ -2,8 +2,12 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use zeroize::Zeroizing;
+
 use super::exit::Error;
 use crate::key::field::is_invisible;
+use crate::key::recognize;
 
 /// The longest line that is read. A presented key has 512 bytes at the most; the server says what is wrong with more.
 const LINE_SIZE_MAX: u64 = 64 * 1024;
@@ -60,16 +64,54 @@ pub fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "warning: {}", visible_lines(text));
 }
 
-/// The first line of stdin, without its end: for a secret that should not stand in the shell's history.
+/// Says what a person may want to know, in every form of output. Nobody is left to tell if this fails.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", visible_lines(text));
+}
+
+/// A secret from stdin, which keeps it out of the shell's history: the first line that has anything, without what people copy
+/// along with a secret. A terminal does not show it.
 pub fn secret_from_stdin() -> Result<String, Error> {
-    if io::stdin().is_terminal() {
-        let _ = write!(io::stderr(), "key: ");
+    let _hidden = io::stdin().is_terminal().then(|| {
+        let _ = write!(io::stderr(), "key (not shown): ");
+        HiddenInput::begin()
+    });
+    let mut stdin = io::stdin().lock().take(LINE_SIZE_MAX);
+    loop {
+        let mut line = Zeroizing::new(String::new());
+        let size = stdin.read_line(&mut line);
+        let size = size.map_err(|error| Error::Usage(format!("cannot read the key from stdin: {error}")))?;
+        let secret = recognize::unwrapped(&line);
+        if !secret.is_empty() {
+            return Ok(secret.to_owned());
+        }
+        if size == 0 {
+            return Err(Error::Usage("no key on stdin".into()));
+        }
     }
-    let line = line().map_err(|error| Error::Usage(format!("cannot read the key from stdin: {error}")))?;
-    if line.is_empty() {
-        return Err(Error::Usage("no key on stdin".into()));
+}
+
+/// A terminal shows nothing of what is typed while this lives.
+struct HiddenInput(Option<Termios>);
+
+impl HiddenInput {
+    fn begin() -> Self {
+        let Ok(before) = tcgetattr(io::stdin()) else { return Self(None) };
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        let is_set = tcsetattr(io::stdin(), OptionalActions::Flush, &hidden).is_ok();
+        Self(is_set.then_some(before))
     }
-    Ok(line)
+}
+
+impl Drop for HiddenInput {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Flush, before);
+            // The end of the line was not shown either.
+            let _ = writeln!(io::stderr());
+        }
+    }
 }
 
 /// Asks whether to do what cannot be undone. Where nobody can be asked, `--yes` must have said so.

@@ -1,7 +1,5 @@
 //! `portcullis usage`: how often keys were used, with what verdicts, and what that costs.
 
-use std::io::{self, Write as _};
-
 use clap::{Args, ValueEnum};
 use prost_types::{Duration, Timestamp};
 
@@ -9,6 +7,7 @@ use super::client::ClientArgs;
 use super::exit::{Error, Exit};
 use super::parse;
 use super::show::usage::{Report, Span};
+use super::terminal;
 use crate::clock::{self, Clock as _, SystemClock};
 use crate::grpc::pb::{QueryUsageRequest, QueryUsageResponse, UsageGranularity, UsageGroup};
 
@@ -39,7 +38,7 @@ struct Asked {
     #[arg(long)]
     keyspace: Option<String>,
     /// Only this key
-    #[arg(long = "key", value_name = "ID")]
+    #[arg(long = "key", value_name = "ID", value_parser = parse::KeyIdParser)]
     key_id: Option<String>,
     /// Only keys of this subject
     #[arg(long)]
@@ -165,10 +164,9 @@ pub async fn run(args: UsageArgs) -> Result<Exit, Error> {
     let exit = client.out().show(&Report { answer, span, is_one_page })?;
     if is_cut {
         // To scripts too: what they got is not all.
-        let _ = writeln!(
-            io::stderr(),
+        terminal::note(&format!(
             "cut after {count} rows: there is more; ask about less time, by day or total, or a page at a time"
-        );
+        ));
     }
     Ok(exit)
 }

@@ -72,6 +72,14 @@ pub(super) fn hints(url: Option<&str>, errors: &mut Vec<String>) -> Hints {
     }
 }
 
+/// Where a store is, as it may be shown: of a file the whole path, which says in which folder it is looked for.
+pub fn location(url: &str) -> String {
+    let shown = without_password(url);
+    let Some(path) = shown.strip_prefix("sqlite:") else { return shown };
+    let path = path.strip_prefix("//").unwrap_or(path);
+    std::path::absolute(path).map_or_else(|_| shown.clone(), |path| format!("sqlite://{}", path.display()))
+}
+
 /// A database URL as it may be shown: passwords stand before the last `@`, or among the parameters.
 pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };

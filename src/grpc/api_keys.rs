@@ -15,6 +15,7 @@ use crate::key::id::KeyId;
 use crate::key::keyspace::DEFAULT;
 use crate::key::network;
 use crate::key::permission::{Permission, Reach};
+use crate::key::recognize::{self, TextKind};
 use crate::key::record::ApiKey;
 use crate::key::scope::Demand;
 use crate::key::secret::Secret;
@@ -186,6 +187,13 @@ impl ApiKeyService for ApiKeys {
             Some(_) => None,
         };
         let grounds = Grounds::check(asked.reason, asked.comment, absent).map_err(status::from_manage)?;
+        if let Some(Target::Secret(text)) = &asked.target
+            && recognize::kind_of(text) == Some(TextKind::KeyId)
+        {
+            let mut bad = Violations::default();
+            bad.add("secret", "must be a secret; is the id of a key: send it as `id`");
+            bad.check().map_err(status::from_manage)?;
+        }
         let (ids, untold) = match asked.target {
             Some(Target::Secret(secret)) => self.ids_of(Secret::new(secret), &caller, &reach).await?,
             Some(Target::Id(id)) => (vec![KeyId::from_text(id)], None),
@@ -263,7 +271,12 @@ impl ApiKeys {
         caller: &Caller,
         reach: &Reach,
     ) -> Result<(Vec<KeyId>, Option<VerifyError>), Status> {
-        let question = Question { caller: Some(caller.key()), ..Question::about(secret.expose()) };
+        // What leaked is found with something around it; a secret that was imported may be any text, and stays as it is.
+        let text = match recognize::kind_of(secret.expose()) {
+            Some(_) => recognize::unwrapped(secret.expose()),
+            None => secret.expose(),
+        };
+        let question = Question { caller: Some(caller.key()), ..Question::about(text) };
         let identified = self.verifier.identify(&question, reach).await.map_err(status::from_verify)?;
         Ok((identified.found.into_iter().map(|found| found.key.id).collect(), identified.untold))
     }

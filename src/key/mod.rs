@@ -12,6 +12,7 @@ pub mod permission;
 pub mod phc;
 pub mod rate_card;
 pub mod rate_limit;
+pub mod recognize;
 pub mod record;
 pub mod root_token;
 pub mod scope;

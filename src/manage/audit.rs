@@ -50,6 +50,8 @@ impl Management {
         if !asked.keyspace.is_empty() && !is_keyspace_id(&asked.keyspace) {
             bad.must("keyspace", &asked.keyspace, Err("match [a-z][a-z0-9-]{0,39}"));
         }
+        bad.refuse_secret("key_id", &asked.key_id);
+        bad.refuse_secret("actor", &asked.actor);
         let size = check_size(asked.page_size, &mut bad);
         if let (Some(from), Some(until)) = (asked.from, asked.until)
             && from > until

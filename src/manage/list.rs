@@ -27,7 +27,7 @@ pub struct ListKeys {
     pub metadata: BTreeMap<String, String>,
     /// That this one asked for; empty: anyone.
     pub created_by: String,
-    /// Not used at or after this time, since the epoch.
+    /// Made before this time and not used since, in nanoseconds since the epoch.
     pub unused_since: Option<Nanos>,
     /// How many; 0: the default.
     pub page_size: i32,

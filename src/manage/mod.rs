@@ -219,10 +219,11 @@ fn check_named(id: &KeyId) -> Result<(), Error> {
     bad.check()
 }
 
-/// Notes an id that is absent. One that is no key's is simply not found.
+/// Notes an id that is absent, or is a secret. One that is no key's is simply not found.
 fn check_id(path: &str, id: &KeyId, bad: &mut Violations) -> bool {
     if id.as_str().is_empty() {
         bad.add(path, "must name a key by its id; is absent");
+        return false;
     }
-    !id.as_str().is_empty()
+    bad.refuse_secret(path, id.as_str())
 }

@@ -64,6 +64,7 @@ impl Management {
         if !asked.keyspace.is_empty() && !is_keyspace_id(&asked.keyspace) {
             bad.must("keyspace", &asked.keyspace, Err("match [a-z][a-z0-9-]{0,39}"));
         }
+        bad.refuse_secret("key_id", &asked.key_id);
         if !asked.subject.is_empty() {
             bad.must("subject", &asked.subject, field::reference(&asked.subject));
         }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::mem;
 
 use super::Error;
+use crate::key::recognize::{self, TextKind};
 
 /// Most characters of a bad value that an error repeats.
 const SHOWN_LEN_MAX: usize = 60;
@@ -59,6 +60,22 @@ impl Violations {
         }
     }
 
+    /// Notes that `field`, an id, holds a secret, if it does; returns whether it holds none. The secret is not repeated.
+    pub fn refuse_secret(&mut self, field: &str, value: &str) -> bool {
+        let what = match recognize::kind_of(value) {
+            Some(TextKind::Secret) => {
+                "holds the secret of an API key: RevokeApiKey takes a `secret` to revoke its key, and Verify tells its id"
+            }
+            Some(TextKind::RootKey) => {
+                "holds the secret of a root key: RevokeApiKey takes a `secret` to revoke it, and ListApiKeys of keyspace \
+                 `system` tells its id"
+            }
+            Some(TextKind::KeyId) | None => return true,
+        };
+        self.add(field, format!("must be an id; {what}"));
+        false
+    }
+
     /// An error if any field is bad.
     pub fn check(&mut self) -> Result<(), Error> {
         let Self { mut listed, unlisted, .. } = mem::take(self);
@@ -70,8 +87,11 @@ impl Violations {
     }
 }
 
-/// `value` so that it can be read in a line: quoted, escaped and cut.
+/// `value` so that it can be read in a line: quoted, escaped and cut. A secret that strayed here is not repeated.
 fn shown(value: &str) -> String {
+    if matches!(recognize::kind_of(value), Some(TextKind::Secret | TextKind::RootKey)) {
+        return "the secret of a key".to_owned();
+    }
     let count = value.chars().count();
     if count <= SHOWN_LEN_MAX {
         return format!("{value:?}");
@@ -83,6 +103,7 @@ fn shown(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::token;
 
     #[test]
     fn names_field_rule_and_value() {
@@ -95,6 +116,21 @@ mod tests {
         assert_eq!(found[0].description, r#"must not contain control characters; is "a\0b""#);
         assert!(found[1].description.ends_with("… (200 characters)"));
         assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn a_secret_is_not_repeated() {
+        let mut bad = Violations::default();
+        let text = |prefix: &str| format!(" {prefix}_{}\n", "a".repeat(token::BODY_LEN));
+        let (secret, root_key) = (text("ak"), text("root"));
+        bad.must("keyspace", &secret, Err("match"));
+        assert!(!bad.refuse_secret("id", &secret));
+        assert!(!bad.refuse_secret("actor", &root_key));
+        assert!(bad.refuse_secret("id", "key_1"));
+        let Err(Error::Invalid(found)) = bad.check() else { panic!("three are bad") };
+        assert_eq!(found[0].description, "must match; is the secret of a key");
+        assert!(found[1].description.starts_with("must be an id; holds the secret of an API key"));
+        assert!(found[2].description.starts_with("must be an id; holds the secret of a root key"));
     }
 
     #[test]

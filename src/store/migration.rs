@@ -2,8 +2,8 @@
 
 use sqlx::migrate::{MigrateError, Migrator};
 
-use super::ConnectError;
 use super::error::reason;
+use super::{ConnectError, Schema};
 
 /// The versions that `migrator` knows and a store does not have yet.
 ///
@@ -30,6 +30,17 @@ pub fn failed(what: &str, error: &MigrateError) -> ConnectError {
         other => other.to_string(),
     };
     ConnectError::Unavailable { what: what.to_owned(), reason }
+}
+
+impl Schema {
+    /// Whether a store at these versions may be brought up to date.
+    pub(super) fn may_apply(self, applied: &[i64]) -> bool {
+        match self {
+            Self::Migrate => true,
+            Self::MigrateExisting => !applied.is_empty(),
+            Self::MustBeCurrent => false,
+        }
+    }
 }
 
 fn versions(migrator: &Migrator) -> Vec<i64> {

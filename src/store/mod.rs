@@ -78,8 +78,10 @@ pub async fn migrate(url: &str) -> Result<Vec<i64>, ConnectError> {
 /// What to do about a schema that is older than this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schema {
-    /// Bring it up to date.
+    /// Bring it up to date; where there is no store, make one.
     Migrate,
+    /// Bring it up to date, but make no store: one that is not there is at version 0.
+    MigrateExisting,
     /// Refuse to start.
     MustBeCurrent,
 }
@@ -408,7 +410,7 @@ pub struct KeyQuery {
     pub metadata: BTreeMap<String, String>,
     /// That this one asked for.
     pub created_by: Option<String>,
-    /// Not used at or after this time; never used, too.
+    /// Made before this time and not used since, or never.
     pub unused_since: Option<Timestamp>,
     /// From behind this key.
     pub after: Option<(Timestamp, KeyId)>,

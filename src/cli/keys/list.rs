@@ -5,10 +5,10 @@ use prost_types::{Duration, Timestamp};
 
 use crate::cli::client::ClientArgs;
 use crate::cli::exit::{Error, Exit};
-use crate::cli::page::Page;
+use crate::cli::list::Page;
 use crate::cli::parse;
 use crate::clock::{self, Clock as _, SystemClock};
-use crate::grpc::pb::{ListApiKeysRequest, ListApiKeysResponse};
+use crate::grpc::pb::ListApiKeysRequest;
 
 #[derive(Args, Debug)]
 pub struct ListArgs {
@@ -30,10 +30,11 @@ pub struct ListArgs {
     /// Only keys that this one asked for
     #[arg(long, value_name = "ID")]
     created_by: Option<String>,
-    /// Only keys not used at or after this time, those never used included
+    /// Only keys made before this time and not used since, those never used included
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     unused_since: Option<Timestamp>,
-    /// Only keys not used for this long by this machine's clock, e.g. 60d, those never used included
+    /// Only keys not used for this long by this machine's clock, e.g. 60d, those never used included. Keys that are
+    /// younger than that are left out
     #[arg(long, value_name = "DURATION", value_parser = parse::duration, conflicts_with = "unused_since")]
     unused_for: Option<Duration>,
     #[command(flatten)]
@@ -47,10 +48,9 @@ pub struct ListArgs {
 }
 
 impl ListArgs {
-    fn request(self, now: clock::Timestamp) -> Result<ListApiKeysRequest, Error> {
-        Ok(ListApiKeysRequest {
-            page_size: self.page.size(),
-            page_token: self.page.token.unwrap_or_default(),
+    /// The request, but for its page.
+    fn request(self, now: clock::Timestamp) -> Result<(ListApiKeysRequest, Page), Error> {
+        let request = ListApiKeysRequest {
             keyspace: self.keyspace.unwrap_or_default(),
             subject: self.subject.unwrap_or_default(),
             query: self.query.unwrap_or_default(),
@@ -60,29 +60,36 @@ impl ListArgs {
             unused_since: self.unused_since.or_else(|| self.unused_for.map(|span| parse::before(now, span))),
             skip: self.skip.unwrap_or_default(),
             exact_total: self.exact_total,
-        })
+            ..ListApiKeysRequest::default()
+        };
+        Ok((request, self.page))
     }
 }
 
 pub async fn run(args: ListArgs, client: &ClientArgs) -> Result<Exit, Error> {
-    let all = args.page.all;
-    let request = args.request(SystemClock.now())?;
-    show(request, all, client).await
+    let (request, page) = args.request(SystemClock.now())?;
+    show(request, page, client).await
 }
 
-/// Shows one page, or all pages as one answer.
-pub async fn show(mut request: ListApiKeysRequest, all: bool, client: &ClientArgs) -> Result<Exit, Error> {
+/// Shows them, a page at a time.
+pub async fn show(mut request: ListApiKeysRequest, page: Page, client: &ClientArgs) -> Result<Exit, Error> {
     let mut keys = client.connect().await?.keys();
-    let mut answer = keys.list_api_keys(request.clone()).await?.into_inner();
-    while all && !answer.next_page_token.is_empty() {
-        request.page_token = answer.next_page_token;
+    let mut exact_total = None;
+    let fetch = async |page_size, page_token| {
+        (request.page_size, request.page_token) = (page_size, page_token);
+        let mut answer = keys.list_api_keys(request.clone()).await?.into_inner();
         // A token says where its page ends; skipping again would lose keys of every page.
         request.skip = 0;
-        let next = keys.list_api_keys(request.clone()).await?.into_inner();
-        answer.api_keys.extend(next.api_keys);
-        answer = ListApiKeysResponse { api_keys: answer.api_keys, ..next };
-    }
-    client.out().show(&answer)
+        // Counting all of them once is dear enough.
+        if request.exact_total {
+            request.exact_total = false;
+            exact_total = Some(answer.total_size);
+        } else if let Some(total) = exact_total {
+            (answer.total_size, answer.total_size_is_lower_bound) = (total, false);
+        }
+        Ok(answer)
+    };
+    page.show(client.out(), fetch).await
 }
 
 #[cfg(test)]
@@ -101,7 +108,7 @@ mod tests {
 
     fn unused_since(args: &[&str]) -> Option<Timestamp> {
         let line = Line::try_parse_from(["list"].iter().chain(args)).ok()?;
-        line.args.request(NOW).unwrap().unused_since
+        line.args.request(NOW).unwrap().0.unused_since
     }
 
     #[test]

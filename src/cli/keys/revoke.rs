@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::cli::exit::Error;
-use crate::cli::terminal;
+use crate::cli::{parse, terminal};
 use crate::grpc::pb::{RevocationReason, RevokeApiKeyRequest, revoke_api_key_request::Target};
 
 #[derive(Args, Debug)]
@@ -18,6 +18,7 @@ pub struct RevokeArgs {
 #[group(required = true, multiple = false)]
 struct TargetArgs {
     /// The id of the key
+    #[arg(value_parser = parse::KeyIdParser)]
     id: Option<String>,
     /// Revoke the key whose secret is the first line of stdin: for whoever found a leaked one
     #[arg(long)]
@@ -62,12 +63,17 @@ impl From<Reason> for RevocationReason {
 }
 
 impl RevokeArgs {
-    pub fn request(self) -> Result<RevokeApiKeyRequest, Error> {
-        let target = match self.target.id {
-            Some(id) => Target::Id(id),
-            None => Target::Secret(terminal::secret_from_stdin()?),
+    /// The request, and what to say if there is no such key.
+    pub fn request(self) -> Result<(RevokeApiKeyRequest, Option<&'static str>), Error> {
+        let (target, hint) = match self.target.id {
+            Some(id) => (Target::Id(id), None),
+            None => {
+                let secret = terminal::secret_from_stdin()?;
+                let hint = parse::hint_at(&secret);
+                (Target::Secret(secret), hint)
+            }
         };
-        Ok(self.why.request(target))
+        Ok((self.why.request(target), hint))
     }
 }
 

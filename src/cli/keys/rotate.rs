@@ -9,6 +9,7 @@ use crate::grpc::pb::RotateApiKeyRequest;
 #[derive(Args, Debug)]
 pub struct RotateArgs {
     /// The id of the key
+    #[arg(value_parser = parse::KeyIdParser)]
     id: String,
     /// How long the present secret goes on working, e.g. 1h; up to 30 days [default: it stops at once]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]

@@ -13,6 +13,7 @@ use crate::grpc::pb::{ApiKey, Credits, CreditsRefill, RateLimit, UpdateApiKeyReq
 #[command(override_usage = "portcullis keys update [OPTIONS] <ID>")]
 pub struct UpdateArgs {
     /// The id of the key
+    #[arg(value_parser = parse::KeyIdParser)]
     id: String,
     #[command(flatten)]
     change: Change,

@@ -6,8 +6,9 @@ use clap::Args;
 
 use crate::cli::client::ClientArgs;
 use crate::cli::exit::{Error, Exit};
-use crate::cli::terminal;
-use crate::grpc::pb::{VerifyApiKeyRequest, VerifyRequest};
+use crate::cli::{parse, terminal};
+use crate::grpc::pb::{Verdict, VerifyApiKeyRequest, VerifyRequest};
+use crate::key::recognize;
 
 #[derive(Args)]
 pub struct VerifyArgs {
@@ -42,22 +43,28 @@ impl fmt::Debug for VerifyArgs {
 
 pub async fn run(args: VerifyArgs, client: &ClientArgs) -> Result<Exit, Error> {
     let key = match args.key {
-        Some(key) if key != "-" => key,
+        Some(key) if key != "-" => recognize::unwrapped(&key).to_owned(),
         _ => terminal::secret_from_stdin()?,
     };
     let (required_scopes, any_of_scopes, cost) = (args.scopes, args.any_scopes, args.cost);
     let (keyspace, client_ip) = (args.keyspace.unwrap_or_default(), args.client_ip.unwrap_or_default());
+    let hint = parse::hint_at(&key);
     let server = client.connect().await?;
-    let valid = if args.full {
+    let (valid, verdict) = if args.full {
         let request = VerifyApiKeyRequest { key, required_scopes, any_of_scopes, keyspace, client_ip, cost };
         let answer = server.keys().verify_api_key(request).await?.into_inner();
         client.out().show(&answer)?;
-        answer.valid
+        (answer.valid, answer.verdict())
     } else {
         let request = VerifyRequest { key, required_scopes, any_of_scopes, keyspace, client_ip, cost };
         let answer = server.verification().verify(request).await?.into_inner();
         client.out().show(&answer)?;
-        answer.valid
+        (answer.valid, answer.verdict())
     };
+    if matches!(verdict, Verdict::Malformed | Verdict::NotFound)
+        && let Some(hint) = hint
+    {
+        terminal::note(hint);
+    }
     Ok(if valid { Exit::Done } else { Exit::Denied })
 }

@@ -1,20 +1,18 @@
 //! The audit trail.
 
-use super::{lines, more};
-use crate::cli::output::{self, Shown};
+use crate::cli::list::ListPage;
+use crate::cli::output;
 use crate::grpc::json;
 use crate::grpc::pb;
 
-impl Shown for pb::ListAuditEventsResponse {
+impl ListPage for pb::ListAuditEventsResponse {
     const NAME: &'static str = "portcullis.v1.ListAuditEventsResponse";
+    const ENTRIES: &'static str = "events";
+    const HEADER: &'static [&'static str] = &["TIME", "ACTOR", "ACTION", "KEYSPACE", "KEY", "FROM", "CHANGES"];
 
-    fn table(&self) -> String {
-        if self.audit_events.is_empty() {
-            return "no events\n".to_owned();
-        }
-        let header = ["TIME", "ACTOR", "ACTION", "KEYSPACE", "KEY", "FROM", "CHANGES"];
-        let rows = self.audit_events.iter().map(|event| {
-            [
+    fn rows(&self) -> Vec<Vec<String>> {
+        let row = |event: &pb::AuditEvent| {
+            vec![
                 output::time(event.time.as_ref(), ""),
                 event.actor.clone(),
                 event.action.clone(),
@@ -23,15 +21,15 @@ impl Shown for pb::ListAuditEventsResponse {
                 event.peer.clone(),
                 json::object(event.changes.as_ref()),
             ]
-        });
-        output::rows(header, rows)
+        };
+        self.audit_events.iter().map(row).collect()
     }
 
-    fn quiet(&self) -> String {
-        lines(self.audit_events.iter().map(|event| event.id.clone()))
+    fn ids(&self) -> Vec<String> {
+        self.audit_events.iter().map(|event| event.id.clone()).collect()
     }
 
-    fn note(&self) -> Option<String> {
-        more(&self.next_page_token)
+    fn next_page_token(&self) -> &str {
+        &self.next_page_token
     }
 }

@@ -1,7 +1,8 @@
 //! Keys.
 
-use super::{lines, more, pairs, value_name};
+use super::{lines, pairs, value_name};
 use crate::cli::limits;
+use crate::cli::list::ListPage;
 use crate::cli::output::{self, Shown};
 use crate::grpc::json;
 use crate::grpc::pb;
@@ -70,38 +71,40 @@ impl Shown for pb::DeleteApiKeyResponse {
     }
 }
 
-impl Shown for pb::ListApiKeysResponse {
+impl ListPage for pb::ListApiKeysResponse {
     const NAME: &'static str = "portcullis.v1.ListApiKeysResponse";
+    const ENTRIES: &'static str = "keys";
+    const HEADER: &'static [&'static str] =
+        &["ID", "NAME", "SUBJECT", "STATE", "HINT", "CREATED", "EXPIRES", "LAST USED", "SCOPES"];
 
-    fn table(&self) -> String {
-        if self.api_keys.is_empty() {
-            let place = if self.next_page_token.is_empty() { "" } else { " on this page" };
-            return format!("no keys{place}\n");
-        }
-        let header = ["ID", "NAME", "SUBJECT", "STATE", "HINT", "EXPIRES", "LAST USED", "SCOPES"];
-        let rows = self.api_keys.iter().map(|key| {
-            [
+    fn rows(&self) -> Vec<Vec<String>> {
+        let row = |key: &pb::ApiKey| {
+            vec![
                 key.id.clone(),
                 key.name.clone(),
                 key.subject.clone(),
                 state(key),
                 key.hint.clone(),
+                output::time(key.create_time.as_ref(), ""),
                 output::time(key.expire_time.as_ref(), "never"),
                 output::time(key.last_use_time.as_ref(), "never"),
                 abridged(&key.scopes),
             ]
-        });
-        output::rows(header, rows)
+        };
+        self.api_keys.iter().map(row).collect()
     }
 
-    fn quiet(&self) -> String {
-        lines(self.api_keys.iter().map(|key| key.id.clone()))
+    fn ids(&self) -> Vec<String> {
+        self.api_keys.iter().map(|key| key.id.clone()).collect()
     }
 
-    fn note(&self) -> Option<String> {
+    fn next_page_token(&self) -> &str {
+        &self.next_page_token
+    }
+
+    fn total(&self) -> Option<String> {
         let or_more = if self.total_size_is_lower_bound { " or more" } else { "" };
-        let total = thousands(self.total_size);
-        more(&self.next_page_token).map(|more| format!("{} of {total}{or_more} keys; {more}", self.api_keys.len()))
+        Some(format!("{}{or_more}", thousands(self.total_size)))
     }
 }
 
@@ -199,32 +202,23 @@ mod tests {
 
     #[test]
     fn a_list_has_a_line_a_key() {
-        let empty = pb::ListApiKeysResponse::default();
-        assert_eq!((empty.table(), empty.quiet(), empty.note()), ("no keys\n".into(), String::new(), None));
         let key = pb::ApiKey {
             id: "key_1".into(),
             name: "two\nlines".into(),
             state: pb::ApiKeyState::Revoked.into(),
+            create_time: Some(prost_types::Timestamp::default()),
             scopes: ["a", "b", "c", "d"].map(str::to_owned).into(),
             ..pb::ApiKey::default()
         };
-        let list = pb::ListApiKeysResponse {
-            api_keys: vec![key],
-            next_page_token: "t".into(),
-            total_size: 7,
-            ..pb::ListApiKeysResponse::default()
-        };
+        let list = pb::ListApiKeysResponse { api_keys: vec![key], total_size: 7, ..pb::ListApiKeysResponse::default() };
         assert_eq!(
-            list.table(),
-            "ID     NAME        SUBJECT  STATE    HINT  EXPIRES  LAST USED  SCOPES\n\
-             key_1  two\\nlines           REVOKED        never    never      a b c +1\n"
+            output::Rows::new(pb::ListApiKeysResponse::HEADER).page(list.rows()),
+            "ID     NAME        SUBJECT  STATE    HINT  CREATED               EXPIRES  LAST USED  SCOPES\n\
+             key_1  two\\nlines           REVOKED        1970-01-01T00:00:00Z  never    never      a b c +1\n"
         );
-        assert_eq!(list.quiet(), "key_1\n");
-        assert!(list.note().unwrap().starts_with("1 of 7 keys; "));
+        assert_eq!((list.ids(), list.total()), (vec!["key_1".to_owned()], Some("7".to_owned())));
         let many = pb::ListApiKeysResponse { total_size: 10_000, total_size_is_lower_bound: true, ..list };
-        assert!(many.note().unwrap().starts_with("1 of 10,000 or more keys; "));
-        let none = pb::ListApiKeysResponse { api_keys: vec![], ..many };
-        assert_eq!(none.table(), "no keys on this page\n");
+        assert_eq!(many.total().as_deref(), Some("10,000 or more"));
     }
 
     #[test]

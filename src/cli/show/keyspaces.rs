@@ -1,7 +1,8 @@
 //! Keyspaces.
 
-use super::{lines, more, value_name};
+use super::{lines, value_name};
 use crate::cli::limits;
+use crate::cli::list::ListPage;
 use crate::cli::output::{self, Shown};
 use crate::grpc::pb;
 use crate::key::keyspace;
@@ -37,16 +38,15 @@ impl Shown for pb::DeleteKeyspaceResponse {
     }
 }
 
-impl Shown for pb::ListKeyspacesResponse {
+impl ListPage for pb::ListKeyspacesResponse {
     const NAME: &'static str = "portcullis.v1.ListKeyspacesResponse";
+    const ENTRIES: &'static str = "keyspaces";
+    const HEADER: &'static [&'static str] =
+        &["ID", "NAME", "PREFIX", "DEFAULT TTL", "MAX TTL", "HASH POLICY", "CREATED"];
 
-    fn table(&self) -> String {
-        if self.keyspaces.is_empty() {
-            return "no keyspaces\n".to_owned();
-        }
-        let header = ["ID", "NAME", "PREFIX", "DEFAULT TTL", "MAX TTL", "HASH POLICY", "CREATED"];
-        let rows = self.keyspaces.iter().map(|keyspace| {
-            [
+    fn rows(&self) -> Vec<Vec<String>> {
+        let row = |keyspace: &pb::Keyspace| {
+            vec![
                 keyspace.id.clone(),
                 keyspace.display_name.clone(),
                 keyspace.key_prefix.clone(),
@@ -55,16 +55,16 @@ impl Shown for pb::ListKeyspacesResponse {
                 hash_policy(keyspace),
                 output::time(keyspace.create_time.as_ref(), ""),
             ]
-        });
-        output::rows(header, rows)
+        };
+        self.keyspaces.iter().map(row).collect()
     }
 
-    fn quiet(&self) -> String {
-        lines(self.keyspaces.iter().map(|keyspace| keyspace.id.clone()))
+    fn ids(&self) -> Vec<String> {
+        self.keyspaces.iter().map(|keyspace| keyspace.id.clone()).collect()
     }
 
-    fn note(&self) -> Option<String> {
-        more(&self.next_page_token)
+    fn next_page_token(&self) -> &str {
+        &self.next_page_token
     }
 }
 

@@ -8,14 +8,14 @@ impl Shown for pb::ListReplicasResponse {
     const NAME: &'static str = "portcullis.v1.ListReplicasResponse";
 
     fn table(&self) -> String {
-        let header = ["NAME", "STATE", "LEASE AGE", "LEASE", "APPLIED", "LAG"];
+        let header = &["NAME", "STATE", "LEASE AGE", "LEASE", "APPLIED", "LAG"];
         let rows = self.replicas.iter().map(|replica| {
             let state = match (replica.dead, replica.is_self) {
                 (true, _) => "dead",
                 (false, true) => "answering",
                 (false, false) => "alive",
             };
-            [
+            vec![
                 replica.name.clone(),
                 state.to_owned(),
                 seconds(replica.lease_age.as_ref()),
@@ -24,7 +24,7 @@ impl Shown for pb::ListReplicasResponse {
                 replica.lag.to_string(),
             ]
         });
-        output::rows(header, rows)
+        output::Rows::new(header).page(rows.collect())
     }
 
     fn quiet(&self) -> String {

@@ -6,8 +6,8 @@ use std::str::FromStr as _;
 use prost_types::Timestamp;
 use rust_decimal::Decimal;
 
+use super::lines;
 use super::verdicts::verdict;
-use super::{lines, more};
 use crate::cli::output::{self, Json, Shown};
 use crate::cli::terminal::visible;
 use crate::grpc::json;
@@ -215,8 +215,11 @@ impl Shown for Report {
     }
 
     fn note(&self) -> Option<String> {
-        let more = more(&self.answer.next_page_token).filter(|_| self.is_one_page)?;
-        Some(format!("{more}; both with --until {}", self.span.until))
+        let token = &self.answer.next_page_token;
+        let until = self.span.until;
+        (self.is_one_page && !token.is_empty()).then(|| {
+            format!("there are more: --all shows them, --page-token {token} the next page; both with --until {until}")
+        })
     }
 }
 

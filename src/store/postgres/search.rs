@@ -156,6 +156,8 @@ fn push_conditions(sql: &mut QueryBuilder<Postgres>, query: &KeyQuery) -> Result
         sql.push(" AND k.created_by = ").push_bind(term(created_by));
     }
     if let Some(since) = query.unused_since {
+        // A key made since then had no time to be unused for that long.
+        sql.push(" AND k.create_time_us < ").push_bind(since.as_micros());
         sql.push(" AND coalesce(k.last_use_time_us < ").push_bind(since.as_micros()).push(", true)");
     }
     Ok(())

@@ -36,9 +36,13 @@ pub struct Opened {
     pub migrated: Vec<i64>,
 }
 
-/// Opens the file that `url` names; makes it if there is none.
+/// Opens the file that `url` names; makes it if there is none and `schema` says so.
 pub async fn open(url: &str, schema: Schema) -> Result<Opened, ConnectError> {
-    let path = file(&path(url)?)?;
+    let path = path(url)?;
+    if schema != Schema::Migrate && !path.exists() {
+        return Err(migration::behind(&[], &migration::pending(&MIGRATOR, &[])?));
+    }
+    let path = file(&path)?;
     let lock = Lock::take(&path)?;
     let options = options(&path).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
     let refused = |e: sqlx::Error| unavailable(&path, &reason(&e));
@@ -47,7 +51,7 @@ pub async fn open(url: &str, schema: Schema) -> Result<Opened, ConnectError> {
     let applied = applied(&mut conn).await.map_err(refused)?;
     let pending = migration::pending(&MIGRATOR, &applied)?;
     if !pending.is_empty() {
-        if schema == Schema::MustBeCurrent {
+        if !schema.may_apply(&applied) {
             return Err(migration::behind(&applied, &pending));
         }
         MIGRATOR.run(&mut conn).await.map_err(|e| migration::failed(&path.display().to_string(), &e))?;
@@ -202,6 +206,12 @@ mod tests {
         let url = format!("sqlite://{}/x.db", dir.path().display());
         let behind = open(&url, Schema::MustBeCurrent).await.err().unwrap();
         assert!(matches!(behind, ConnectError::SchemaBehind { found: 0, .. }), "{behind}");
+        let absent = open(&url, Schema::MigrateExisting).await.err().unwrap();
+        assert!(matches!(absent, ConnectError::SchemaBehind { found: 0, .. }), "{absent}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "neither makes a file");
+        std::fs::write(dir.path().join("x.db"), "").unwrap();
+        let empty = open(&url, Schema::MigrateExisting).await.err().unwrap();
+        assert!(matches!(empty, ConnectError::SchemaBehind { found: 0, .. }), "{empty}");
         assert!(!migrate(&url).await.unwrap().is_empty());
         assert_eq!(migrate(&url).await.unwrap(), [0; 0]);
 

@@ -1,6 +1,7 @@
 //! To which server, as whom; and when there is no answer.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
 
@@ -30,9 +31,17 @@ fn no_root_key() {
 fn the_root_key_may_be_in_a_file() {
     let server = Serving::start();
     let file = server.dir.path().join("root-key");
-    std::fs::write(&file, format!("{}\n", server.root_key)).unwrap();
     let args = ["keys", "list", "--server", &server.url, "--root-key-file", file.to_str().unwrap()];
-    assert_eq!(anonymous(&args).ok(), "no keys\n");
+    let of_mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    for text in [format!("{}\n", server.root_key), format!("export PORTCULLIS_ROOT_KEY=\"{}\"\r\n", server.root_key)] {
+        std::fs::write(&file, text).unwrap();
+        of_mode(0o640);
+        assert_eq!(anonymous(&args).ok(), "no keys\n");
+    }
+    of_mode(0o644);
+    let open = anonymous(&args);
+    let warning = format!("warning: --root-key-file {}: every user of this machine can read it", file.display());
+    assert!(open.code == 0 && open.stderr.starts_with(&warning) && open.stderr.contains("chmod 600"), "{open}");
 }
 
 #[test]

@@ -115,16 +115,20 @@ fn list_filters_and_pages() {
     assert_eq!(quiet(&["--metadata", "n=2"]), lines(&ids[2..3]));
     assert_eq!(quiet(&["--skip", "3"]), lines(&ids[3..]));
     assert_eq!(quiet(&["--created-by", "nobody"]), "");
-    assert_eq!(quiet(&["--unused-since", "2000-01-01T00:00:00Z"]), lines(&ids));
+    assert_eq!(quiet(&["--unused-since", "2000-01-01T00:00:00Z"]), "", "all are younger");
+    assert_eq!(quiet(&["--unused-for", "60d"]), "", "all are younger");
+    assert_eq!(quiet(&["--unused-since", "2100-01-01T00:00:00Z"]), lines(&ids));
     assert_eq!(quiet(&["--all", "--page-size", "2"]), lines(&ids));
     assert_eq!(quiet(&["--all", "--page-size", "2", "--skip", "1"]), lines(&ids[1..]));
 
     let page = server.run(&["keys", "list", "--page-size", "2"]);
     assert!(page.code == 0 && page.stderr.starts_with("2 of 5 keys; "), "{page}");
-    let first = server.json(&["keys", "list", "--page-size", "2"]);
+    let first = server.json_page(&["keys", "list", "--page-size", "2"]);
     assert_eq!(first["totalSize"], "5");
     let token = text(&first["nextPageToken"]);
-    assert_eq!(quiet(&["--page-size", "2", "--page-token", &token]), lines(&ids[2..4]));
+    let second = server.run(&["keys", "list", "-q", "--page-size", "2", "--page-token", &token]).part();
+    assert_eq!(second, lines(&ids[2..4]));
+    assert_eq!(quiet(&["--limit", "9", "--page-token", &token]), lines(&ids[2..]));
     let all = server.json(&["keys", "list", "--page-size", "2", "--all"]);
     assert_eq!(all["apiKeys"].as_array().unwrap().len(), 5);
     assert_eq!((&all["nextPageToken"], &all["totalSize"]), (&json!(""), &json!("5")));
@@ -201,6 +205,73 @@ fn revoke_by_id_and_by_secret() {
     server.run(&["keys", "revoke", &id, "--secret-stdin"]).failed(64);
     let error = run(&mut server.client(&["keys", "revoke", "--secret-stdin"]), "").failed(64);
     assert!(error.contains("no key on stdin"), "{error}");
+}
+
+#[test]
+fn a_leaked_key_is_found_with_what_is_around_it() {
+    let server = Serving::start();
+    for (before, after) in [
+        (" ", "\n"),
+        ("\n\n", ""),
+        ("\u{feff}", "\r\n"),
+        ("\"", "\""),
+        ("Bearer ", ""),
+        ("KEY=", ""),
+        ("export KEY='", "'\n"),
+    ] {
+        let (id, secret) = server.key(&[]);
+        let text = format!("{before}{secret}{after}");
+        let verified = run(&mut server.client(&["keys", "verify"]), &text).ok();
+        assert_eq!(field(&verified, "Key"), id, "{before:?}");
+        assert_eq!(field(&server.ok(&["keys", "verify", &text]), "Key"), id, "{before:?}");
+        let revoked = run(&mut server.client(&["keys", "revoke", "--secret-stdin", "-q"]), &text).ok();
+        assert_eq!(revoked, format!("{id}\n"), "{before:?}");
+    }
+}
+
+#[test]
+fn what_is_no_key_is_named() {
+    let server = Serving::start();
+    let (id, secret) = server.key(&[]);
+    let root_key = server.root_key.clone();
+    let mistyped = format!("{}{}", &secret[..secret.len() - 1], if secret.ends_with('x') { "y" } else { "x" });
+    for args in [
+        &["keys", "get"][..],
+        &["keys", "revoke"],
+        &["keys", "rotate"],
+        &["keys", "delete", "--yes"],
+        &["keys", "update", "--disable"],
+        &["root-key", "revoke"],
+        &["audit", "--key-id"],
+        &["audit", "--actor"],
+        &["usage", "--key"],
+    ] {
+        for (given, why) in [
+            (&secret, "this is the secret of a key, not its id"),
+            (&mistyped, "this is the secret of a key, not its id"),
+            (&root_key, "this is a root key, not an id"),
+        ] {
+            let error = server.run(&[args, &[given]].concat()).failed(64);
+            assert!(error.contains(why) && error.contains("--secret-stdin"), "{args:?}: {error}");
+            assert!(!error.contains(&given[given.len() - 20..]), "{args:?}: {error}");
+        }
+    }
+    assert_eq!(field(&server.ok(&["keys", "get", &format!(" {id}\n")]), "ID"), id);
+
+    for (given, why) in [
+        (&id, "this is the id of a key, not its secret"),
+        (&root_key, "this is a root key"),
+        (&mistyped, "its checksum is wrong"),
+    ] {
+        let ran = server.run(&["keys", "verify", given]);
+        assert!(ran.code == 1 && ran.stderr.contains(why), "{ran}");
+    }
+    let revoke = |text: &str| run(&mut server.client(&["keys", "revoke", "--secret-stdin"]), text);
+    let ran = revoke(&mistyped);
+    assert!(ran.code == 1 && ran.stderr.contains("its checksum is wrong"), "{ran}");
+    let error = revoke(&id).failed(1);
+    assert!(error.contains("is the id of a key"), "{error}");
+    server.ok(&["keys", "verify", &secret]);
 }
 
 #[test]

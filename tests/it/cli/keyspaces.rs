@@ -54,7 +54,7 @@ fn a_keyspace_is_made_shown_changed_and_deleted() {
     assert!(list.starts_with("ID ") && list.contains("\nprod ") && list.contains("\nsystem "), "{list}");
     assert_eq!(server.ok(&["keyspaces", "list", "-q"]), "default\nprod\nsystem\ntest\n");
     assert_eq!(server.ok(&["keyspaces", "list", "-q", "--all", "--page-size", "1"]), "default\nprod\nsystem\ntest\n");
-    assert_eq!(server.json(&["keyspaces", "list", "--page-size", "1"])["keyspaces"].as_array().unwrap().len(), 1);
+    assert_eq!(server.json_page(&["keyspaces", "list", "--page-size", "1"])["keyspaces"].as_array().unwrap().len(), 1);
 
     assert_eq!(server.ok(&["keyspaces", "delete", "test"]), "deleted\n");
     assert_eq!(server.json(&["keyspaces", "delete", "prod"]), json!({}));

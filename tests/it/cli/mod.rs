@@ -6,6 +6,7 @@ mod import;
 mod keys;
 mod keyspaces;
 mod limits;
+mod lists;
 mod output;
 mod program;
 mod root_keys;

@@ -48,6 +48,13 @@ impl Ran {
         self.stdout
     }
 
+    /// What went to stdout, of a list that ended early and says so on stderr.
+    #[track_caller]
+    pub fn part(self) -> String {
+        assert!(self.code == 0 && self.stderr.contains("there are more: --all shows them, --page-token "), "{self}");
+        self.stdout
+    }
+
     /// What went to stderr, of a command that failed with this exit code and printed nothing.
     #[track_caller]
     pub fn failed(self, code: i32) -> String {
@@ -116,6 +123,13 @@ impl Serving {
     #[track_caller]
     pub fn json(&self, args: &[&str]) -> Value {
         let text = self.run(&[args, &["--output", "json"]].concat()).ok();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// One page of a list that has more.
+    #[track_caller]
+    pub fn json_page(&self, args: &[&str]) -> Value {
+        let text = self.run(&[args, &["--output", "json"]].concat()).part();
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 

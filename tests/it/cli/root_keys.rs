@@ -64,10 +64,31 @@ fn offline_makes_one_on_the_store_itself() {
     assert!(error.contains("in use by process"), "{error}");
 
     server.kill();
-    let secret = offline().ok();
+    let ran = offline();
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, format!("store: {database}\n").as_str()), "{ran}");
+    let secret = ran.stdout;
     server.restart();
     let verified = server.client(&["keys", "verify", &key]).env("PORTCULLIS_ROOT_KEY", secret.trim_end()).output();
     Ran::from(verified.unwrap()).ok();
+}
+
+#[test]
+fn offline_makes_no_store() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("empty.db"), "").unwrap();
+    let create = ["root-key", "create", "--name", "n", "--permission", "admin", "--offline", "--quiet"];
+    for more in [&[][..], &["--auto-migrate=false"], &["--database-url", "sqlite://none.db"]] {
+        let output = portcullis().args(create).args(more).current_dir(dir.path()).output();
+        let error = Ran::from(output.unwrap()).failed(64);
+        let path = dir.path().join(if more.len() == 2 { "none.db" } else { "portcullis.db" });
+        assert!(error.contains(&format!("no store at sqlite://{}", path.display())), "{error}");
+        assert!(error.contains("--database-url"), "{error}");
+    }
+    let empty =
+        portcullis().args(create).args(["--database-url", "sqlite://empty.db"]).current_dir(dir.path()).output();
+    assert!(Ran::from(empty.unwrap()).failed(64).contains("no store at"));
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name == "portcullis.db" || name == "none.db"), "{left:?}");
 }
 
 #[test]

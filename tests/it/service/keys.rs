@@ -11,7 +11,7 @@ use portcullis::grpc::pb::{
     RevokeApiKeyRequest, RotateApiKeyRequest, Verdict,
 };
 use prost_types::value::Kind;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::{Backend, over_both_stores};
 use crate::support::service::{Service, bad_fields, check_error, details, eventually, new_key};
@@ -25,6 +25,7 @@ over_both_stores![
     an_ended_key_cannot_be_rotated,
     revoking_again_changes_nothing,
     a_leaked_secret_revokes_its_key,
+    a_secret_in_place_of_an_id_is_recognized,
     a_deleted_key_is_gone,
     a_request_id_makes_one_key,
     argon2id_keys_work_alike,
@@ -207,6 +208,57 @@ async fn revoking_again_changes_nothing(backend: Backend) {
     service.stop().await;
 }
 
+#[track_caller]
+fn refused<T: std::fmt::Debug>(result: Result<T, Status>, field: &str, secret: &str) {
+    let status = result.unwrap_err();
+    assert!(!format!("{status:?}").contains(secret.trim()), "{status:?}");
+    assert!(status.message().contains("must be an id; holds the secret of "), "{status:?}");
+    assert_eq!(bad_fields(Err::<(), _>(status)), [field]);
+}
+
+/// A secret that stands where an id belongs is no key that is not there, and is not repeated.
+async fn a_secret_in_place_of_an_id_is_recognized(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let (_, secret) = admin.create(new_key("leaked")).await;
+    let (root_key, root_secret) = admin
+        .create(pb::CreateApiKeyRequest {
+            keyspace: "system".into(),
+            scopes: vec!["keys:verify".into()],
+            ..new_key("leaked too")
+        })
+        .await;
+    for secret in [&secret, &root_secret, &format!("\u{feff}{secret}\n")] {
+        let id = secret.clone();
+        refused(admin.get(secret).await, "id", secret);
+        let key = pb::ApiKey { id: id.clone(), name: "n".into(), ..Default::default() };
+        refused(admin.update(key, &["name"]).await, "api_key.id", secret);
+        let rotate = pb::RotateApiKeyRequest { id: id.clone(), ..Default::default() };
+        refused(admin.keys.rotate_api_key(rotate).await, "id", secret);
+        let revoke = RevokeApiKeyRequest { target: Some(Target::Id(id.clone())), ..Default::default() };
+        refused(admin.keys.revoke_api_key(revoke).await, "id", secret);
+        refused(admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: id.clone() }).await, "id", secret);
+        let events = pb::ListAuditEventsRequest { key_id: id.clone(), ..Default::default() };
+        refused(admin.audit.list_audit_events(events).await, "key_id", secret);
+        let events = pb::ListAuditEventsRequest { actor: id.clone(), ..Default::default() };
+        refused(admin.audit.list_audit_events(events).await, "actor", secret);
+        let usage = pb::QueryUsageRequest {
+            key_id: id,
+            granularity: pb::UsageGranularity::Total.into(),
+            group_by: pb::UsageGroup::Key.into(),
+            ..Default::default()
+        };
+        refused(admin.usage.query_usage(usage).await, "key_id", secret);
+        let list = pb::ListApiKeysRequest { keyspace: secret.clone(), ..Default::default() };
+        let status = admin.keys.list_api_keys(list).await.unwrap_err();
+        assert!(!format!("{status:?}").contains(secret.trim()), "{status:?}");
+    }
+    let target = Some(Target::Secret(root_secret));
+    let revoked = admin.keys.revoke_api_key(RevokeApiKeyRequest { target, ..Default::default() }).await.unwrap();
+    assert_eq!(revoked.into_inner().api_key.unwrap().id, root_key.id);
+    service.stop().await;
+}
+
 async fn a_leaked_secret_revokes_its_key(backend: Backend) {
     let service = Service::start(backend).await;
     let mut admin = service.admin();
@@ -218,7 +270,10 @@ async fn a_leaked_secret_revokes_its_key(backend: Backend) {
     let forged = forge(&secret, &other);
     check_error(admin.keys.revoke_api_key(by_secret(&forged)).await, Code::NotFound, ErrorReason::KeyNotFound);
     check_error(admin.keys.revoke_api_key(by_secret("rubbish")).await, Code::NotFound, ErrorReason::KeyNotFound);
-    let revoked = admin.keys.revoke_api_key(by_secret(&secret)).await.unwrap().into_inner().api_key.unwrap();
+    assert_eq!(bad_fields(admin.keys.revoke_api_key(by_secret(&key.id)).await), ["secret"]);
+    // As it stands in the file or the log that it leaked into.
+    let wrapped = format!("export ACME_KEY=\"Bearer {secret}\"\n");
+    let revoked = admin.keys.revoke_api_key(by_secret(&wrapped)).await.unwrap().into_inner().api_key.unwrap();
     assert_eq!((revoked.id.as_str(), revoked.state()), (key.id.as_str(), ApiKeyState::Revoked));
     let again = admin.keys.revoke_api_key(by_secret(&secret)).await.unwrap().into_inner().api_key.unwrap();
     assert_eq!(again, revoked);

@@ -193,12 +193,15 @@ async fn unused_keys_are_found(backend: Backend) {
     let service = Service::start(backend).await;
     let mut admin = service.admin();
     let (used, secret) = admin.create(new_key("used")).await;
-    admin.create(new_key("unused")).await;
-    let since = used.create_time;
+    let (unused, _) = admin.create(new_key("unused")).await;
+    let made = unused.create_time.unwrap();
+    let since = Some(prost_types::Timestamp { nanos: made.nanos.saturating_add(1_000).min(999_999_999), ..made });
     assert!(admin.verify(&secret).await.valid);
     eventually("the last use", async || service.admin().get(&used.id).await.unwrap().last_use_time).await;
     let request = ListApiKeysRequest { unused_since: since, ..Default::default() };
     assert_eq!(names(&mut admin, request).await, ["unused"]);
+    let request = ListApiKeysRequest { unused_since: Some(made), ..Default::default() };
+    assert_eq!(names(&mut admin, request).await, [""; 0], "made at that time");
     service.stop().await;
 }
 

@@ -143,15 +143,23 @@ pub async fn active_keys_are_those_that_verify(rig: Rig) {
 }
 
 pub async fn unused_keys_are_those_not_used_since(rig: Rig) {
-    for (name, used) in [("long ago", Some(at(10))), ("just now", Some(at(20))), ("never", None)] {
-        let key = rig.create(|key| key.name = name.into()).await;
+    for (name, made, used) in [
+        ("long ago", at(0), Some(at(10))),
+        ("just now", at(1), Some(at(20))),
+        ("never", at(2), None),
+        ("new", at(15), None),
+    ] {
+        let key = rig.create(|key| (key.name, key.create_time) = (name.into(), made)).await;
         if let Some(used) = used {
             rig.record_uses(&[(key.id, used)]).await;
         }
     }
     for (since, expect) in [
-        (at(21), &["never", "just now", "long ago"][..]),
-        (at(20), &["never", "long ago"]),
+        (at(21), &["new", "never", "just now", "long ago"][..]),
+        (at(20), &["new", "never", "long ago"]),
+        (at(16), &["new", "never", "long ago"]),
+        // A key made at that time or later had no time to be unused since then.
+        (at(15), &["never", "long ago"]),
         (at(11), &["never", "long ago"]),
         (at(10), &["never"]),
     ] {

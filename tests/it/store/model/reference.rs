@@ -302,5 +302,7 @@ fn matches(key: &ApiKey, query: &KeyQuery) -> bool {
         && query.name_contains.as_ref().is_none_or(|part| folded(&key.name).contains(part))
         && query.metadata.iter().all(|(label, value)| key.metadata.get(label) == Some(value))
         && query.active_at.is_none_or(verifies)
-        && query.unused_since.is_none_or(|since| key.last_use_time.is_none_or(|used| used < since))
+        && query
+            .unused_since
+            .is_none_or(|since| key.create_time < since && key.last_use_time.is_none_or(|used| used < since))
 }
