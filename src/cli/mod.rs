@@ -2,6 +2,7 @@
 //!
 //! Client commands speak to a running server over gRPC, as any other client does.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -11,6 +12,7 @@ use exit::{Error, Exit};
 
 mod audit;
 mod client;
+mod completions;
 pub mod environment;
 pub mod exit;
 mod healthcheck;
@@ -81,6 +83,18 @@ enum Command {
     Usage(usage::UsageArgs),
     /// See which replicas share the database, and how far each of them is
     Replicas(replicas::ReplicasArgs),
+    /// Print what makes a shell complete this program's commands and flags
+    #[command(after_help = completions::HELP)]
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages, one for each command, into a folder
+    Man {
+        /// The folder; it must exist
+        folder: PathBuf,
+    },
     /// Ask a server whether it is fit to serve; exits 0 if so, 1 if not, 69 if it cannot be reached
     Healthcheck(healthcheck::HealthcheckArgs),
 }
@@ -114,6 +128,8 @@ async fn dispatch(command: Command) -> Result<Exit, Error> {
         Command::Audit(args) => audit::run(args).await,
         Command::Usage(args) => usage::run(args).await,
         Command::Replicas(args) => replicas::run(args).await,
+        Command::Completions { shell } => completions::print(shell),
+        Command::Man { folder } => completions::write_manual(&folder),
         Command::Healthcheck(args) => healthcheck::run(args).await,
     }
 }

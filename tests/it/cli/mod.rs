@@ -1,6 +1,7 @@
 //! The program as a person or a script runs it: what it prints, its exit codes, what it refuses.
 
 mod audit;
+mod completions;
 mod connection;
 mod import;
 mod keys;
