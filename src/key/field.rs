@@ -1,6 +1,10 @@
 //! What may stand in the fields that people and callers fill in. One function a kind of field; each says what is
 //! wrong in words that follow "must".
 
+use std::borrow::Cow;
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+
 use super::record::Json;
 
 /// Longest name of a key or keyspace, in characters.
@@ -161,9 +165,15 @@ pub fn root_key_text(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The form of a text in which case does not count, for search: Unicode's full case folding.
+/// The form of a text in which case does not count, for search, nor how its letters are composed: Unicode's full case folding,
+/// in NFC.
 pub fn folded(text: &str) -> String {
-    icu_casemap::CaseMapper::new().fold_string(text).into_owned()
+    composed(&icu_casemap::CaseMapper::new().fold_string(text)).into_owned()
+}
+
+/// `text` in NFC: each letter with its accents in as few characters as there are for it.
+pub fn composed(text: &str) -> Cow<'_, str> {
+    ComposingNormalizerBorrowed::new_nfc().normalize(text)
 }
 
 #[cfg(test)]
@@ -218,5 +228,15 @@ mod tests {
         assert_eq!(folded("STRASSE"), folded("straße"));
         assert_eq!(folded("ΣΑΣ"), folded("σας"));
         assert_eq!(folded("100%_a"), "100%_a");
+    }
+
+    #[test]
+    fn folding_ignores_how_letters_are_composed() {
+        for (composed, apart) in
+            [("Caf\u{e9}", "CAFE\u{301}"), ("\u{c5}", "a\u{30a}"), ("\u{ac00}", "\u{1100}\u{1161}")]
+        {
+            assert_eq!(folded(composed), folded(apart), "{composed}");
+        }
+        assert_ne!(folded("e"), folded("e\u{301}"));
     }
 }

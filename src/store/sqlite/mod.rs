@@ -10,6 +10,7 @@ mod keys;
 mod keyspaces;
 mod lists;
 mod lock;
+mod names;
 mod open;
 #[cfg(test)]
 mod plans;

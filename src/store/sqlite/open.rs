@@ -10,8 +10,8 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
-use super::changes;
 use super::lock::Lock;
+use super::{changes, names};
 use crate::store::error::reason;
 use crate::store::{ConnectError, Schema, migration};
 
@@ -56,6 +56,7 @@ pub async fn open(url: &str, schema: Schema) -> Result<Opened, ConnectError> {
         }
         MIGRATOR.run(&mut conn).await.map_err(|e| migration::failed(&path.display().to_string(), &e))?;
     }
+    names::normalize(&mut conn).await.map_err(refused)?;
     changes::watch(&mut conn).await.map_err(refused)?;
     Ok(Opened { lock, options, conn, migrated: pending })
 }

@@ -1,5 +1,6 @@
 //! Who brings the schema up to date, and when.
 
+use portcullis::grpc::pb::{CreateApiKeyRequest, ListApiKeysRequest};
 use rustix::process::Signal;
 
 use crate::support::backend::{Backend, Fixture};
@@ -50,6 +51,39 @@ async fn a_newer_schema_is_refused(backend: Backend) {
     let newer = ["version 99", "run a newer portcullis"];
     Process::run(serve(&fixture.url)).await.with_code(1).with_one_line(&newer);
     Process::run(migrate(&fixture.url)).await.with_code(1).with_one_line(&newer);
+}
+
+/// Keys that were named before searches composed letters are found too, once the store is migrated.
+async fn names_of_before_are_found_however_they_are_composed(backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let server = Server::start(serve(&fixture.url)).await;
+    for name in ["Cafe\u{301}", "Cafe"] {
+        server.admin().create(CreateApiKeyRequest { name: name.into(), ..new_key("x") }).await;
+    }
+    server.stop().await;
+    let as_it_was = match backend {
+        Backend::Sqlite => "UPDATE installation SET names_normalized = 0",
+        Backend::Postgres => "DELETE FROM _sqlx_migrations WHERE version = 9",
+    };
+    fixture.execute("UPDATE api_key SET name_folded = 'cafe\u{301}' WHERE name_folded = 'caf\u{e9}'").await;
+    fixture.execute(as_it_was).await;
+    let server = Server::start(serve(&fixture.url)).await;
+    for query in ["CAF\u{c9}", "cafe\u{301}"] {
+        let request = ListApiKeysRequest { query: query.into(), ..Default::default() };
+        let keys = server.admin().keys.list_api_keys(request).await.expect("a list").into_inner().api_keys;
+        assert_eq!(keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["Cafe\u{301}"], "{query}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn names_of_before_are_found_on_sqlite() {
+    names_of_before_are_found_however_they_are_composed(Backend::Sqlite).await;
+}
+
+#[tokio::test]
+async fn names_of_before_are_found_on_postgres() {
+    names_of_before_are_found_however_they_are_composed(Backend::Postgres).await;
 }
 
 #[tokio::test]

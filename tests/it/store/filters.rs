@@ -37,6 +37,16 @@ pub async fn created_by_is_matched_exactly(rig: Rig) {
     assert_eq!(rig.names(|query| query.created_by = Some(String::new())).await, ["by "]);
 }
 
+/// An é is one character or two, depending on the keyboard and the system that it was typed on.
+pub async fn a_name_is_found_however_its_letters_are_composed(rig: Rig) {
+    let names = ["Caf\u{e9} composed", "Cafe\u{301} apart", "Cafe plain"];
+    create_named(&rig, &names).await;
+    for part in ["CAF\u{c9}", "cafe\u{301}", "f\u{e9}", "\u{e9}"] {
+        assert_eq!(named_like(&rig, part).await, names[..2], "{part}: names stay as they were given");
+    }
+    assert_eq!(named_like(&rig, "cafe").await, ["Cafe plain"]);
+}
+
 pub async fn a_name_is_found_in_any_case(rig: Rig) {
     let names = ["Hauptstraße", "HAUPTSTRASSE", "ΟΔΥΣΣΕΥΣ", "οδυσσευς", "Ångström", "Prod 👩‍👩‍👧", "ЖУК", "مفتاح"];
     create_named(&rig, &names).await;

@@ -160,6 +160,7 @@ for_both! {
     filters:
         subject_is_matched_exactly
         created_by_is_matched_exactly
+        a_name_is_found_however_its_letters_are_composed
         a_name_is_found_in_any_case
         percent_and_underscore_are_plain_characters
         a_new_name_is_found_and_the_old_one_is_not
