@@ -14,11 +14,13 @@ use crate::clock::Clock;
 use crate::key::id::KeyId;
 use crate::key::keyspace::DEFAULT;
 use crate::key::network;
+use crate::key::pasted::{self, Pasted};
 use crate::key::permission::{Permission, Reach};
 use crate::key::recognize::{self, TextKind};
 use crate::key::record::ApiKey;
 use crate::key::scope::Demand;
 use crate::key::secret::Secret;
+use crate::key::token::Token;
 use crate::manage::{self, Grounds, KeyFields, ListKeys, Management, UpdateKey, Violations};
 use crate::store::Refusal;
 use crate::verify::verdict::Verdict;
@@ -190,12 +192,10 @@ impl ApiKeyService for ApiKeys {
         if let Some(Target::Secret(text)) = &asked.target
             && recognize::kind_of(text) == Some(TextKind::KeyId)
         {
-            let mut bad = Violations::default();
-            bad.add("secret", "must be a secret; is the id of a key: send it as `id`");
-            bad.check().map_err(status::from_manage)?;
+            return Err(bad_secret("must be a secret; is the id of a key: send it as `id`"));
         }
         let (ids, untold) = match asked.target {
-            Some(Target::Secret(secret)) => self.ids_of(Secret::new(secret), &caller, &reach).await?,
+            Some(Target::Secret(text)) => self.ids_in(&Secret::new(text), &caller, &reach).await?,
             Some(Target::Id(id)) => (vec![KeyId::from_text(id)], None),
             None => (vec![KeyId::from_text("")], None),
         };
@@ -267,19 +267,51 @@ impl ApiKeys {
     /// And why it could not be told of others.
     async fn ids_of(
         &self,
-        secret: Secret,
+        secret: &Secret,
         caller: &Caller,
         reach: &Reach,
     ) -> Result<(Vec<KeyId>, Option<VerifyError>), Status> {
-        // What leaked is found with something around it; a secret that was imported may be any text, and stays as it is.
-        let text = match recognize::kind_of(secret.expose()) {
-            Some(_) => recognize::unwrapped(secret.expose()),
-            None => secret.expose(),
-        };
-        let question = Question { caller: Some(caller.key()), ..Question::about(text) };
+        let question = Question { caller: Some(caller.key()), ..Question::about(secret.expose()) };
         let identified = self.verifier.identify(&question, reach).await.map_err(status::from_verify)?;
         Ok((identified.found.into_iter().map(|found| found.key.id).collect(), identified.untold))
     }
+
+    /// The same of the one key that stands in `text`, with whatever is around it. The whole of it counts first: secrets that
+    /// were imported may look like anything.
+    async fn ids_in(
+        &self,
+        text: &Secret,
+        caller: &Caller,
+        reach: &Reach,
+    ) -> Result<(Vec<KeyId>, Option<VerifyError>), Status> {
+        let whole = self.ids_of(text, caller, reach).await?;
+        if !whole.0.is_empty() || whole.1.is_some() || Token::parse(text.expose()).is_ok() {
+            return Ok(whole);
+        }
+        if text.expose().len() > pasted::TEXT_LEN_MAX {
+            return Err(bad_secret(&format!("must have at most {} bytes", pasted::TEXT_LEN_MAX)));
+        }
+        match pasted::find(text.expose()) {
+            Pasted::Key(secret) => self.ids_of(&secret, caller, reach).await,
+            Pasted::Several(count) => {
+                Err(bad_secret(&format!("must hold one key; holds {count}: send each by itself")))
+            }
+            Pasted::Broken(count) => Err(status::secret_not_found(&format!(
+                "no such key: the text has {count} of the form of a key, and a wrong checksum in each: send the whole key"
+            ))),
+            Pasted::Nothing => Err(status::secret_not_found(
+                "no such key: no imported secret is this text, and nothing in it has the form of a key, \
+                 <prefix>_<54 letters and digits>",
+            )),
+        }
+    }
+}
+
+/// Says what is wrong with the text that should hold a secret, and nothing of what it holds.
+fn bad_secret(description: &str) -> Status {
+    let mut bad = Violations::default();
+    bad.add("secret", description);
+    bad.check().map_err(status::from_manage).expect_err("one is bad")
 }
 
 fn key_not_found() -> Status {

@@ -216,6 +216,11 @@ pub fn method_unknown() -> Status {
     plain(Code::Unimplemented, ErrorReason::MethodUnknown, "there is no such method")
 }
 
+/// NOT_FOUND: no key has this secret.
+pub fn secret_not_found(message: &str) -> Status {
+    plain(Code::NotFound, ErrorReason::KeyNotFound, message)
+}
+
 /// UNIMPLEMENTED: no method at this path.
 pub fn method_unknown_at(path: &str) -> Status {
     let message = format!(

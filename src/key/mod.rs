@@ -8,6 +8,7 @@ pub mod id;
 pub mod imported;
 pub mod keyspace;
 pub mod network;
+pub mod pasted;
 pub mod permission;
 pub mod phc;
 pub mod rate_card;

@@ -150,6 +150,7 @@ const ONLY_IN: [(&[&str], &[&str]); 8] = [
             "config",
             "grpc/api_keys.rs",
             "hashing/mod.rs",
+            "key/pasted.rs",
             "key/root_token.rs",
             "key/secret.rs",
             "key/token.rs",

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use portcullis::key::pasted::{Pasted, find};
 use portcullis::key::token::{
     BODY_LEN, CHECKSUM_LEN, HINT_LEN, LOOKUP_LEN, PREFIX_LEN_MAX, Prefix, SECRET_LEN, Token, generate,
 };
@@ -11,9 +12,37 @@ use regex::Regex;
 
 const ALPHABET: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// What scanners are told to look for.
-static SCANNER: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"\b[a-z][a-z0-9_]{0,23}_[0-9A-Za-z]{54}\b").expect("a pattern"));
+/// What scanners are told to look for, by `docs/leaks.md`.
+const SCANNED: &str = "ak_[0-9A-Za-z]{54}";
+static SCANNER: LazyLock<Regex> = LazyLock::new(|| Regex::new(SCANNED).expect("a pattern"));
+
+/// What a leaked key may stand in, at the `{}`.
+const SURROUNDINGS: [&str; 24] = [
+    "{}",
+    "Bearer {}",
+    "key={}&page=2",
+    "\"{}\"",
+    "'{}',",
+    "export KEY={}\n",
+    "https://x.example/?k={}#top",
+    "({}).",
+    "<td>{}</td>",
+    "key:{};",
+    "token%3D{}%26page%3D2",
+    "token%3d{}",
+    "MY_{}",
+    "my_{}",
+    "the_old_{}",
+    "{}_old",
+    "{}_",
+    "key{}",
+    "9{}",
+    "{}andmore",
+    "key=3D{}=0A",
+    "user:{}@host",
+    "é{}é",
+    "a\\n{}\\n",
+];
 static PREFIX: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\A[a-z][a-z0-9]*(_[a-z0-9]+)*\z").expect("a pattern"));
 
 /// CRC-32 (IEEE) in base62, as the contract words it and not as the code has it: bit by bit, digit by digit.
@@ -67,9 +96,11 @@ proptest! {
     }
 
     #[test]
-    fn scanners_find_generated_keys(key in keys(), before in "[ \\n\"'=:(,.!-]", after in "[ \\n\"'&;),.!-]") {
-        let text = format!("Bearer{before}{key}{after}and more");
-        prop_assert_eq!(SCANNER.find_iter(&text).map(|found| found.as_str()).collect::<Vec<_>>(), [key.as_str()]);
+    fn keys_are_found_in_whatever_text(key in keys(), before in "[ -~é\n]{0,30}", after in "[ -~é\n]{0,60}") {
+        match find(&format!("{before}{key}{after}")) {
+            Pasted::Key(found) => prop_assert_eq!(found.expose(), key),
+            other => prop_assert!(false, "{:?}", other),
+        }
     }
 
     #[test]
@@ -146,6 +177,24 @@ proptest! {
     fn prefixes_are_what_the_contract_says(text in prop_oneof!["[a-z0-9_]{0,26}", "[a-zA-Z0-9_.é-]{0,6}", any::<String>()]) {
         let is_prefix = text.len() <= PREFIX_LEN_MAX && PREFIX.is_match(&text);
         prop_assert_eq!(text.parse::<Prefix>().is_ok(), is_prefix);
+    }
+}
+
+#[test]
+fn scanners_and_the_server_find_keys_in_their_surroundings() {
+    let key = generate(&"ak".parse().unwrap()).unwrap().1;
+    let key = key.expose();
+    assert!(include_str!("../../docs/leaks.md").contains(&format!("| `{SCANNED}` |")));
+    for surrounding in SURROUNDINGS {
+        let text = surrounding.replace("{}", key);
+        let scanned: Vec<_> = SCANNER.find_iter(&text).map(|found| found.as_str()).collect();
+        assert_eq!(scanned, [key], "{surrounding}");
+        assert!(matches!(find(&text), Pasted::Key(found) if found.expose() == key), "{surrounding}");
+    }
+    // Quoted-printable breaks lines wherever they are long.
+    for line_end in ["=\r\n", "=\n"] {
+        let text = format!("key=3D{}{line_end}{}", &key[..20], &key[20..]);
+        assert!(matches!(find(&text), Pasted::Key(found) if found.expose() == key), "{line_end:?}");
     }
 }
 

@@ -271,6 +271,20 @@ async fn a_leaked_secret_revokes_its_key(backend: Backend) {
     check_error(admin.keys.revoke_api_key(by_secret(&forged)).await, Code::NotFound, ErrorReason::KeyNotFound);
     check_error(admin.keys.revoke_api_key(by_secret("rubbish")).await, Code::NotFound, ErrorReason::KeyNotFound);
     assert_eq!(bad_fields(admin.keys.revoke_api_key(by_secret(&key.id)).await), ["secret"]);
+    // Of several keys none is revoked, and a broken one is no key. What was sent is not repeated.
+    let several = admin.keys.revoke_api_key(by_secret(&format!("{secret} and {other}"))).await;
+    let told = format!("{several:?}");
+    assert!(told.contains("holds 2") && !told.contains(&secret[..20]), "{told}");
+    assert_eq!(bad_fields(several), ["secret"]);
+    let broken = admin.keys.revoke_api_key(by_secret(&format!("key={}0", &secret[..secret.len() - 1]))).await;
+    let told = check_error(broken, Code::NotFound, ErrorReason::KeyNotFound);
+    assert!(told.message().contains("wrong checksum") && !told.message().contains(&secret[..20]), "{told:?}");
+    let long = admin.keys.revoke_api_key(by_secret(&format!("{}{secret}", "x".repeat(64 * 1024)))).await;
+    assert_eq!(bad_fields(long), ["secret"]);
+    assert_eq!(admin.verdict(&secret).await, Verdict::Valid);
+    let line = format!("GET /?token%3D{secret}_old HTTP/1.1");
+    let by_line = admin.keys.revoke_api_key(by_secret(&line)).await.unwrap().into_inner().api_key.unwrap();
+    assert_eq!(by_line.id, key.id);
     // As it stands in the file or the log that it leaked into.
     let wrapped = format!("export ACME_KEY=\"Bearer {secret}\"\n");
     let revoked = admin.keys.revoke_api_key(by_secret(&wrapped)).await.unwrap().into_inner().api_key.unwrap();

@@ -552,11 +552,12 @@ func (x *RateLimit) GetAlso() []*RateLimit {
 type Credits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many are left: 0 to 10^15. Processes take some out ahead of use, a fifth of a second's worth, and give
-	// back what they have not used for five; those are not in here. If absent when a key is made: as many as refill says.
+	// back what they have not used for five; those are not in here. A refill that is due at the time of the answer is. If
+	// absent when a key is made: as many as refill says.
 	Remaining *int64 `protobuf:"varint,1,opt,name=remaining,proto3,oneof" json:"remaining,omitempty"`
 	// When there will be more; absent: never, unless UpdateApiKey says so.
 	Refill *CreditsRefill `protobuf:"bytes,2,opt,name=refill,proto3" json:"refill,omitempty"`
-	// The next time that there will be more. Never set.
+	// The next time that there will be more, after the time of the answer. Never set.
 	RefillTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=refill_time,json=refillTime,proto3" json:"refill_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

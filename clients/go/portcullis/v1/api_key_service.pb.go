@@ -90,7 +90,8 @@ type CreateApiKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The keyspace to issue the key in; empty: `default`.
 	Keyspace string `protobuf:"bytes,1,opt,name=keyspace,proto3" json:"keyspace,omitempty"`
-	// What people will call the key: 1 to 100 characters, no white space at either end, no control characters.
+	// What people will call the key: 1 to 100 characters, one at least that can be seen, no white space at either end, no control
+	// characters, and none that turn the direction of text (U+202A to U+202E, U+2066 to U+2069).
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// Whom the key acts for, e.g. `user_42`: 1 to 128 of `[A-Za-z0-9_.:@/-]`.
 	Subject string `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
@@ -970,7 +971,7 @@ type ListApiKeysRequest struct {
 	Metadata map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Only keys that this one asked for.
 	CreatedBy string `protobuf:"bytes,6,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
-	// Only keys that were not used at or after this time, those never used included.
+	// Only keys that were made before this time and not used at or after it, those never used included.
 	UnusedSince *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=unused_since,json=unusedSince,proto3" json:"unused_since,omitempty"`
 	// How many keys to answer at most; 0: 50. More than 1,000 is taken as 1,000. A page of large keys may hold fewer.
 	PageSize int32 `protobuf:"varint,8,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -1170,9 +1171,16 @@ type UpdateApiKeyRequest struct {
 	// The key: its id, the fields to change, and its etag if it must not have changed since it was read.
 	ApiKey *ApiKey `protobuf:"bytes,1,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
 	// Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-	// allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-	// empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
-	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+	// rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+	// the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+	// claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+	// is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
+	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// How many credits to add to those that are left: 1 to 10^15; 0: none. Unlike credits.remaining it does not undo what is
+	// used at the same time. Not together with credits or credits.remaining. FAILED_PRECONDITION if the key has no credits or
+	// would have more than 10^15. To repeat it adds again: send the etag, and a repeat of what was done is answered ABORTED.
+	AddCredits    int64 `protobuf:"varint,3,opt,name=add_credits,json=addCredits,proto3" json:"add_credits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1219,6 +1227,13 @@ func (x *UpdateApiKeyRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
 		return x.UpdateMask
 	}
 	return nil
+}
+
+func (x *UpdateApiKeyRequest) GetAddCredits() int64 {
+	if x != nil {
+		return x.AddCredits
+	}
+	return 0
 }
 
 // The key as changed.
@@ -1484,7 +1499,8 @@ type RevokeApiKeyRequest_Id struct {
 }
 
 type RevokeApiKeyRequest_Secret struct {
-	// A live secret of the key: for whoever found a leaked one.
+	// A live secret of the key, or text of up to 64 KiB in which one issued key stands, such as a line of a log: for whoever
+	// found a leaked one. Of several keys none is revoked.
 	Secret string `protobuf:"bytes,2,opt,name=secret,proto3,oneof"`
 }
 
@@ -1889,11 +1905,13 @@ const file_portcullis_v1_api_key_service_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n" +
 	"\n" +
 	"total_size\x18\x03 \x01(\x03R\ttotalSize\x128\n" +
-	"\x19total_size_is_lower_bound\x18\x04 \x01(\bR\x15totalSizeIsLowerBound\"\x82\x01\n" +
+	"\x19total_size_is_lower_bound\x18\x04 \x01(\bR\x15totalSizeIsLowerBound\"\xa3\x01\n" +
 	"\x13UpdateApiKeyRequest\x12.\n" +
 	"\aapi_key\x18\x01 \x01(\v2\x15.portcullis.v1.ApiKeyR\x06apiKey\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
-	"updateMask\"F\n" +
+	"updateMask\x12\x1f\n" +
+	"\vadd_credits\x18\x03 \x01(\x03R\n" +
+	"addCredits\"F\n" +
 	"\x14UpdateApiKeyResponse\x12.\n" +
 	"\aapi_key\x18\x01 \x01(\v2\x15.portcullis.v1.ApiKeyR\x06apiKey\"Z\n" +
 	"\x13RotateApiKeyRequest\x12\x0e\n" +

@@ -116,6 +116,9 @@ const (
 	// RESOURCE_EXHAUSTED: more verifications arrive than can be answered in time, and this one was not looked at;
 	// google.rpc.RetryInfo says when to try again.
 	ErrorReason_ERROR_REASON_SERVER_BUSY ErrorReason = 40
+	// FAILED_PRECONDITION: add_credits cannot be added: the key has no credits, so that it may be used as much as it likes, or it
+	// would have more than 10^15. Nothing was changed.
+	ErrorReason_ERROR_REASON_CREDITS_NOT_ADDED ErrorReason = 41
 )
 
 // Enum value maps for ErrorReason.
@@ -158,6 +161,7 @@ var (
 		38: "ERROR_REASON_KEYSPACE_LIMIT",
 		39: "ERROR_REASON_KEYSPACE_FULL",
 		40: "ERROR_REASON_SERVER_BUSY",
+		41: "ERROR_REASON_CREDITS_NOT_ADDED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":         0,
@@ -197,6 +201,7 @@ var (
 		"ERROR_REASON_KEYSPACE_LIMIT":      38,
 		"ERROR_REASON_KEYSPACE_FULL":       39,
 		"ERROR_REASON_SERVER_BUSY":         40,
+		"ERROR_REASON_CREDITS_NOT_ADDED":   41,
 	}
 )
 
@@ -231,7 +236,8 @@ var File_portcullis_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_portcullis_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	" portcullis/v1/error_reason.proto\x12\rportcullis.v1*\xdd\t\n" +
+	" portcullis/v1/error_reason.proto\x12\rportcullis.v1*\x81\n" +
+	"\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12#\n" +
 	"\x1fERROR_REASON_CREDENTIAL_MISSING\x10\x01\x12#\n" +
@@ -270,7 +276,8 @@ const file_portcullis_v1_error_reason_proto_rawDesc = "" +
 	"\x19ERROR_REASON_CALLER_LIMIT\x10%\x12\x1f\n" +
 	"\x1bERROR_REASON_KEYSPACE_LIMIT\x10&\x12\x1e\n" +
 	"\x1aERROR_REASON_KEYSPACE_FULL\x10'\x12\x1c\n" +
-	"\x18ERROR_REASON_SERVER_BUSY\x10(B\xa0\x01\n" +
+	"\x18ERROR_REASON_SERVER_BUSY\x10(\x12\"\n" +
+	"\x1eERROR_REASON_CREDITS_NOT_ADDED\x10)B\xa0\x01\n" +
 	"\x11dev.portcullis.v1B\x10ErrorReasonProtoP\x01ZFgithub.com/portcullis/portcullis/clients/go/portcullis/v1;portcullisv1\xaa\x02\rPortcullis.V1\xca\x02\rPortcullis\\V1\xea\x02\x0ePortcullis::V1b\x06proto3"
 
 var (

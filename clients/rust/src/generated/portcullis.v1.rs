@@ -103,13 +103,14 @@ pub struct RateLimit {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Credits {
     /// How many are left: 0 to 10^15. Processes take some out ahead of use, a fifth of a second's worth, and give
-    /// back what they have not used for five; those are not in here. If absent when a key is made: as many as refill says.
+    /// back what they have not used for five; those are not in here. A refill that is due at the time of the answer is. If
+    /// absent when a key is made: as many as refill says.
     #[prost(int64, optional, tag="1")]
     pub remaining: ::core::option::Option<i64>,
     /// When there will be more; absent: never, unless UpdateApiKey says so.
     #[prost(message, optional, tag="2")]
     pub refill: ::core::option::Option<CreditsRefill>,
-    /// The next time that there will be more. Never set.
+    /// The next time that there will be more, after the time of the answer. Never set.
     #[prost(message, optional, tag="3")]
     pub refill_time: ::core::option::Option<::prost_types::Timestamp>,
 }
@@ -448,7 +449,8 @@ pub struct CreateApiKeyRequest {
     /// The keyspace to issue the key in; empty: `default`.
     #[prost(string, tag="1")]
     pub keyspace: ::prost::alloc::string::String,
-    /// What people will call the key: 1 to 100 characters, no white space at either end, no control characters.
+    /// What people will call the key: 1 to 100 characters, one at least that can be seen, no white space at either end, no control
+    /// characters, and none that turn the direction of text (U+202A to U+202E, U+2066 to U+2069).
     #[prost(string, tag="2")]
     pub name: ::prost::alloc::string::String,
     /// Whom the key acts for, e.g. `user_42`: 1 to 128 of `\[A-Za-z0-9_.:@/-\]`.
@@ -684,7 +686,7 @@ pub struct ListApiKeysRequest {
     /// Only keys that this one asked for.
     #[prost(string, tag="6")]
     pub created_by: ::prost::alloc::string::String,
-    /// Only keys that were not used at or after this time, those never used included.
+    /// Only keys that were made before this time and not used at or after it, those never used included.
     #[prost(message, optional, tag="7")]
     pub unused_since: ::core::option::Option<::prost_types::Timestamp>,
     /// How many keys to answer at most; 0: 50. More than 1,000 is taken as 1,000. A page of large keys may hold fewer.
@@ -723,10 +725,18 @@ pub struct UpdateApiKeyRequest {
     #[prost(message, optional, tag="1")]
     pub api_key: ::core::option::Option<ApiKey>,
     /// Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-    /// allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-    /// empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+    /// allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+    /// rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+    /// the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+    /// claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+    /// is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
     #[prost(message, optional, tag="2")]
     pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
+    /// How many credits to add to those that are left: 1 to 10^15; 0: none. Unlike credits.remaining it does not undo what is
+    /// used at the same time. Not together with credits or credits.remaining. FAILED_PRECONDITION if the key has no credits or
+    /// would have more than 10^15. To repeat it adds again: send the etag, and a repeat of what was done is answered ABORTED.
+    #[prost(int64, tag="3")]
+    pub add_credits: i64,
 }
 /// The key as changed.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -783,7 +793,8 @@ pub mod revoke_api_key_request {
         /// The id of the key.
         #[prost(string, tag="1")]
         Id(::prost::alloc::string::String),
-        /// A live secret of the key: for whoever found a leaked one.
+        /// A live secret of the key, or text of up to 64 KiB in which one issued key stands, such as a line of a log: for whoever
+        /// found a leaked one. Of several keys none is revoked.
         #[prost(string, tag="2")]
         Secret(::prost::alloc::string::String),
     }
@@ -1041,6 +1052,9 @@ pub enum ErrorReason {
     /// RESOURCE_EXHAUSTED: more verifications arrive than can be answered in time, and this one was not looked at;
     /// google.rpc.RetryInfo says when to try again.
     ServerBusy = 40,
+    /// FAILED_PRECONDITION: add_credits cannot be added: the key has no credits, so that it may be used as much as it likes, or it
+    /// would have more than 10^15. Nothing was changed.
+    CreditsNotAdded = 41,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1086,6 +1100,7 @@ impl ErrorReason {
             Self::KeyspaceLimit => "ERROR_REASON_KEYSPACE_LIMIT",
             Self::KeyspaceFull => "ERROR_REASON_KEYSPACE_FULL",
             Self::ServerBusy => "ERROR_REASON_SERVER_BUSY",
+            Self::CreditsNotAdded => "ERROR_REASON_CREDITS_NOT_ADDED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1128,6 +1143,7 @@ impl ErrorReason {
             "ERROR_REASON_KEYSPACE_LIMIT" => Some(Self::KeyspaceLimit),
             "ERROR_REASON_KEYSPACE_FULL" => Some(Self::KeyspaceFull),
             "ERROR_REASON_SERVER_BUSY" => Some(Self::ServerBusy),
+            "ERROR_REASON_CREDITS_NOT_ADDED" => Some(Self::CreditsNotAdded),
             _ => None,
         }
     }
@@ -1245,8 +1261,10 @@ pub struct UpdateKeyspaceRequest {
     #[prost(message, optional, tag="1")]
     pub keyspace: ::core::option::Option<Keyspace>,
     /// Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-    /// allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
-    /// named here and absent in keyspace is cleared.
+    /// allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. A path into a message changes that
+    /// field alone: default_rate_limit.limit, .window, .burst, .name, .also; limits.calls_max, .calls_per_second, .keys_max. If
+    /// the mask is absent or empty: the fields that are set in keyspace, of default_rate_limit and limits those that are set in
+    /// them; all others stay. A field named here and absent in keyspace is cleared.
     #[prost(message, optional, tag="2")]
     pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
 }

@@ -187,7 +187,8 @@ export interface RateLimit {
 export interface Credits {
   /**
    * How many are left: 0 to 10^15. Processes take some out ahead of use, a fifth of a second's worth, and give
-   * back what they have not used for five; those are not in here. If absent when a key is made: as many as refill says.
+   * back what they have not used for five; those are not in here. A refill that is due at the time of the answer is. If
+   * absent when a key is made: as many as refill says.
    */
   remaining?:
     | bigint
@@ -196,7 +197,7 @@ export interface Credits {
   refill:
     | CreditsRefill
     | undefined;
-  /** The next time that there will be more. Never set. */
+  /** The next time that there will be more, after the time of the answer. Never set. */
   refillTime: Date | undefined;
 }
 

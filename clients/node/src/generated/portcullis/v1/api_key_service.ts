@@ -53,7 +53,10 @@ export namespace DigestAlgorithm {
 export interface CreateApiKeyRequest {
   /** The keyspace to issue the key in; empty: `default`. */
   keyspace: string;
-  /** What people will call the key: 1 to 100 characters, no white space at either end, no control characters. */
+  /**
+   * What people will call the key: 1 to 100 characters, one at least that can be seen, no white space at either end, no control
+   * characters, and none that turn the direction of text (U+202A to U+202E, U+2066 to U+2069).
+   */
   name: string;
   /** Whom the key acts for, e.g. `user_42`: 1 to 128 of `[A-Za-z0-9_.:@/-]`. */
   subject: string;
@@ -262,7 +265,7 @@ export interface ListApiKeysRequest {
   metadata: { [key: string]: string };
   /** Only keys that this one asked for. */
   createdBy: string;
-  /** Only keys that were not used at or after this time, those never used included. */
+  /** Only keys that were made before this time and not used at or after it, those never used included. */
   unusedSince:
     | Date
     | undefined;
@@ -301,10 +304,21 @@ export interface UpdateApiKeyRequest {
     | undefined;
   /**
    * Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-   * allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-   * empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+   * allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+   * rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+   * the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+   * claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+   * is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
    */
-  updateMask: string[] | undefined;
+  updateMask:
+    | string[]
+    | undefined;
+  /**
+   * How many credits to add to those that are left: 1 to 10^15; 0: none. Unlike credits.remaining it does not undo what is
+   * used at the same time. Not together with credits or credits.remaining. FAILED_PRECONDITION if the key has no credits or
+   * would have more than 10^15. To repeat it adds again: send the etag, and a repeat of what was done is answered ABORTED.
+   */
+  addCredits: bigint;
 }
 
 /** The key as changed. */
@@ -344,7 +358,10 @@ export interface RevokeApiKeyRequest {
     /** The id of the key. */
     { $case: "id"; value: string }
     | //
-    /** A live secret of the key: for whoever found a leaked one. */
+    /**
+     * A live secret of the key, or text of up to 64 KiB in which one issued key stands, such as a line of a log: for whoever
+     * found a leaked one. Of several keys none is revoked.
+     */
     { $case: "secret"; value: string }
     | undefined;
   /** Why. */
@@ -1961,7 +1978,7 @@ export const ListApiKeysResponse: MessageFns<ListApiKeysResponse, "portcullis.v1
 };
 
 function createBaseUpdateApiKeyRequest(): UpdateApiKeyRequest {
-  return { apiKey: undefined, updateMask: undefined };
+  return { apiKey: undefined, updateMask: undefined, addCredits: 0n };
 }
 
 export const UpdateApiKeyRequest: MessageFns<UpdateApiKeyRequest, "portcullis.v1.UpdateApiKeyRequest"> = {
@@ -1973,6 +1990,12 @@ export const UpdateApiKeyRequest: MessageFns<UpdateApiKeyRequest, "portcullis.v1
     }
     if (message.updateMask !== undefined) {
       FieldMask.encode(FieldMask.wrap(message.updateMask), writer.uint32(18).fork()).join();
+    }
+    if (message.addCredits !== 0n) {
+      if (BigInt.asIntN(64, message.addCredits) !== message.addCredits) {
+        throw new globalThis.Error("value provided for field message.addCredits of type int64 too large");
+      }
+      writer.uint32(24).int64(message.addCredits);
     }
     return writer;
   },
@@ -2006,6 +2029,14 @@ export const UpdateApiKeyRequest: MessageFns<UpdateApiKeyRequest, "portcullis.v1
             message.updateMask = FieldMask.unwrap(FieldMask.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.addCredits = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2027,6 +2058,9 @@ export const UpdateApiKeyRequest: MessageFns<UpdateApiKeyRequest, "portcullis.v1
       ? ApiKey.fromPartial(object.apiKey)
       : undefined;
     message.updateMask = object.updateMask ?? undefined;
+    message.addCredits = (object.addCredits !== undefined && object.addCredits !== null)
+      ? BigInt(object.addCredits)
+      : 0n;
     return message;
   },
 };

@@ -129,6 +129,11 @@ export const ErrorReason = {
    * google.rpc.RetryInfo says when to try again.
    */
   SERVER_BUSY: 40,
+  /**
+   * CREDITS_NOT_ADDED - FAILED_PRECONDITION: add_credits cannot be added: the key has no credits, so that it may be used as much as it likes, or it
+   * would have more than 10^15. Nothing was changed.
+   */
+  CREDITS_NOT_ADDED: 41,
 } as const;
 
 export type ErrorReason = typeof ErrorReason[keyof typeof ErrorReason];
@@ -171,4 +176,5 @@ export namespace ErrorReason {
   export type KEYSPACE_LIMIT = typeof ErrorReason.KEYSPACE_LIMIT;
   export type KEYSPACE_FULL = typeof ErrorReason.KEYSPACE_FULL;
   export type SERVER_BUSY = typeof ErrorReason.SERVER_BUSY;
+  export type CREDITS_NOT_ADDED = typeof ErrorReason.CREDITS_NOT_ADDED;
 }

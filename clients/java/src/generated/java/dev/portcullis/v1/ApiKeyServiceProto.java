@@ -221,64 +221,65 @@ public final class ApiKeyServiceProto {
       "&\n\017next_page_token\030\002 \001(\tR\rnextPageToken\022" +
       "\035\n\ntotal_size\030\003 \001(\003R\ttotalSize\0228\n\031total_" +
       "size_is_lower_bound\030\004 \001(\010R\025totalSizeIsLo" +
-      "werBound\"\202\001\n\023UpdateApiKeyRequest\022.\n\007api_" +
+      "werBound\"\243\001\n\023UpdateApiKeyRequest\022.\n\007api_" +
       "key\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006apiKey" +
       "\022;\n\013update_mask\030\002 \001(\0132\032.google.protobuf." +
-      "FieldMaskR\nupdateMask\"F\n\024UpdateApiKeyRes" +
-      "ponse\022.\n\007api_key\030\001 \001(\0132\025.portcullis.v1.A" +
-      "piKeyR\006apiKey\"Z\n\023RotateApiKeyRequest\022\016\n\002" +
-      "id\030\001 \001(\tR\002id\0223\n\007overlap\030\002 \001(\0132\031.google.p" +
-      "rotobuf.DurationR\007overlap\"\271\001\n\024RotateApiK" +
-      "eyResponse\022.\n\007api_key\030\001 \001(\0132\025.portcullis" +
-      ".v1.ApiKeyR\006apiKey\022\026\n\006secret\030\002 \001(\tR\006secr" +
-      "et\022Y\n\033previous_secret_expire_time\030\003 \001(\0132" +
-      "\032.google.protobuf.TimestampR\030previousSec" +
-      "retExpireTime\"\236\001\n\023RevokeApiKeyRequest\022\020\n" +
-      "\002id\030\001 \001(\tH\000R\002id\022\030\n\006secret\030\002 \001(\tH\000R\006secre" +
-      "t\0227\n\006reason\030\003 \001(\0162\037.portcullis.v1.Revoca" +
-      "tionReasonR\006reason\022\030\n\007comment\030\004 \001(\tR\007com" +
-      "mentB\010\n\006target\"F\n\024RevokeApiKeyResponse\022." +
+      "FieldMaskR\nupdateMask\022\037\n\013add_credits\030\003 \001" +
+      "(\003R\naddCredits\"F\n\024UpdateApiKeyResponse\022." +
       "\n\007api_key\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006" +
-      "apiKey\"%\n\023DeleteApiKeyRequest\022\016\n\002id\030\001 \001(" +
-      "\tR\002id\"\026\n\024DeleteApiKeyResponse\"\317\001\n\023Verify" +
-      "ApiKeyRequest\022\020\n\003key\030\001 \001(\tR\003key\022\'\n\017requi" +
-      "red_scopes\030\002 \003(\tR\016requiredScopes\022\"\n\rany_" +
-      "of_scopes\030\003 \003(\tR\013anyOfScopes\022\032\n\010keyspace" +
-      "\030\004 \001(\tR\010keyspace\022\033\n\tclient_ip\030\005 \001(\tR\010cli" +
-      "entIp\022\027\n\004cost\030\006 \001(\003H\000R\004cost\210\001\001B\007\n\005_cost\"" +
-      "\265\001\n\024VerifyApiKeyResponse\022\024\n\005valid\030\001 \001(\010R" +
-      "\005valid\0220\n\007verdict\030\002 \001(\0162\026.portcullis.v1." +
-      "VerdictR\007verdict\022%\n\016missing_scopes\030\003 \003(\t" +
-      "R\rmissingScopes\022.\n\007api_key\030\004 \001(\0132\025.portc" +
-      "ullis.v1.ApiKeyR\006apiKey*\212\001\n\017DigestAlgori" +
-      "thm\022 \n\034DIGEST_ALGORITHM_UNSPECIFIED\020\000\022\033\n" +
-      "\027DIGEST_ALGORITHM_SHA256\020\001\022\033\n\027DIGEST_ALG" +
-      "ORITHM_SHA384\020\002\022\033\n\027DIGEST_ALGORITHM_SHA5" +
-      "12\020\0032\247\006\n\rApiKeyService\022W\n\014CreateApiKey\022\"" +
-      ".portcullis.v1.CreateApiKeyRequest\032#.por" +
-      "tcullis.v1.CreateApiKeyResponse\022Z\n\rImpor" +
-      "tApiKeys\022#.portcullis.v1.ImportApiKeysRe" +
-      "quest\032$.portcullis.v1.ImportApiKeysRespo" +
-      "nse\022N\n\tGetApiKey\022\037.portcullis.v1.GetApiK" +
-      "eyRequest\032 .portcullis.v1.GetApiKeyRespo" +
-      "nse\022T\n\013ListApiKeys\022!.portcullis.v1.ListA" +
-      "piKeysRequest\032\".portcullis.v1.ListApiKey" +
-      "sResponse\022W\n\014UpdateApiKey\022\".portcullis.v" +
-      "1.UpdateApiKeyRequest\032#.portcullis.v1.Up" +
-      "dateApiKeyResponse\022W\n\014RotateApiKey\022\".por" +
-      "tcullis.v1.RotateApiKeyRequest\032#.portcul" +
-      "lis.v1.RotateApiKeyResponse\022W\n\014RevokeApi" +
-      "Key\022\".portcullis.v1.RevokeApiKeyRequest\032" +
-      "#.portcullis.v1.RevokeApiKeyResponse\022W\n\014" +
-      "DeleteApiKey\022\".portcullis.v1.DeleteApiKe" +
-      "yRequest\032#.portcullis.v1.DeleteApiKeyRes" +
-      "ponse\022W\n\014VerifyApiKey\022\".portcullis.v1.Ve" +
-      "rifyApiKeyRequest\032#.portcullis.v1.Verify" +
-      "ApiKeyResponseB\242\001\n\021dev.portcullis.v1B\022Ap" +
-      "iKeyServiceProtoP\001ZFgithub.com/portculli" +
-      "s/portcullis/clients/go/portcullis/v1;po" +
-      "rtcullisv1\252\002\rPortcullis.V1\312\002\rPortcullis\\" +
-      "V1\352\002\016Portcullis::V1b\006proto3"
+      "apiKey\"Z\n\023RotateApiKeyRequest\022\016\n\002id\030\001 \001(" +
+      "\tR\002id\0223\n\007overlap\030\002 \001(\0132\031.google.protobuf" +
+      ".DurationR\007overlap\"\271\001\n\024RotateApiKeyRespo" +
+      "nse\022.\n\007api_key\030\001 \001(\0132\025.portcullis.v1.Api" +
+      "KeyR\006apiKey\022\026\n\006secret\030\002 \001(\tR\006secret\022Y\n\033p" +
+      "revious_secret_expire_time\030\003 \001(\0132\032.googl" +
+      "e.protobuf.TimestampR\030previousSecretExpi" +
+      "reTime\"\236\001\n\023RevokeApiKeyRequest\022\020\n\002id\030\001 \001" +
+      "(\tH\000R\002id\022\030\n\006secret\030\002 \001(\tH\000R\006secret\0227\n\006re" +
+      "ason\030\003 \001(\0162\037.portcullis.v1.RevocationRea" +
+      "sonR\006reason\022\030\n\007comment\030\004 \001(\tR\007commentB\010\n" +
+      "\006target\"F\n\024RevokeApiKeyResponse\022.\n\007api_k" +
+      "ey\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006apiKey\"" +
+      "%\n\023DeleteApiKeyRequest\022\016\n\002id\030\001 \001(\tR\002id\"\026" +
+      "\n\024DeleteApiKeyResponse\"\317\001\n\023VerifyApiKeyR" +
+      "equest\022\020\n\003key\030\001 \001(\tR\003key\022\'\n\017required_sco" +
+      "pes\030\002 \003(\tR\016requiredScopes\022\"\n\rany_of_scop" +
+      "es\030\003 \003(\tR\013anyOfScopes\022\032\n\010keyspace\030\004 \001(\tR" +
+      "\010keyspace\022\033\n\tclient_ip\030\005 \001(\tR\010clientIp\022\027" +
+      "\n\004cost\030\006 \001(\003H\000R\004cost\210\001\001B\007\n\005_cost\"\265\001\n\024Ver" +
+      "ifyApiKeyResponse\022\024\n\005valid\030\001 \001(\010R\005valid\022" +
+      "0\n\007verdict\030\002 \001(\0162\026.portcullis.v1.Verdict" +
+      "R\007verdict\022%\n\016missing_scopes\030\003 \003(\tR\rmissi" +
+      "ngScopes\022.\n\007api_key\030\004 \001(\0132\025.portcullis.v" +
+      "1.ApiKeyR\006apiKey*\212\001\n\017DigestAlgorithm\022 \n\034" +
+      "DIGEST_ALGORITHM_UNSPECIFIED\020\000\022\033\n\027DIGEST" +
+      "_ALGORITHM_SHA256\020\001\022\033\n\027DIGEST_ALGORITHM_" +
+      "SHA384\020\002\022\033\n\027DIGEST_ALGORITHM_SHA512\020\0032\247\006" +
+      "\n\rApiKeyService\022W\n\014CreateApiKey\022\".portcu" +
+      "llis.v1.CreateApiKeyRequest\032#.portcullis" +
+      ".v1.CreateApiKeyResponse\022Z\n\rImportApiKey" +
+      "s\022#.portcullis.v1.ImportApiKeysRequest\032$" +
+      ".portcullis.v1.ImportApiKeysResponse\022N\n\t" +
+      "GetApiKey\022\037.portcullis.v1.GetApiKeyReque" +
+      "st\032 .portcullis.v1.GetApiKeyResponse\022T\n\013" +
+      "ListApiKeys\022!.portcullis.v1.ListApiKeysR" +
+      "equest\032\".portcullis.v1.ListApiKeysRespon" +
+      "se\022W\n\014UpdateApiKey\022\".portcullis.v1.Updat" +
+      "eApiKeyRequest\032#.portcullis.v1.UpdateApi" +
+      "KeyResponse\022W\n\014RotateApiKey\022\".portcullis" +
+      ".v1.RotateApiKeyRequest\032#.portcullis.v1." +
+      "RotateApiKeyResponse\022W\n\014RevokeApiKey\022\".p" +
+      "ortcullis.v1.RevokeApiKeyRequest\032#.portc" +
+      "ullis.v1.RevokeApiKeyResponse\022W\n\014DeleteA" +
+      "piKey\022\".portcullis.v1.DeleteApiKeyReques" +
+      "t\032#.portcullis.v1.DeleteApiKeyResponse\022W" +
+      "\n\014VerifyApiKey\022\".portcullis.v1.VerifyApi" +
+      "KeyRequest\032#.portcullis.v1.VerifyApiKeyR" +
+      "esponseB\242\001\n\021dev.portcullis.v1B\022ApiKeySer" +
+      "viceProtoP\001ZFgithub.com/portcullis/portc" +
+      "ullis/clients/go/portcullis/v1;portculli" +
+      "sv1\252\002\rPortcullis.V1\312\002\rPortcullis\\V1\352\002\016Po" +
+      "rtcullis::V1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -380,7 +381,7 @@ public final class ApiKeyServiceProto {
     internal_static_portcullis_v1_UpdateApiKeyRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_UpdateApiKeyRequest_descriptor,
-        new java.lang.String[] { "ApiKey", "UpdateMask", });
+        new java.lang.String[] { "ApiKey", "UpdateMask", "AddCredits", });
     internal_static_portcullis_v1_UpdateApiKeyResponse_descriptor =
       getDescriptor().getMessageTypes().get(12);
     internal_static_portcullis_v1_UpdateApiKeyResponse_fieldAccessorTable = new

@@ -160,7 +160,8 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object name_ = "";
   /**
    * <pre>
-   * What people will call the key: 1 to 100 characters, no white space at either end, no control characters.
+   * What people will call the key: 1 to 100 characters, one at least that can be seen, no white space at either end, no control
+   * characters, and none that turn the direction of text (U+202A to U+202E, U+2066 to U+2069).
    * </pre>
    *
    * <code>string name = 2 [json_name = "name"];</code>
@@ -181,7 +182,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What people will call the key: 1 to 100 characters, no white space at either end, no control characters.
+   * What people will call the key: 1 to 100 characters, one at least that can be seen, no white space at either end, no control
+   * characters, and none that turn the direction of text (U+202A to U+202E, U+2066 to U+2069).
    * </pre>
    *
    * <code>string name = 2 [json_name = "name"];</code>
@@ -1714,7 +1716,8 @@ java.lang.String defaultValue) {
     private java.lang.Object name_ = "";
     /**
      * <pre>
-     * What people will call the key: 1 to 100 characters, no white space at either end, no control characters.
+     * What people will call the key: 1 to 100 characters, one at least that can be seen, no white space at either end, no control
+     * characters, and none that turn the direction of text (U+202A to U+202E, U+2066 to U+2069).
      * </pre>
      *
      * <code>string name = 2 [json_name = "name"];</code>
@@ -1734,7 +1737,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * What people will call the key: 1 to 100 characters, no white space at either end, no control characters.
+     * What people will call the key: 1 to 100 characters, one at least that can be seen, no white space at either end, no control
+     * characters, and none that turn the direction of text (U+202A to U+202E, U+2066 to U+2069).
      * </pre>
      *
      * <code>string name = 2 [json_name = "name"];</code>
@@ -1755,7 +1759,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * What people will call the key: 1 to 100 characters, no white space at either end, no control characters.
+     * What people will call the key: 1 to 100 characters, one at least that can be seen, no white space at either end, no control
+     * characters, and none that turn the direction of text (U+202A to U+202E, U+2066 to U+2069).
      * </pre>
      *
      * <code>string name = 2 [json_name = "name"];</code>
@@ -1772,7 +1777,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * What people will call the key: 1 to 100 characters, no white space at either end, no control characters.
+     * What people will call the key: 1 to 100 characters, one at least that can be seen, no white space at either end, no control
+     * characters, and none that turn the direction of text (U+202A to U+202E, U+2066 to U+2069).
      * </pre>
      *
      * <code>string name = 2 [json_name = "name"];</code>
@@ -1786,7 +1792,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * What people will call the key: 1 to 100 characters, no white space at either end, no control characters.
+     * What people will call the key: 1 to 100 characters, one at least that can be seen, no white space at either end, no control
+     * characters, and none that turn the direction of text (U+202A to U+202E, U+2066 to U+2069).
      * </pre>
      *
      * <code>string name = 2 [json_name = "name"];</code>

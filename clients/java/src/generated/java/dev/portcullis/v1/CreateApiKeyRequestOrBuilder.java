@@ -30,7 +30,8 @@ public interface CreateApiKeyRequestOrBuilder extends
 
   /**
    * <pre>
-   * What people will call the key: 1 to 100 characters, no white space at either end, no control characters.
+   * What people will call the key: 1 to 100 characters, one at least that can be seen, no white space at either end, no control
+   * characters, and none that turn the direction of text (U+202A to U+202E, U+2066 to U+2069).
    * </pre>
    *
    * <code>string name = 2 [json_name = "name"];</code>
@@ -39,7 +40,8 @@ public interface CreateApiKeyRequestOrBuilder extends
   java.lang.String getName();
   /**
    * <pre>
-   * What people will call the key: 1 to 100 characters, no white space at either end, no control characters.
+   * What people will call the key: 1 to 100 characters, one at least that can be seen, no white space at either end, no control
+   * characters, and none that turn the direction of text (U+202A to U+202E, U+2066 to U+2069).
    * </pre>
    *
    * <code>string name = 2 [json_name = "name"];</code>

@@ -49,7 +49,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * How many are left: 0 to 10^15. Processes take some out ahead of use, a fifth of a second's worth, and give
-   * back what they have not used for five; those are not in here. If absent when a key is made: as many as refill says.
+   * back what they have not used for five; those are not in here. A refill that is due at the time of the answer is. If
+   * absent when a key is made: as many as refill says.
    * </pre>
    *
    * <code>optional int64 remaining = 1 [json_name = "remaining"];</code>
@@ -62,7 +63,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * How many are left: 0 to 10^15. Processes take some out ahead of use, a fifth of a second's worth, and give
-   * back what they have not used for five; those are not in here. If absent when a key is made: as many as refill says.
+   * back what they have not used for five; those are not in here. A refill that is due at the time of the answer is. If
+   * absent when a key is made: as many as refill says.
    * </pre>
    *
    * <code>optional int64 remaining = 1 [json_name = "remaining"];</code>
@@ -115,7 +117,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Timestamp refillTime_;
   /**
    * <pre>
-   * The next time that there will be more. Never set.
+   * The next time that there will be more, after the time of the answer. Never set.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp refill_time = 3 [json_name = "refillTime"];</code>
@@ -127,7 +129,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The next time that there will be more. Never set.
+   * The next time that there will be more, after the time of the answer. Never set.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp refill_time = 3 [json_name = "refillTime"];</code>
@@ -139,7 +141,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The next time that there will be more. Never set.
+   * The next time that there will be more, after the time of the answer. Never set.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp refill_time = 3 [json_name = "refillTime"];</code>
@@ -572,7 +574,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * How many are left: 0 to 10^15. Processes take some out ahead of use, a fifth of a second's worth, and give
-     * back what they have not used for five; those are not in here. If absent when a key is made: as many as refill says.
+     * back what they have not used for five; those are not in here. A refill that is due at the time of the answer is. If
+     * absent when a key is made: as many as refill says.
      * </pre>
      *
      * <code>optional int64 remaining = 1 [json_name = "remaining"];</code>
@@ -585,7 +588,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * How many are left: 0 to 10^15. Processes take some out ahead of use, a fifth of a second's worth, and give
-     * back what they have not used for five; those are not in here. If absent when a key is made: as many as refill says.
+     * back what they have not used for five; those are not in here. A refill that is due at the time of the answer is. If
+     * absent when a key is made: as many as refill says.
      * </pre>
      *
      * <code>optional int64 remaining = 1 [json_name = "remaining"];</code>
@@ -598,7 +602,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * How many are left: 0 to 10^15. Processes take some out ahead of use, a fifth of a second's worth, and give
-     * back what they have not used for five; those are not in here. If absent when a key is made: as many as refill says.
+     * back what they have not used for five; those are not in here. A refill that is due at the time of the answer is. If
+     * absent when a key is made: as many as refill says.
      * </pre>
      *
      * <code>optional int64 remaining = 1 [json_name = "remaining"];</code>
@@ -615,7 +620,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * How many are left: 0 to 10^15. Processes take some out ahead of use, a fifth of a second's worth, and give
-     * back what they have not used for five; those are not in here. If absent when a key is made: as many as refill says.
+     * back what they have not used for five; those are not in here. A refill that is due at the time of the answer is. If
+     * absent when a key is made: as many as refill says.
      * </pre>
      *
      * <code>optional int64 remaining = 1 [json_name = "remaining"];</code>
@@ -790,7 +796,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Timestamp, com.google.protobuf.Timestamp.Builder, com.google.protobuf.TimestampOrBuilder> refillTimeBuilder_;
     /**
      * <pre>
-     * The next time that there will be more. Never set.
+     * The next time that there will be more, after the time of the answer. Never set.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp refill_time = 3 [json_name = "refillTime"];</code>
@@ -801,7 +807,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The next time that there will be more. Never set.
+     * The next time that there will be more, after the time of the answer. Never set.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp refill_time = 3 [json_name = "refillTime"];</code>
@@ -816,7 +822,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The next time that there will be more. Never set.
+     * The next time that there will be more, after the time of the answer. Never set.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp refill_time = 3 [json_name = "refillTime"];</code>
@@ -836,7 +842,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The next time that there will be more. Never set.
+     * The next time that there will be more, after the time of the answer. Never set.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp refill_time = 3 [json_name = "refillTime"];</code>
@@ -854,7 +860,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The next time that there will be more. Never set.
+     * The next time that there will be more, after the time of the answer. Never set.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp refill_time = 3 [json_name = "refillTime"];</code>
@@ -879,7 +885,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The next time that there will be more. Never set.
+     * The next time that there will be more, after the time of the answer. Never set.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp refill_time = 3 [json_name = "refillTime"];</code>
@@ -896,7 +902,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The next time that there will be more. Never set.
+     * The next time that there will be more, after the time of the answer. Never set.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp refill_time = 3 [json_name = "refillTime"];</code>
@@ -908,7 +914,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The next time that there will be more. Never set.
+     * The next time that there will be more, after the time of the answer. Never set.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp refill_time = 3 [json_name = "refillTime"];</code>
@@ -923,7 +929,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The next time that there will be more. Never set.
+     * The next time that there will be more, after the time of the answer. Never set.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp refill_time = 3 [json_name = "refillTime"];</code>

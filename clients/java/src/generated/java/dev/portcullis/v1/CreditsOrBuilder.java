@@ -11,7 +11,8 @@ public interface CreditsOrBuilder extends
   /**
    * <pre>
    * How many are left: 0 to 10^15. Processes take some out ahead of use, a fifth of a second's worth, and give
-   * back what they have not used for five; those are not in here. If absent when a key is made: as many as refill says.
+   * back what they have not used for five; those are not in here. A refill that is due at the time of the answer is. If
+   * absent when a key is made: as many as refill says.
    * </pre>
    *
    * <code>optional int64 remaining = 1 [json_name = "remaining"];</code>
@@ -21,7 +22,8 @@ public interface CreditsOrBuilder extends
   /**
    * <pre>
    * How many are left: 0 to 10^15. Processes take some out ahead of use, a fifth of a second's worth, and give
-   * back what they have not used for five; those are not in here. If absent when a key is made: as many as refill says.
+   * back what they have not used for five; those are not in here. A refill that is due at the time of the answer is. If
+   * absent when a key is made: as many as refill says.
    * </pre>
    *
    * <code>optional int64 remaining = 1 [json_name = "remaining"];</code>
@@ -58,7 +60,7 @@ public interface CreditsOrBuilder extends
 
   /**
    * <pre>
-   * The next time that there will be more. Never set.
+   * The next time that there will be more, after the time of the answer. Never set.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp refill_time = 3 [json_name = "refillTime"];</code>
@@ -67,7 +69,7 @@ public interface CreditsOrBuilder extends
   boolean hasRefillTime();
   /**
    * <pre>
-   * The next time that there will be more. Never set.
+   * The next time that there will be more, after the time of the answer. Never set.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp refill_time = 3 [json_name = "refillTime"];</code>
@@ -76,7 +78,7 @@ public interface CreditsOrBuilder extends
   com.google.protobuf.Timestamp getRefillTime();
   /**
    * <pre>
-   * The next time that there will be more. Never set.
+   * The next time that there will be more, after the time of the answer. Never set.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp refill_time = 3 [json_name = "refillTime"];</code>

@@ -324,6 +324,15 @@ public enum ErrorReason
    * <code>ERROR_REASON_SERVER_BUSY = 40;</code>
    */
   ERROR_REASON_SERVER_BUSY(40),
+  /**
+   * <pre>
+   * FAILED_PRECONDITION: add_credits cannot be added: the key has no credits, so that it may be used as much as it likes, or it
+   * would have more than 10^15. Nothing was changed.
+   * </pre>
+   *
+   * <code>ERROR_REASON_CREDITS_NOT_ADDED = 41;</code>
+   */
+  ERROR_REASON_CREDITS_NOT_ADDED(41),
   UNRECOGNIZED(-1),
   ;
 
@@ -637,6 +646,15 @@ public enum ErrorReason
    * <code>ERROR_REASON_SERVER_BUSY = 40;</code>
    */
   public static final int ERROR_REASON_SERVER_BUSY_VALUE = 40;
+  /**
+   * <pre>
+   * FAILED_PRECONDITION: add_credits cannot be added: the key has no credits, so that it may be used as much as it likes, or it
+   * would have more than 10^15. Nothing was changed.
+   * </pre>
+   *
+   * <code>ERROR_REASON_CREDITS_NOT_ADDED = 41;</code>
+   */
+  public static final int ERROR_REASON_CREDITS_NOT_ADDED_VALUE = 41;
 
 
   public final int getNumber() {
@@ -700,6 +718,7 @@ public enum ErrorReason
       case 38: return ERROR_REASON_KEYSPACE_LIMIT;
       case 39: return ERROR_REASON_KEYSPACE_FULL;
       case 40: return ERROR_REASON_SERVER_BUSY;
+      case 41: return ERROR_REASON_CREDITS_NOT_ADDED;
       default: return null;
     }
   }

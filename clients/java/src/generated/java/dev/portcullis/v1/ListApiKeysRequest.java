@@ -367,7 +367,7 @@ java.lang.String defaultValue) {
   private com.google.protobuf.Timestamp unusedSince_;
   /**
    * <pre>
-   * Only keys that were not used at or after this time, those never used included.
+   * Only keys that were made before this time and not used at or after it, those never used included.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp unused_since = 7 [json_name = "unusedSince"];</code>
@@ -379,7 +379,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Only keys that were not used at or after this time, those never used included.
+   * Only keys that were made before this time and not used at or after it, those never used included.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp unused_since = 7 [json_name = "unusedSince"];</code>
@@ -391,7 +391,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Only keys that were not used at or after this time, those never used included.
+   * Only keys that were made before this time and not used at or after it, those never used included.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp unused_since = 7 [json_name = "unusedSince"];</code>
@@ -1701,7 +1701,7 @@ java.lang.String defaultValue) {
         com.google.protobuf.Timestamp, com.google.protobuf.Timestamp.Builder, com.google.protobuf.TimestampOrBuilder> unusedSinceBuilder_;
     /**
      * <pre>
-     * Only keys that were not used at or after this time, those never used included.
+     * Only keys that were made before this time and not used at or after it, those never used included.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp unused_since = 7 [json_name = "unusedSince"];</code>
@@ -1712,7 +1712,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only keys that were not used at or after this time, those never used included.
+     * Only keys that were made before this time and not used at or after it, those never used included.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp unused_since = 7 [json_name = "unusedSince"];</code>
@@ -1727,7 +1727,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only keys that were not used at or after this time, those never used included.
+     * Only keys that were made before this time and not used at or after it, those never used included.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp unused_since = 7 [json_name = "unusedSince"];</code>
@@ -1747,7 +1747,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only keys that were not used at or after this time, those never used included.
+     * Only keys that were made before this time and not used at or after it, those never used included.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp unused_since = 7 [json_name = "unusedSince"];</code>
@@ -1765,7 +1765,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only keys that were not used at or after this time, those never used included.
+     * Only keys that were made before this time and not used at or after it, those never used included.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp unused_since = 7 [json_name = "unusedSince"];</code>
@@ -1790,7 +1790,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only keys that were not used at or after this time, those never used included.
+     * Only keys that were made before this time and not used at or after it, those never used included.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp unused_since = 7 [json_name = "unusedSince"];</code>
@@ -1807,7 +1807,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only keys that were not used at or after this time, those never used included.
+     * Only keys that were made before this time and not used at or after it, those never used included.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp unused_since = 7 [json_name = "unusedSince"];</code>
@@ -1819,7 +1819,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only keys that were not used at or after this time, those never used included.
+     * Only keys that were made before this time and not used at or after it, those never used included.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp unused_since = 7 [json_name = "unusedSince"];</code>
@@ -1834,7 +1834,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only keys that were not used at or after this time, those never used included.
+     * Only keys that were made before this time and not used at or after it, those never used included.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp unused_since = 7 [json_name = "unusedSince"];</code>

@@ -158,7 +158,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * Only keys that were not used at or after this time, those never used included.
+   * Only keys that were made before this time and not used at or after it, those never used included.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp unused_since = 7 [json_name = "unusedSince"];</code>
@@ -167,7 +167,7 @@ java.lang.String defaultValue);
   boolean hasUnusedSince();
   /**
    * <pre>
-   * Only keys that were not used at or after this time, those never used included.
+   * Only keys that were made before this time and not used at or after it, those never used included.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp unused_since = 7 [json_name = "unusedSince"];</code>
@@ -176,7 +176,7 @@ java.lang.String defaultValue);
   com.google.protobuf.Timestamp getUnusedSince();
   /**
    * <pre>
-   * Only keys that were not used at or after this time, those never used included.
+   * Only keys that were made before this time and not used at or after it, those never used included.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp unused_since = 7 [json_name = "unusedSince"];</code>

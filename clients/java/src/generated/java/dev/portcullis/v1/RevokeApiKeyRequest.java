@@ -154,7 +154,8 @@ private static final long serialVersionUID = 0L;
   public static final int SECRET_FIELD_NUMBER = 2;
   /**
    * <pre>
-   * A live secret of the key: for whoever found a leaked one.
+   * A live secret of the key, or text of up to 64 KiB in which one issued key stands, such as a line of a log: for whoever
+   * found a leaked one. Of several keys none is revoked.
    * </pre>
    *
    * <code>string secret = 2 [json_name = "secret"];</code>
@@ -165,7 +166,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A live secret of the key: for whoever found a leaked one.
+   * A live secret of the key, or text of up to 64 KiB in which one issued key stands, such as a line of a log: for whoever
+   * found a leaked one. Of several keys none is revoked.
    * </pre>
    *
    * <code>string secret = 2 [json_name = "secret"];</code>
@@ -190,7 +192,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A live secret of the key: for whoever found a leaked one.
+   * A live secret of the key, or text of up to 64 KiB in which one issued key stands, such as a line of a log: for whoever
+   * found a leaked one. Of several keys none is revoked.
    * </pre>
    *
    * <code>string secret = 2 [json_name = "secret"];</code>
@@ -848,7 +851,8 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * A live secret of the key: for whoever found a leaked one.
+     * A live secret of the key, or text of up to 64 KiB in which one issued key stands, such as a line of a log: for whoever
+     * found a leaked one. Of several keys none is revoked.
      * </pre>
      *
      * <code>string secret = 2 [json_name = "secret"];</code>
@@ -860,7 +864,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A live secret of the key: for whoever found a leaked one.
+     * A live secret of the key, or text of up to 64 KiB in which one issued key stands, such as a line of a log: for whoever
+     * found a leaked one. Of several keys none is revoked.
      * </pre>
      *
      * <code>string secret = 2 [json_name = "secret"];</code>
@@ -886,7 +891,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A live secret of the key: for whoever found a leaked one.
+     * A live secret of the key, or text of up to 64 KiB in which one issued key stands, such as a line of a log: for whoever
+     * found a leaked one. Of several keys none is revoked.
      * </pre>
      *
      * <code>string secret = 2 [json_name = "secret"];</code>
@@ -913,7 +919,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A live secret of the key: for whoever found a leaked one.
+     * A live secret of the key, or text of up to 64 KiB in which one issued key stands, such as a line of a log: for whoever
+     * found a leaked one. Of several keys none is revoked.
      * </pre>
      *
      * <code>string secret = 2 [json_name = "secret"];</code>
@@ -930,7 +937,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A live secret of the key: for whoever found a leaked one.
+     * A live secret of the key, or text of up to 64 KiB in which one issued key stands, such as a line of a log: for whoever
+     * found a leaked one. Of several keys none is revoked.
      * </pre>
      *
      * <code>string secret = 2 [json_name = "secret"];</code>
@@ -946,7 +954,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A live secret of the key: for whoever found a leaked one.
+     * A live secret of the key, or text of up to 64 KiB in which one issued key stands, such as a line of a log: for whoever
+     * found a leaked one. Of several keys none is revoked.
      * </pre>
      *
      * <code>string secret = 2 [json_name = "secret"];</code>

@@ -39,7 +39,8 @@ public interface RevokeApiKeyRequestOrBuilder extends
 
   /**
    * <pre>
-   * A live secret of the key: for whoever found a leaked one.
+   * A live secret of the key, or text of up to 64 KiB in which one issued key stands, such as a line of a log: for whoever
+   * found a leaked one. Of several keys none is revoked.
    * </pre>
    *
    * <code>string secret = 2 [json_name = "secret"];</code>
@@ -48,7 +49,8 @@ public interface RevokeApiKeyRequestOrBuilder extends
   boolean hasSecret();
   /**
    * <pre>
-   * A live secret of the key: for whoever found a leaked one.
+   * A live secret of the key, or text of up to 64 KiB in which one issued key stands, such as a line of a log: for whoever
+   * found a leaked one. Of several keys none is revoked.
    * </pre>
    *
    * <code>string secret = 2 [json_name = "secret"];</code>
@@ -57,7 +59,8 @@ public interface RevokeApiKeyRequestOrBuilder extends
   java.lang.String getSecret();
   /**
    * <pre>
-   * A live secret of the key: for whoever found a leaked one.
+   * A live secret of the key, or text of up to 64 KiB in which one issued key stands, such as a line of a log: for whoever
+   * found a leaked one. Of several keys none is revoked.
    * </pre>
    *
    * <code>string secret = 2 [json_name = "secret"];</code>

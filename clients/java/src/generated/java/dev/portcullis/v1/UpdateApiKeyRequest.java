@@ -87,8 +87,11 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-   * allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-   * empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+   * allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+   * rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+   * the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+   * claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+   * is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
    * </pre>
    *
    * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -101,8 +104,11 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-   * allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-   * empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+   * allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+   * rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+   * the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+   * claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+   * is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
    * </pre>
    *
    * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -115,8 +121,11 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-   * allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-   * empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+   * allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+   * rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+   * the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+   * claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+   * is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
    * </pre>
    *
    * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -124,6 +133,23 @@ private static final long serialVersionUID = 0L;
   @java.lang.Override
   public com.google.protobuf.FieldMaskOrBuilder getUpdateMaskOrBuilder() {
     return updateMask_ == null ? com.google.protobuf.FieldMask.getDefaultInstance() : updateMask_;
+  }
+
+  public static final int ADD_CREDITS_FIELD_NUMBER = 3;
+  private long addCredits_ = 0L;
+  /**
+   * <pre>
+   * How many credits to add to those that are left: 1 to 10^15; 0: none. Unlike credits.remaining it does not undo what is
+   * used at the same time. Not together with credits or credits.remaining. FAILED_PRECONDITION if the key has no credits or
+   * would have more than 10^15. To repeat it adds again: send the etag, and a repeat of what was done is answered ABORTED.
+   * </pre>
+   *
+   * <code>int64 add_credits = 3 [json_name = "addCredits"];</code>
+   * @return The addCredits.
+   */
+  @java.lang.Override
+  public long getAddCredits() {
+    return addCredits_;
   }
 
   private byte memoizedIsInitialized = -1;
@@ -146,6 +172,9 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000002) != 0)) {
       output.writeMessage(2, getUpdateMask());
     }
+    if (addCredits_ != 0L) {
+      output.writeInt64(3, addCredits_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -162,6 +191,10 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000002) != 0)) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(2, getUpdateMask());
+    }
+    if (addCredits_ != 0L) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt64Size(3, addCredits_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -188,6 +221,8 @@ private static final long serialVersionUID = 0L;
       if (!getUpdateMask()
           .equals(other.getUpdateMask())) return false;
     }
+    if (getAddCredits()
+        != other.getAddCredits()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -207,6 +242,9 @@ private static final long serialVersionUID = 0L;
       hash = (37 * hash) + UPDATE_MASK_FIELD_NUMBER;
       hash = (53 * hash) + getUpdateMask().hashCode();
     }
+    hash = (37 * hash) + ADD_CREDITS_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
+        getAddCredits());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -359,6 +397,7 @@ private static final long serialVersionUID = 0L;
         updateMaskBuilder_.dispose();
         updateMaskBuilder_ = null;
       }
+      addCredits_ = 0L;
       return this;
     }
 
@@ -404,6 +443,9 @@ private static final long serialVersionUID = 0L;
             ? updateMask_
             : updateMaskBuilder_.build();
         to_bitField0_ |= 0x00000002;
+      }
+      if (((from_bitField0_ & 0x00000004) != 0)) {
+        result.addCredits_ = addCredits_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -458,6 +500,9 @@ private static final long serialVersionUID = 0L;
       if (other.hasUpdateMask()) {
         mergeUpdateMask(other.getUpdateMask());
       }
+      if (other.getAddCredits() != 0L) {
+        setAddCredits(other.getAddCredits());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -498,6 +543,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000002;
               break;
             } // case 18
+            case 24: {
+              addCredits_ = input.readInt64();
+              bitField0_ |= 0x00000004;
+              break;
+            } // case 24
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -678,8 +728,11 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-     * allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-     * empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+     * allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+     * rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+     * the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+     * claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+     * is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -691,8 +744,11 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-     * allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-     * empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+     * allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+     * rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+     * the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+     * claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+     * is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -708,8 +764,11 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-     * allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-     * empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+     * allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+     * rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+     * the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+     * claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+     * is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -730,8 +789,11 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-     * allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-     * empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+     * allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+     * rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+     * the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+     * claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+     * is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -750,8 +812,11 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-     * allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-     * empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+     * allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+     * rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+     * the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+     * claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+     * is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -777,8 +842,11 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-     * allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-     * empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+     * allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+     * rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+     * the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+     * claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+     * is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -796,8 +864,11 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-     * allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-     * empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+     * allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+     * rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+     * the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+     * claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+     * is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -810,8 +881,11 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-     * allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-     * empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+     * allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+     * rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+     * the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+     * claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+     * is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -827,8 +901,11 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-     * allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-     * empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+     * allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+     * rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+     * the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+     * claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+     * is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -845,6 +922,56 @@ private static final long serialVersionUID = 0L;
         updateMask_ = null;
       }
       return updateMaskBuilder_;
+    }
+
+    private long addCredits_ ;
+    /**
+     * <pre>
+     * How many credits to add to those that are left: 1 to 10^15; 0: none. Unlike credits.remaining it does not undo what is
+     * used at the same time. Not together with credits or credits.remaining. FAILED_PRECONDITION if the key has no credits or
+     * would have more than 10^15. To repeat it adds again: send the etag, and a repeat of what was done is answered ABORTED.
+     * </pre>
+     *
+     * <code>int64 add_credits = 3 [json_name = "addCredits"];</code>
+     * @return The addCredits.
+     */
+    @java.lang.Override
+    public long getAddCredits() {
+      return addCredits_;
+    }
+    /**
+     * <pre>
+     * How many credits to add to those that are left: 1 to 10^15; 0: none. Unlike credits.remaining it does not undo what is
+     * used at the same time. Not together with credits or credits.remaining. FAILED_PRECONDITION if the key has no credits or
+     * would have more than 10^15. To repeat it adds again: send the etag, and a repeat of what was done is answered ABORTED.
+     * </pre>
+     *
+     * <code>int64 add_credits = 3 [json_name = "addCredits"];</code>
+     * @param value The addCredits to set.
+     * @return This builder for chaining.
+     */
+    public Builder setAddCredits(long value) {
+
+      addCredits_ = value;
+      bitField0_ |= 0x00000004;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How many credits to add to those that are left: 1 to 10^15; 0: none. Unlike credits.remaining it does not undo what is
+     * used at the same time. Not together with credits or credits.remaining. FAILED_PRECONDITION if the key has no credits or
+     * would have more than 10^15. To repeat it adds again: send the etag, and a repeat of what was done is answered ABORTED.
+     * </pre>
+     *
+     * <code>int64 add_credits = 3 [json_name = "addCredits"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearAddCredits() {
+      bitField0_ = (bitField0_ & ~0x00000004);
+      addCredits_ = 0L;
+      onChanged();
+      return this;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

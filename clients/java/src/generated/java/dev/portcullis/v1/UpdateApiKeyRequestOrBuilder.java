@@ -38,8 +38,11 @@ public interface UpdateApiKeyRequestOrBuilder extends
   /**
    * <pre>
    * Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-   * allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-   * empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+   * allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+   * rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+   * the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+   * claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+   * is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
    * </pre>
    *
    * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -49,8 +52,11 @@ public interface UpdateApiKeyRequestOrBuilder extends
   /**
    * <pre>
    * Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-   * allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-   * empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+   * allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+   * rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+   * the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+   * claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+   * is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
    * </pre>
    *
    * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -60,11 +66,26 @@ public interface UpdateApiKeyRequestOrBuilder extends
   /**
    * <pre>
    * Which fields to change: name, description, scopes, claims, metadata, expire_time, enabled, rate_limit, credits,
-   * allowed_cidrs; `*` for all of them. credits.remaining and credits.refill change one and leave the other. If absent or
-   * empty, the fields that are set in api_key. A field named here and absent in api_key is cleared.
+   * allowed_cidrs; `*` for all of them. A path into a message changes that field alone: rate_limit.limit, rate_limit.window,
+   * rate_limit.burst, rate_limit.name, rate_limit.also, credits.remaining, credits.refill. If the mask is absent or empty:
+   * the fields that are set in api_key, of rate_limit and credits those that are set in them; all others stay. Lists,
+   * claims, metadata and credits.refill change as a whole. A field named here and absent in api_key is cleared to what it
+   * is in a new key: credits.remaining to as many as credits.refill says, and INVALID_ARGUMENT if there is no refill.
    * </pre>
    *
    * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
    */
   com.google.protobuf.FieldMaskOrBuilder getUpdateMaskOrBuilder();
+
+  /**
+   * <pre>
+   * How many credits to add to those that are left: 1 to 10^15; 0: none. Unlike credits.remaining it does not undo what is
+   * used at the same time. Not together with credits or credits.remaining. FAILED_PRECONDITION if the key has no credits or
+   * would have more than 10^15. To repeat it adds again: send the etag, and a repeat of what was done is answered ABORTED.
+   * </pre>
+   *
+   * <code>int64 add_credits = 3 [json_name = "addCredits"];</code>
+   * @return The addCredits.
+   */
+  long getAddCredits();
 }

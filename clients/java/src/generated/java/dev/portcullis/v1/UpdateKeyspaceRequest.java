@@ -87,8 +87,10 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
-   * named here and absent in keyspace is cleared.
+   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. A path into a message changes that
+   * field alone: default_rate_limit.limit, .window, .burst, .name, .also; limits.calls_max, .calls_per_second, .keys_max. If
+   * the mask is absent or empty: the fields that are set in keyspace, of default_rate_limit and limits those that are set in
+   * them; all others stay. A field named here and absent in keyspace is cleared.
    * </pre>
    *
    * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -101,8 +103,10 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
-   * named here and absent in keyspace is cleared.
+   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. A path into a message changes that
+   * field alone: default_rate_limit.limit, .window, .burst, .name, .also; limits.calls_max, .calls_per_second, .keys_max. If
+   * the mask is absent or empty: the fields that are set in keyspace, of default_rate_limit and limits those that are set in
+   * them; all others stay. A field named here and absent in keyspace is cleared.
    * </pre>
    *
    * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -115,8 +119,10 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
-   * named here and absent in keyspace is cleared.
+   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. A path into a message changes that
+   * field alone: default_rate_limit.limit, .window, .burst, .name, .also; limits.calls_max, .calls_per_second, .keys_max. If
+   * the mask is absent or empty: the fields that are set in keyspace, of default_rate_limit and limits those that are set in
+   * them; all others stay. A field named here and absent in keyspace is cleared.
    * </pre>
    *
    * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -678,8 +684,10 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
-     * named here and absent in keyspace is cleared.
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. A path into a message changes that
+     * field alone: default_rate_limit.limit, .window, .burst, .name, .also; limits.calls_max, .calls_per_second, .keys_max. If
+     * the mask is absent or empty: the fields that are set in keyspace, of default_rate_limit and limits those that are set in
+     * them; all others stay. A field named here and absent in keyspace is cleared.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -691,8 +699,10 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
-     * named here and absent in keyspace is cleared.
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. A path into a message changes that
+     * field alone: default_rate_limit.limit, .window, .burst, .name, .also; limits.calls_max, .calls_per_second, .keys_max. If
+     * the mask is absent or empty: the fields that are set in keyspace, of default_rate_limit and limits those that are set in
+     * them; all others stay. A field named here and absent in keyspace is cleared.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -708,8 +718,10 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
-     * named here and absent in keyspace is cleared.
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. A path into a message changes that
+     * field alone: default_rate_limit.limit, .window, .burst, .name, .also; limits.calls_max, .calls_per_second, .keys_max. If
+     * the mask is absent or empty: the fields that are set in keyspace, of default_rate_limit and limits those that are set in
+     * them; all others stay. A field named here and absent in keyspace is cleared.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -730,8 +742,10 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
-     * named here and absent in keyspace is cleared.
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. A path into a message changes that
+     * field alone: default_rate_limit.limit, .window, .burst, .name, .also; limits.calls_max, .calls_per_second, .keys_max. If
+     * the mask is absent or empty: the fields that are set in keyspace, of default_rate_limit and limits those that are set in
+     * them; all others stay. A field named here and absent in keyspace is cleared.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -750,8 +764,10 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
-     * named here and absent in keyspace is cleared.
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. A path into a message changes that
+     * field alone: default_rate_limit.limit, .window, .burst, .name, .also; limits.calls_max, .calls_per_second, .keys_max. If
+     * the mask is absent or empty: the fields that are set in keyspace, of default_rate_limit and limits those that are set in
+     * them; all others stay. A field named here and absent in keyspace is cleared.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -777,8 +793,10 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
-     * named here and absent in keyspace is cleared.
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. A path into a message changes that
+     * field alone: default_rate_limit.limit, .window, .burst, .name, .also; limits.calls_max, .calls_per_second, .keys_max. If
+     * the mask is absent or empty: the fields that are set in keyspace, of default_rate_limit and limits those that are set in
+     * them; all others stay. A field named here and absent in keyspace is cleared.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -796,8 +814,10 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
-     * named here and absent in keyspace is cleared.
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. A path into a message changes that
+     * field alone: default_rate_limit.limit, .window, .burst, .name, .also; limits.calls_max, .calls_per_second, .keys_max. If
+     * the mask is absent or empty: the fields that are set in keyspace, of default_rate_limit and limits those that are set in
+     * them; all others stay. A field named here and absent in keyspace is cleared.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -810,8 +830,10 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
-     * named here and absent in keyspace is cleared.
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. A path into a message changes that
+     * field alone: default_rate_limit.limit, .window, .burst, .name, .also; limits.calls_max, .calls_per_second, .keys_max. If
+     * the mask is absent or empty: the fields that are set in keyspace, of default_rate_limit and limits those that are set in
+     * them; all others stay. A field named here and absent in keyspace is cleared.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -827,8 +849,10 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
-     * named here and absent in keyspace is cleared.
+     * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. A path into a message changes that
+     * field alone: default_rate_limit.limit, .window, .burst, .name, .also; limits.calls_max, .calls_per_second, .keys_max. If
+     * the mask is absent or empty: the fields that are set in keyspace, of default_rate_limit and limits those that are set in
+     * them; all others stay. A field named here and absent in keyspace is cleared.
      * </pre>
      *
      * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>

@@ -38,8 +38,10 @@ public interface UpdateKeyspaceRequestOrBuilder extends
   /**
    * <pre>
    * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
-   * named here and absent in keyspace is cleared.
+   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. A path into a message changes that
+   * field alone: default_rate_limit.limit, .window, .burst, .name, .also; limits.calls_max, .calls_per_second, .keys_max. If
+   * the mask is absent or empty: the fields that are set in keyspace, of default_rate_limit and limits those that are set in
+   * them; all others stay. A field named here and absent in keyspace is cleared.
    * </pre>
    *
    * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -49,8 +51,10 @@ public interface UpdateKeyspaceRequestOrBuilder extends
   /**
    * <pre>
    * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
-   * named here and absent in keyspace is cleared.
+   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. A path into a message changes that
+   * field alone: default_rate_limit.limit, .window, .burst, .name, .also; limits.calls_max, .calls_per_second, .keys_max. If
+   * the mask is absent or empty: the fields that are set in keyspace, of default_rate_limit and limits those that are set in
+   * them; all others stay. A field named here and absent in keyspace is cleared.
    * </pre>
    *
    * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
@@ -60,8 +64,10 @@ public interface UpdateKeyspaceRequestOrBuilder extends
   /**
    * <pre>
    * Which fields to change: display_name, key_prefix, allowed_subject_types, default_ttl, max_ttl,
-   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. If absent or empty, the fields that are set in keyspace. A field
-   * named here and absent in keyspace is cleared.
+   * allow_wildcard_scopes, hash_policy, default_rate_limit, limits; `*` for all of them. A path into a message changes that
+   * field alone: default_rate_limit.limit, .window, .burst, .name, .also; limits.calls_max, .calls_per_second, .keys_max. If
+   * the mask is absent or empty: the fields that are set in keyspace, of default_rate_limit and limits those that are set in
+   * them; all others stay. A field named here and absent in keyspace is cleared.
    * </pre>
    *
    * <code>.google.protobuf.FieldMask update_mask = 2 [json_name = "updateMask"];</code>
