@@ -13,7 +13,7 @@ use crate::grpc::pb::ListAuditEventsRequest;
 #[derive(Args, Debug)]
 pub struct AuditArgs {
     /// Only events of this keyspace [default: all that the root key may see]
-    #[arg(long)]
+    #[arg(long, value_parser = parse::keyspace)]
     keyspace: Option<String>,
     /// Only events of this key
     #[arg(long, value_name = "ID", value_parser = parse::KeyIdParser)]
@@ -37,17 +37,25 @@ pub struct AuditArgs {
 /// Shows them, a page at a time.
 pub async fn run(args: AuditArgs) -> Result<Exit, Error> {
     let mut request = ListAuditEventsRequest {
-        keyspace: args.keyspace.unwrap_or_default(),
+        keyspace: args.keyspace.clone().unwrap_or_default(),
         key_id: args.key_id.unwrap_or_default(),
         actor: args.actor.unwrap_or_default(),
         start_time: args.start_time,
         end_time: args.end_time,
         ..ListAuditEventsRequest::default()
     };
-    let mut audit = args.client.connect().await?.audit();
+    let server = args.client.connect().await?;
+    let (mut audit, mut are_there) = (server.audit(), false);
     let fetch = async |page_size, page_token| {
         (request.page_size, request.page_token) = (page_size, page_token);
-        Ok(audit.list_audit_events(request.clone()).await?.into_inner())
+        let page = audit.list_audit_events(request.clone()).await?.into_inner();
+        are_there |= !page.audit_events.is_empty();
+        Ok(page)
     };
-    args.page.show(args.client.out(), fetch).await
+    let shown = args.page.show(args.client.out(), fetch).await?;
+    // A keyspace that was deleted has events still.
+    if let Some(keyspace) = args.keyspace.filter(|_| !are_there) {
+        server.check_keyspace(&keyspace).await?;
+    }
+    Ok(shown)
 }

@@ -11,12 +11,13 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 use tonic_health::pb::health_client::HealthClient;
 
 use super::exit::{Error, write_causes};
 use super::output::{Format, Out};
 use super::terminal;
+use crate::grpc::pb::GetKeyspaceRequest;
 use crate::grpc::pb::api_key_service_client::ApiKeyServiceClient;
 use crate::grpc::pb::audit_service_client::AuditServiceClient;
 use crate::grpc::pb::keyspace_service_client::KeyspaceServiceClient;
@@ -270,6 +271,21 @@ impl Client {
     /// AuditService.
     pub fn audit(&self) -> AuditServiceClient<Calls> {
         AuditServiceClient::new(self.calls()).max_decoding_message_size(ANSWER_SIZE_MAX)
+    }
+
+    /// Checks that there is a keyspace of this id, as far as the root key may know.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn check_keyspace(&self, id: &str) -> Result<(), Error> {
+        let asked = GetKeyspaceRequest { id: id.to_owned() };
+        match self.keyspaces().get_keyspace(asked).await {
+            Err(status) if status.code() == Code::NotFound => Err(Error::Failed(format!(
+                "there is no keyspace {id:?}, or none that the root key may see: `portcullis keyspaces list` shows those \
+                 that there are"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// UsageService.

@@ -93,6 +93,14 @@ pub fn before(now: clock::Timestamp, span: Duration) -> Timestamp {
     wire_time(now.saturating_sub(span.try_into().unwrap_or_default()).max(clock::Timestamp::from_micros(0)))
 }
 
+/// The id of a keyspace. Empty, it would mean what no flag at all means, as when a script's variable is not set.
+pub fn keyspace(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("must be the id of a keyspace; is empty. Leave the flag out for the default".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// A label, `key=value`.
 pub fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

@@ -35,7 +35,7 @@ pub struct UsageArgs {
 struct Asked {
     /// Only keys of this keyspace [default: that of --key; default, with --subject or by key or subject; else all that
     /// the root key may see]
-    #[arg(long)]
+    #[arg(long, value_parser = parse::keyspace)]
     keyspace: Option<String>,
     /// Only this key
     #[arg(long = "key", value_name = "ID", value_parser = parse::KeyIdParser)]

@@ -18,7 +18,7 @@ pub struct CreateArgs {
     #[arg(long)]
     subject: String,
     /// The keyspace to issue it in [default: default]
-    #[arg(long)]
+    #[arg(long, value_parser = parse::keyspace)]
     keyspace: Option<String>,
     /// Free text for people
     #[arg(long, value_name = "TEXT")]

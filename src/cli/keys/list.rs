@@ -13,7 +13,7 @@ use crate::grpc::pb::ListApiKeysRequest;
 #[derive(Args, Debug)]
 pub struct ListArgs {
     /// The keyspace to list [default: default]
-    #[arg(long)]
+    #[arg(long, value_parser = parse::keyspace)]
     keyspace: Option<String>,
     /// Only keys of this subject
     #[arg(long)]

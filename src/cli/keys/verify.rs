@@ -21,7 +21,7 @@ pub struct VerifyArgs {
     #[arg(long = "any-scope", value_name = "SCOPE")]
     any_scopes: Vec<String>,
     /// The keyspace that the key must belong to [default: any that the root key may verify in]
-    #[arg(long)]
+    #[arg(long, value_parser = parse::keyspace)]
     keyspace: Option<String>,
     /// The address that the key is presented from; needed for keys that may be used only from some networks
     #[arg(long, value_name = "ADDRESS")]
@@ -49,6 +49,7 @@ pub async fn run(args: VerifyArgs, client: &ClientArgs) -> Result<Exit, Error> {
     let (required_scopes, any_of_scopes, cost) = (args.scopes, args.any_scopes, args.cost);
     let (keyspace, client_ip) = (args.keyspace.unwrap_or_default(), args.client_ip.unwrap_or_default());
     let hint = parse::hint_at(&key);
+    let asked = keyspace.clone();
     let server = client.connect().await?;
     let (valid, verdict) = if args.full {
         let request = VerifyApiKeyRequest { key, required_scopes, any_of_scopes, keyspace, client_ip, cost };
@@ -61,6 +62,10 @@ pub async fn run(args: VerifyArgs, client: &ClientArgs) -> Result<Exit, Error> {
         client.out().show(&answer)?;
         (answer.valid, answer.verdict())
     };
+    // To a service that verifies, all that it may not see is NOT_FOUND. A person should learn of a typing error.
+    if verdict == Verdict::NotFound && !asked.is_empty() {
+        server.check_keyspace(&asked).await?;
+    }
     if matches!(verdict, Verdict::Malformed | Verdict::NotFound)
         && let Some(hint) = hint
     {

@@ -42,6 +42,14 @@ fn the_root_key_may_be_in_a_file() {
     let open = anonymous(&args);
     let warning = format!("warning: --root-key-file {}: every user of this machine can read it", file.display());
     assert!(open.code == 0 && open.stderr.starts_with(&warning) && open.stderr.contains("chmod 600"), "{open}");
+    of_mode(0o600);
+    // With a byte order mark, as some editors write one, or without.
+    for bom in ["", "\u{feff}"] {
+        std::fs::write(&file, format!("{bom}{}\n", server.root_key)).unwrap();
+        assert_eq!(anonymous(&args).ok(), "no keys\n");
+    }
+    std::fs::write(&file, "x".repeat(70_000)).unwrap();
+    assert!(anonymous(&args).failed(64).contains("larger than 65536 bytes"));
 }
 
 #[test]

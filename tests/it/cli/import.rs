@@ -40,6 +40,28 @@ const BROKEN: [&str; 20] = [
     r#"{"name": "n", "subject": "s", "plaintext": "hush_hush_hush_hush_hush", "scopes": ["A"]}"#,
 ];
 
+/// Some editors begin a file with a byte order mark; so do some shells what they pipe.
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_line() {
+    let server = Serving::start();
+    let jsonl = r#"{"name": "a", "subject": "user_1", "plaintext": "first_of_the_secrets_0000001"}"#;
+    let csv = "name,subject,plaintext\nb,user_1,second_of_the_secrets_0000002";
+    for (name, text, secret) in
+        [("keys.jsonl", jsonl, "first_of_the_secrets_0000001"), ("keys.csv", csv, "second_of_the_secrets_0000002")]
+    {
+        let path = server.dir.path().join(name);
+        std::fs::write(&path, format!("\u{feff}{text}\n")).unwrap();
+        server.ok(&["keys", "import", path.to_str().unwrap()]);
+        server.ok(&["keys", "verify", secret]);
+    }
+    let piped = jsonl.replace("first", "third").replace("\"a\"", "\"c\"");
+    run(&mut server.client(&["keys", "import", "-", "--format", "jsonl"]), &format!("\u{feff}{piped}\n")).ok();
+    run(&mut server.client(&["keys", "verify"]), "\u{feff}third_of_the_secrets_0000001\n").ok();
+    let claims = server.dir.path().join("claims.json");
+    std::fs::write(&claims, "\u{feff}{\"plan\": \"pro\"}").unwrap();
+    server.key(&["--claims", &format!("@{}", claims.display())]);
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a String takes all");

@@ -41,6 +41,37 @@ fn the_exit_code_is_the_verdict() {
     assert_eq!((quiet.code, quiet.stdout.as_str(), quiet.stderr.as_str()), (1, "", ""));
 }
 
+/// To the server a key of another keyspace is unknown. A person who mistypes the keyspace learns of it.
+#[test]
+fn a_keyspace_that_is_none_is_told() {
+    let server = Serving::start();
+    let (_, secret) = server.key(&[]);
+    for args in [&["keys", "verify", &secret, "--keyspace", "nosuch"][..], &["audit", "--keyspace", "nosuch"]] {
+        let ran = server.run(args);
+        assert_eq!(ran.code, 1, "{}", ran.stderr);
+        assert!(ran.stderr.starts_with("error: there is no keyspace \"nosuch\""), "{}", ran.stderr);
+    }
+    assert_eq!(field(&server.run(&["keys", "verify", &secret, "--keyspace", "nosuch"]).stdout, "Verdict"), "NOT_FOUND");
+    // One that is there is no error, whatever the verdict.
+    server.ok(&["keyspaces", "create", "other", "--display-name", "Other"]);
+    let ran = server.run(&["keys", "verify", &secret, "--keyspace", "other"]);
+    assert!(ran.code == 1 && !ran.stderr.contains("error:"), "{}", ran.stderr);
+    // A variable that is not set must not mean the default.
+    for args in [
+        &["keys", "verify", &secret][..],
+        &["keys", "create", "--name", "n", "--subject", "user_1"],
+        &["keys", "list"],
+        &["keys", "import", "/dev/null"],
+        &["usage"],
+        &["audit"],
+    ] {
+        for empty in ["", " "] {
+            let error = server.run(&[args, &["--keyspace", empty]].concat()).failed(64);
+            assert!(error.contains("--keyspace") && error.contains("is empty"), "{error}");
+        }
+    }
+}
+
 #[test]
 fn the_key_may_come_by_stdin() {
     let server = Serving::start();

@@ -20,6 +20,7 @@ use tonic::{Code, Status};
 
 use crate::cli::client::ClientArgs;
 use crate::cli::exit::{Error, Exit};
+use crate::cli::parse;
 use crate::grpc::pb::api_key_import_result::Outcome;
 use crate::grpc::pb::{ApiKeyImport, ApiKeyImportResult, DigestAlgorithm, ImportApiKeysRequest, SecretDigest};
 use crate::text_file;
@@ -49,7 +50,7 @@ pub struct ImportArgs {
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// The keyspace to import into [default: default]
-    #[arg(long)]
+    #[arg(long, value_parser = parse::keyspace)]
     keyspace: Option<String>,
     /// Only check every line; nothing is imported
     #[arg(long)]
