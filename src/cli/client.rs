@@ -1,5 +1,6 @@
 //! The connection to a server.
 
+use std::error::Error as StdError;
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
@@ -10,11 +11,13 @@ use clap::Args;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Uri};
 use tonic::{Code, Request, Status};
 use tonic_health::pb::health_client::HealthClient;
+use tower::service_fn;
 
-use super::exit::{Error, write_causes};
+use super::exit::{self, Error, write_causes};
+use super::first_bytes::{FirstBytes, Told};
 use super::output::{Format, Out};
 use super::terminal;
 use crate::grpc::pb::GetKeyspaceRequest;
@@ -56,7 +59,7 @@ pub struct ClientArgs {
     #[arg(long, global = true, value_name = "FILE", env = "PORTCULLIS_ROOT_KEY_FILE")]
     root_key_file: Option<PathBuf>,
     /// Trust the certificate authorities in this PEM file instead of the public ones
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "PORTCULLIS_TLS_CA")]
     tls_ca: Option<PathBuf>,
     /// Send the root key over http:// to another machine, because something else encrypts the way there
     // `serve` has a flag of the same name, and clap hands what is global up to the commands above.
@@ -149,10 +152,13 @@ impl ClientArgs {
         Ok(key)
     }
 
-    async fn channel(&self, uri: Uri) -> Result<Channel, Error> {
+    async fn channel(&self, uri: Uri) -> Result<Told, Error> {
         let is_tls = uri.scheme_str() == Some("https");
         let unreachable = |why: &str| Error::Unreachable(format!("cannot connect to {}{why}", self.server));
         let because = |error: tonic::transport::Error| {
+            if let Some(why) = tls_mismatch(&error) {
+                return unreachable(&format!(": {why}"));
+            }
             let mut why = String::new();
             write_causes(&error, &mut why).expect("a String takes all");
             unreachable(&why)
@@ -167,8 +173,16 @@ impl ClientArgs {
                 Error::Usage(why)
             })?;
         }
-        match tokio::time::timeout(self.timeout, endpoint.connect()).await {
-            Ok(connected) => connected.map_err(because),
+        let first = FirstBytes::default();
+        let connecting = async {
+            if is_tls {
+                return endpoint.connect().await;
+            }
+            let first = first.clone();
+            endpoint.connect_with_connector(service_fn(move |uri| first.clone().connect(uri))).await
+        };
+        match tokio::time::timeout(self.timeout, connecting).await {
+            Ok(connected) => Ok(Told { channel: connected.map_err(because)?, first }),
             Err(_) => Err(unreachable(&format!(" within {}", humantime::format_duration(self.timeout)))),
         }
     }
@@ -217,6 +231,29 @@ fn bearer(root_key: &Secret) -> Result<MetadataValue<Ascii>, Error> {
     Ok(value)
 }
 
+/// What is wrong if the certificate of the server is not trusted, or the server does not speak TLS.
+fn tls_mismatch(error: &(dyn StdError + 'static)) -> Option<String> {
+    use tokio_rustls::rustls::{CertificateError, Error};
+    let why = match exit::cause::<Error>(error)? {
+        Error::InvalidMessage(_) => {
+            "the server does not speak TLS there: use http://, with --allow-plaintext if it is another machine".to_owned()
+        }
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)) => {
+            "the server's certificate is not signed by an authority that is trusted here: name the file of its authority \
+             with --tls-ca (a certificate that signed itself is no authority: make one with an authority of your own)"
+                .to_owned()
+        }
+        Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            "the server's certificate has expired".to_owned()
+        }
+        Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
+            "the server's certificate is for another name than the one in --server".to_owned()
+        }
+        _ => return None,
+    };
+    Some(why)
+}
+
 fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');
@@ -225,7 +262,7 @@ fn is_loopback(uri: &Uri) -> bool {
 
 /// A connected server.
 pub struct Client {
-    channel: Channel,
+    channel: Told,
     caller: Caller,
 }
 
@@ -246,7 +283,7 @@ impl Interceptor for Caller {
     }
 }
 
-type Calls = InterceptedService<Channel, Caller>;
+type Calls = InterceptedService<Told, Caller>;
 
 impl Client {
     fn calls(&self) -> Calls {

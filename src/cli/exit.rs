@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use tonic::{Code, Status};
+use tonic::{Code, Status, TimeoutExpired};
 use tonic_types::{FieldViolation, StatusExt as _};
 
 use super::terminal::{visible, visible_lines};
@@ -28,6 +28,9 @@ impl From<Exit> for ExitCode {
         Self::from(exit as u8)
     }
 }
+
+/// Any error, as tower has them.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Why the program did not do what was asked.
 #[derive(Debug)]
@@ -85,8 +88,12 @@ fn is_unavailable(status: &Status) -> bool {
 fn write_status(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     // What a client of tonic gets when its own time is up; CANCELLED would puzzle whoever cancelled nothing.
     if status.code() == Code::Cancelled {
-        return f
-            .write_str("DEADLINE_EXCEEDED: no answer in time (--timeout); a change may have been made all the same");
+        let is_late = status.source().is_none_or(|source| cause::<TimeoutExpired>(source).is_some());
+        return f.write_str(if is_late {
+            "DEADLINE_EXCEEDED: no answer in time (--timeout); a change may have been made all the same"
+        } else {
+            "UNAVAILABLE: the connection was lost before the answer came; a change may have been made all the same"
+        });
     }
     let details = status.get_error_details();
     let violations = details.bad_request().map_or(&[][..], |bad| &bad.field_violations);
@@ -113,6 +120,23 @@ fn write_status(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\n  {}: {}", visible(&violation.field), visible(&violation.description))?;
     }
     Ok(())
+}
+
+/// What lies under `error`, or it itself, and is an error of this kind.
+pub fn cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        // An `io::Error` says of what it holds only what lies under that.
+        let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(found) = held.and_then(|held| cause(held as &(dyn StdError + 'static))) {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// What lies under `error`, which says little itself ("transport error").

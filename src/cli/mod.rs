@@ -15,6 +15,7 @@ mod client;
 mod completions;
 pub mod environment;
 pub mod exit;
+mod first_bytes;
 mod healthcheck;
 mod keys;
 mod keyspaces;

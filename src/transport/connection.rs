@@ -20,7 +20,7 @@ use super::open_connections::OpenConnections;
 use super::request_body::RequestBody;
 use super::rewound::{Rewound, Spoken};
 use super::state::{ConnectionState, EndReason};
-use super::{http1, http2};
+use super::{http1, http2, plaintext};
 
 /// How long a new connection may take to say what it speaks: its TLS handshake and its first bytes.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -79,14 +79,18 @@ pub trait Door: Clone + Send + Sync + 'static {
 pub async fn serve<D: Door>(stream: TcpStream, state: Arc<ConnectionState>, settings: &Settings, door: D) {
     let peer = state.peer();
     let served = async {
-        let stream = tokio::net::TcpStream::from_std(stream)?;
+        let mut stream = tokio::net::TcpStream::from_std(stream)?;
         // Answers are small and awaited: better many packets than late ones.
         stream.set_nodelay(true)?;
         bounded(&stream)?;
         match &settings.tls {
             None => serve_http(async { Ok(stream) }, state, settings, door).await,
             Some(acceptor) => {
-                serve_http(settings.handshakes.accept(acceptor.clone(), stream), state, settings, door).await
+                let connecting = async {
+                    plaintext::refuse(&mut stream).await?;
+                    settings.handshakes.accept(acceptor.clone(), stream).await
+                };
+                serve_http(connecting, state, settings, door).await
             }
         }
     };

@@ -22,6 +22,7 @@ mod http2;
 mod open_connections;
 mod origins;
 mod patience;
+mod plaintext;
 mod queue_time;
 mod request_body;
 mod request_budget;

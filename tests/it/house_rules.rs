@@ -103,7 +103,16 @@ const ONLY_IN: [(&[&str], &[&str]); 8] = [
     (&["SystemTime::now", "Instant::now"], &["clock.rs"]),
     (
         &["hyper", "hyper_util", "tokio_rustls"],
-        &["transport/", "grpc/door.rs", "grpc/verification/known.rs", "grpc/web/", "server.rs", "telemetry.rs"],
+        &[
+            "transport/",
+            "grpc/door.rs",
+            "grpc/verification/known.rs",
+            "grpc/web/",
+            "server.rs",
+            "telemetry.rs",
+            "cli/client.rs",
+            "cli/first_bytes.rs",
+        ],
     ),
     (
         &["tokio"],

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::support::process::{Process, ROOT_KEY, Server, client, portcullis, serve, sqlite_in};
 
@@ -55,10 +57,42 @@ async fn clients_that_trust_the_authority_are_served() {
 
     // The authority is not one of the public ones; and in plain text there is no answer at all.
     let distrusting = Process::run(client(&https, ROOT_KEY, create)).await.with_code(69);
-    assert!(distrusting.stderr.contains("UnknownIssuer"), "{distrusting:#?}");
+    assert!(distrusting.stderr.contains("not signed by an authority that is trusted here"), "{distrusting:#?}");
     Process::run(client(&https, ROOT_KEY, ["healthcheck"])).await.with_code(69);
-    Process::run(client(&http, ROOT_KEY, create)).await.with_code(69);
+    let plain = Process::run(client(&http, ROOT_KEY, create)).await.with_code(69);
+    assert_eq!(plain.stderr, "error: UNAVAILABLE: the server speaks TLS there: use https://; nothing was changed\n");
+    // And the same by HTTP/1.1.
+    let mut stream = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("this port speaks TLS: use https://"), "{answer}");
 
+    server.signal(rustix::process::Signal::INT);
+    server.ended().await.with_code(0);
+}
+
+#[tokio::test]
+async fn clients_are_told_what_speaks_no_tls_and_what_signed_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = Server::start(serve(&sqlite_in(dir.path()))).await;
+    let of = |address: &str| format!("https://{}", address.rsplit_once("//").map_or(address, |(_, place)| place));
+    let https = of(&plain.address);
+    let ran = Process::run(client(&https, ROOT_KEY, ["keys", "list"])).await.with_code(69);
+    assert!(ran.stderr.contains("the server does not speak TLS there: use http://"), "{ran:#?}");
+    plain.stop().await.with_code(0);
+
+    let key = KeyPair::generate().unwrap();
+    let cert = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let (cert_file, key_file) = (dir.path().join("self.pem"), dir.path().join("self.key"));
+    fs::write(&cert_file, cert.pem()).unwrap();
+    fs::write(&key_file, key.serialize_pem()).unwrap();
+    let mut command = serve(&sqlite_in(dir.path()));
+    command.arg("--tls-cert").arg(&cert_file).arg("--tls-key").arg(&key_file);
+    let (server, address) = Server::start_unconnected(command).await;
+    let https = of(&address);
+    let ran = Process::run(client(&https, ROOT_KEY, ["keys", "list"])).await.with_code(69);
+    assert!(ran.stderr.contains("not signed by an authority that is trusted here"), "{ran:#?}");
     server.signal(rustix::process::Signal::INT);
     server.ended().await.with_code(0);
 }
