@@ -105,7 +105,7 @@ func (c *config) takeEnvironment() error {
 // transport secures connections as the addresses say.
 func (c *config) transport(isTLS bool) (credentials.TransportCredentials, error) {
 	if !isTLS {
-		return insecure.NewCredentials(), nil
+		return diagnosingCredentials{insecure.NewCredentials(), false}, nil
 	}
 	settings := tls.Config{MinVersion: tls.VersionTLS12}
 	if c.caCertificates != nil {
@@ -114,5 +114,5 @@ func (c *config) transport(isTLS bool) (credentials.TransportCredentials, error)
 			return nil, errors.New("portcullis: WithCACertificates: has no certificate in PEM form")
 		}
 	}
-	return credentials.NewTLS(&settings), nil
+	return diagnosingCredentials{credentials.NewTLS(&settings), true}, nil
 }

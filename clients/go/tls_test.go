@@ -79,13 +79,26 @@ func TestTLS(t *testing.T) {
 			t.Error("health is not asked by the names of the addresses")
 		}
 	}
-	for name, options := range map[string][]portcullis.Option{
-		"the system's authorities": {portcullis.WithAddresses(byName)},
-		"another authority":        {portcullis.WithAddresses(byName), portcullis.WithCACertificates(stranger)},
-		"another name":             {portcullis.WithAddresses("https://" + at), trusted},
-		"no TLS":                   {portcullis.WithAddresses("http://" + at)},
+	atName := strings.TrimPrefix(byName, "https://")
+	notSigned := "the certificate of " + atName + " is not signed by an authority that is trusted here: give its CA by"
+	plain := strings.TrimPrefix(testserver.Start(t), "http://")
+	for name, test := range map[string]struct {
+		says    string
+		options []portcullis.Option
+	}{
+		"the system's authorities": {notSigned, []portcullis.Option{portcullis.WithAddresses(byName)}},
+		"another authority": {
+			notSigned, []portcullis.Option{portcullis.WithAddresses(byName), portcullis.WithCACertificates(stranger)}},
+		"another name": {"certificate", []portcullis.Option{portcullis.WithAddresses("https://" + at), trusted}},
+		"http to TLS": {
+			"the server at " + at + " speaks TLS: use https://" + at,
+			[]portcullis.Option{portcullis.WithAddresses("http://" + at)}},
+		"https to plaintext": {
+			"the server at " + plain + " does not speak TLS: use http://" + plain,
+			[]portcullis.Option{portcullis.WithAddresses("https://" + plain)}},
 	} {
-		if err := verify(newClient(t, options...)); status.Code(err) != codes.Unavailable {
+		err := verify(newClient(t, test.options...))
+		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

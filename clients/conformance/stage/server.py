@@ -24,7 +24,10 @@ STOP_SECONDS = 60
 class Server:
     """One process of `portcullis serve`, always on the same port."""
 
-    def __init__(self, program: Path, folder: Path, root_key: str, database: str = "sqlite://portcullis.db") -> None:
+    def __init__(
+        self, program: Path, folder: Path, root_key: str, database: str = "sqlite://portcullis.db", tls: bool = False
+    ) -> None:
+        """`tls`: with a certificate for localhost that signs itself."""
         self.address = f"{ports.HOST}:{ports.free()}"
         self.root_key = root_key
         self._command = [
@@ -32,6 +35,10 @@ class Server:
             *("--database-url", database, "--auto-migrate", "--shutdown-grace-ms", "300"),
         ]
         self._folder = folder
+        self._is_tls = tls
+        if tls:
+            self._command += ["--tls-cert", "certificate.pem", "--tls-key", "key.pem"]
+            _certify(folder)
         self._process: Process | None = None
 
     def __enter__(self) -> Self:
@@ -49,7 +56,9 @@ class Server:
         metrics = r"metrics on (http://\S+)"
         self._metrics = self._process.line("stderr", lambda line: _group(metrics, line), START_SECONDS)
         self._process.line("stderr", lambda line: _group("(listening on )", line), START_SECONDS)
-        patience.until(self._is_ready, f"{self.address} is ready", START_SECONDS)
+        # Clients do not trust it: nor does this.
+        if not self._is_tls:
+            patience.until(self._is_ready, f"{self.address} is ready", START_SECONDS)
 
     def _is_ready(self) -> bool:
         with grpc.insecure_channel(self.address) as channel:
@@ -77,6 +86,12 @@ class Server:
         if found is None:
             raise Failure("no portcullis_store_lookups_total among the metrics")
         return int(found)
+
+
+def _certify(folder: Path) -> None:
+    asked = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -keyout key.pem -out certificate.pem"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    subprocess.run(["openssl", *asked.split(), *names], cwd=folder, check=True, capture_output=True)
 
 
 def _group(pattern: str, text: str) -> str | None:

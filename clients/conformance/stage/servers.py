@@ -114,6 +114,9 @@ def running(program: Path, folder: Path):
         fleet_operator = enter(Management(replicas[0]))
         fleet_root_key = fleet_operator.make_root_key("root of the fleet", "keys:verify@default", wallet)
 
+        (folder / "tls").mkdir()
+        over_tls = enter(Server(program, folder / "tls", wallet.add_root_key("operator over TLS"), tls=True))
+
         frozen = enter(Proxy(main.address))
         slow = enter(Proxy(main.address, delay_seconds=SLOW_SECONDS))
         half_open = enter(Proxy(main.address))
@@ -122,8 +125,11 @@ def running(program: Path, folder: Path):
         told = {
             "main": _told([main.address], root_key, PATIENT_MS),
             # This machine, by an address that clients do not take for it.
-            "elsewhere": _told([main.address.replace(ports.HOST, "0.0.0.0")], root_key, PATIENT_MS),
+            "elsewhere": _told([main.address.replace(ports.HOST, f"[::ffff:{ports.HOST}]")], root_key, PATIENT_MS),
             "down": _told([closed.address], root_key, DOWN_MS),
+            "tls-by-http": _told([over_tls.address], root_key, PATIENT_MS),
+            "plaintext-by-https": _told([main.address], root_key, PATIENT_MS, "https"),
+            "untrusted": _told([over_tls.address], root_key, PATIENT_MS, "https"),
             "slow": _told([slow.address], root_key, DEAF_MS),
             "half-open": _told([half_open.address], root_key, DEAF_MS),
             "frozen": _told([frozen.address], root_key, FROZEN_MS),
@@ -145,9 +151,9 @@ def _fleet(postgres: Postgres, program: Path, folder: Path, root_key: str) -> li
     return [Server(program, folder, root_key, postgres.url) for _ in range(2)]
 
 
-def _told(addresses: list[str], root_key: str, timeout_ms: int) -> dict:
+def _told(addresses: list[str], root_key: str, timeout_ms: int, scheme: str = "http") -> dict:
     return {
-        "addresses": [f"http://{address}" for address in addresses],
+        "addresses": [f"{scheme}://{address}" for address in addresses],
         "root_key": root_key,
         "timeout_ms": timeout_ms,
     }

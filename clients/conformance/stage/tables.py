@@ -22,6 +22,8 @@ class Case:
     method: str = "GET"
     query: str = ""
     over: str = ""
+    # What the app must log meanwhile.
+    log: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from .wallet import Wallet
 
 COMPLAINTS = {"http": over_http.complaints, "grpc": over_grpc.complaints}
 # What is answered until the answer expected `within` some seconds comes.
+# A log may come after the answer.
+LOG_SECONDS = 5
 UNTIL_THEN = {"refusal": "unavailable"}
 
 
@@ -31,6 +33,7 @@ def guard_complaints(guard: InvalidGuard, running: RunningApp) -> list[str]:
 
 def ask(case: Case, app: App, running: RunningApp, wallet: Wallet) -> list[str]:
     """Sends a case as often as it expects an answer; what of the answers is not as expected."""
+    said = running.logged()
     filled = replace(case, headers=wallet.fill(case.headers), query=wallet.fill(case.query))
     found = []
     try:
@@ -44,7 +47,19 @@ def ask(case: Case, app: App, running: RunningApp, wallet: Wallet) -> list[str]:
             found += [which + complaint for complaint in complaints]
     finally:
         caller.close()
-    return found
+    return found + _log_complaints(case, running, said)
+
+
+def _log_complaints(case: Case, running: RunningApp, before: str) -> list[str]:
+    """Waits for what the app must log."""
+
+    def missing() -> list[str]:
+        return [words for words in case.log if words not in running.logged()[len(before) :]]
+
+    deadline = time.monotonic() + LOG_SECONDS
+    while missing() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return [f"the app does not log {words!r}" for words in missing()]
 
 
 def _ask_once_or_within(case: Case, expected: dict, app: App, caller, wallet: Wallet) -> list[str]:

@@ -1,4 +1,5 @@
 import { type CallOptions, type Client, type ClientDuplexStream, type Metadata } from '@grpc/grpc-js';
+import type { Diagnosis } from './diagnosis.js';
 
 /** What the generated code says of a message: how it is made from a part of it, and written and read. */
 interface MessageType {
@@ -45,6 +46,7 @@ export function callsOf<S extends ServiceDefinition>(
     client: Client,
     metadata: Metadata,
     timeoutMs: number,
+    diagnosis: Diagnosis,
 ): Calls<S> {
     const calls = Object.entries(service.methods).map(([name, method]) => {
         const path = `/${service.fullName}/${method.name}`;
@@ -58,7 +60,7 @@ export function callsOf<S extends ServiceDefinition>(
             new Promise((resolve, reject) => {
                 const limited = { ...options, deadline: options.deadline ?? Date.now() + timeoutMs };
                 client.makeUnaryRequest(path, write, read, request, metadata, limited, (error, response) =>
-                    error ? reject(error) : resolve(response),
+                    error ? void diagnosis.explain(error).finally(() => reject(error)) : resolve(response),
                 );
             });
         return [name, method.requestStream ? stream : unary];

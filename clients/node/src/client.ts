@@ -2,6 +2,7 @@ import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { type ChannelCredentials, Client, credentials, Metadata } from '@grpc/grpc-js';
 import { type Destination, destinationOf } from './address.js';
 import { type Calls, callsOf } from './calls.js';
+import { Diagnosis } from './diagnosis.js';
 import { ReadinessMonitor } from './readiness.js';
 import { checkOptions, isBoolean, isString, isStrings, optional, type Rules } from './options.js';
 import {
@@ -92,14 +93,15 @@ export class Portcullis {
             // And for the addresses of a name, once in half a minute.
             'grpc.dns_min_time_between_resolutions_ms': 5_000,
         });
+        const diagnosis = new Diagnosis(destination, options.ca);
         this.#readiness = new ReadinessMonitor(destination.places, transportCredentials, proxy);
         this.#client = client;
-        this.verification = callsOf(VerificationServiceDefinition, client, metadata, timeoutMs);
-        this.apiKeys = callsOf(ApiKeyServiceDefinition, client, metadata, timeoutMs);
-        this.keyspaces = callsOf(KeyspaceServiceDefinition, client, metadata, timeoutMs);
-        this.audit = callsOf(AuditServiceDefinition, client, metadata, timeoutMs);
-        this.usage = callsOf(UsageServiceDefinition, client, metadata, timeoutMs);
-        this.replicas = callsOf(ReplicaServiceDefinition, client, metadata, timeoutMs);
+        this.verification = callsOf(VerificationServiceDefinition, client, metadata, timeoutMs, diagnosis);
+        this.apiKeys = callsOf(ApiKeyServiceDefinition, client, metadata, timeoutMs, diagnosis);
+        this.keyspaces = callsOf(KeyspaceServiceDefinition, client, metadata, timeoutMs, diagnosis);
+        this.audit = callsOf(AuditServiceDefinition, client, metadata, timeoutMs, diagnosis);
+        this.usage = callsOf(UsageServiceDefinition, client, metadata, timeoutMs, diagnosis);
+        this.replicas = callsOf(ReplicaServiceDefinition, client, metadata, timeoutMs, diagnosis);
     }
 
     /**

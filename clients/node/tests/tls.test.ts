@@ -56,12 +56,36 @@ test('a server is trusted by its certificate authority and its name', async () =
 });
 
 test('a server that nobody vouches for is not trusted', async () => {
-    await assert.rejects(verify(['localhost']), { code: status.UNAVAILABLE });
+    const at = server.address.replace('127.0.0.1', 'localhost');
+    await assert.rejects(verify(['localhost']), {
+        code: status.UNAVAILABLE,
+        details: `the certificate of ${at} is not signed by an authority that is trusted here: give its CA by the option ca`,
+    });
 });
 
 test('a server of another name is not trusted', async () => {
     await assert.rejects(verify(['127.0.0.1'], readFileSync(certificate)), { code: status.UNAVAILABLE });
     await assert.rejects(verify(['127.0.0.1', '[::1]'], readFileSync(certificate)), { code: status.UNAVAILABLE });
+});
+
+test('http:// to a server of TLS is told', async () => {
+    const { rootKey, address: at } = server;
+    const client = new Portcullis({ rootKey, address: `http://${at}`, timeoutMs: PATIENT_MS });
+    const details = `the server at ${at} speaks TLS: use https://${at}`;
+    await assert.rejects(client.verification.verify({ key: 'hello' }), { code: status.UNAVAILABLE, details });
+    client.close();
+});
+
+test('https:// to a server of plaintext is told', async () => {
+    const plain = await Server.start();
+    const { address, rootKey } = plain;
+    const client = new Portcullis({ rootKey, address: `https://${address}`, timeoutMs: PATIENT_MS });
+    await assert.rejects(client.verification.verify({ key: 'hello' }), {
+        code: status.UNAVAILABLE,
+        details: `the server at ${address} does not speak TLS: use http://${address}, and allowPlaintext or PORTCULLIS_ALLOW_PLAINTEXT=true if it is another machine`,
+    });
+    client.close();
+    await plain.stop();
 });
 
 test('each of several replicas may have any of their names', async () => {

@@ -278,8 +278,40 @@ def test_tls_trusts_no_stranger_and_no_other_name(kind, serve, connect, certific
             kind.run(lambda client=client: client.verification.Verify(ASKED))
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert not replica.requests
+    with pytest.raises(grpc.RpcError) as caught:
+        kind.run(lambda: stranger.verification.Verify(ASKED))
+    at = replica.address.removeprefix("https://")
+    assert caught.value.details() == (
+        f"the certificate of {at} is not signed by an authority that is trusted here: give its CA by ca_certificates"
+    )
     with pytest.raises(ValueError, match="PEM"):
         connect(replica.address, ca_certificates=b"none")
+
+
+def test_http_to_a_server_of_tls_is_told(kind, serve, connect, certificate):
+    pem, key = certificate
+    replica = serve(grpc.ssl_server_credentials([(key, pem)]))
+    client = connect(replica.address.replace("https", "http"))
+    at = replica.address.removeprefix("https://")
+    calls = (
+        lambda: client.verification.Verify(ASKED),
+        lambda: client.keyspaces.ListKeyspaces(v1.ListKeyspacesRequest()),
+    )
+    for call in calls:
+        with pytest.raises(grpc.RpcError) as caught:
+            kind.run(call)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert caught.value.details() == f"the server at {at} speaks TLS: use https://{at}"
+    assert ROOT_KEY not in "".join(traceback.format_exception(caught.value))
+
+
+def test_https_to_a_server_of_plaintext_is_told(kind, server, connect):
+    at = server.removeprefix("http://")
+    client = connect(f"https://{at}")
+    with pytest.raises(grpc.RpcError) as caught:
+        kind.run(lambda: client.verification.Verify(ASKED))
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert caught.value.details().startswith(f"the server at {at} does not speak TLS: use http://{at}, and allow_pl")
 
 
 def test_all_services_of_a_real_server(kind, server, connect):

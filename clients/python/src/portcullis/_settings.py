@@ -110,5 +110,6 @@ class Settings:
         self.credentials: grpc.ChannelCredentials | None = None
         if dialled.is_tls:
             self.credentials = grpc.ssl_channel_credentials(ca_certificates or system_certificates())
+        self.ca_certificates = ca_certificates
         self.metadata = (("authorization", f"Bearer {root_key}"),)
         self.timeout = timeout

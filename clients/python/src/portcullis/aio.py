@@ -10,6 +10,7 @@ import grpc.aio
 
 from . import v1
 from ._channel import RootKeyChannel
+from ._diagnosis import Diagnosis
 from ._policy import Policy
 from ._readiness import ReadinessMonitor
 from ._settings import Settings
@@ -47,6 +48,7 @@ class Client:
             timeout=timeout,
         )
         self._readiness = ReadinessMonitor(self._settings)
+        self._diagnosis = Diagnosis(self._settings)
 
     @cached_property
     def api_keys(self) -> "ApiKeyServiceAsyncStub":
@@ -102,7 +104,10 @@ class Client:
     @property
     def _stub_channel(self) -> grpc.aio.Channel:
         settings = self._settings
-        return cast(grpc.aio.Channel, RootKeyChannel(self._channel, settings.metadata, settings.timeout))
+        return cast(
+            grpc.aio.Channel,
+            RootKeyChannel(self._channel, settings.metadata, settings.timeout, self._diagnosis, is_async=True),
+        )
 
 
 class Guard(Policy[Client]):

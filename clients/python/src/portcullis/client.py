@@ -8,6 +8,7 @@ import grpc
 
 from . import v1
 from ._channel import RootKeyChannel
+from ._diagnosis import Diagnosis
 from ._readiness import ReadinessMonitor
 from ._settings import Settings
 
@@ -58,7 +59,10 @@ class Client:
         else:
             self._channel = grpc.secure_channel(settings.target, settings.credentials, settings.options)
         self._readiness = ReadinessMonitor(settings)
-        channel = cast(grpc.Channel, RootKeyChannel(self._channel, settings.metadata, settings.timeout))
+        channel = cast(
+            grpc.Channel,
+            RootKeyChannel(self._channel, settings.metadata, settings.timeout, Diagnosis(settings), is_async=False),
+        )
         self.api_keys = v1.ApiKeyServiceStub(channel)
         self.audit = v1.AuditServiceStub(channel)
         self.keyspaces = v1.KeyspaceServiceStub(channel)

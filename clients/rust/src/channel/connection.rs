@@ -17,7 +17,7 @@ use tokio_util::io::InspectReader;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::greeting::greeting;
+use super::greeting::{Greeting, greeting};
 use super::resolution::Origin;
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -52,8 +52,8 @@ impl Connection {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (sender, life) = match &origin.tls {
-            Some(tls) => handshake(tls.connect(&origin.host, stream).await?).await?,
-            None => handshake(stream).await?,
+            Some(tls) => handshake(tls.connect(origin, stream).await?, origin).await?,
+            None => handshake(stream, origin).await?,
         };
         let scheme = if origin.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let authority = origin.authority.clone();
@@ -78,7 +78,7 @@ impl Connection {
     }
 }
 
-async fn handshake<T>(stream: T) -> Result<(SendRequest<Outgoing>, Life), Box<dyn Error + Send + Sync>>
+async fn handshake<T>(stream: T, origin: &Origin) -> Result<(SendRequest<Outgoing>, Life), Box<dyn Error + Send + Sync>>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -90,7 +90,9 @@ where
         .keep_alive_while_idle(true)
         .handshake(TokioIo::new(InspectReader::new(stream, read)))
         .await?;
-    greeted.await.map_err(|_| "it closed the connection, or does not speak HTTP/2")?;
+    if greeted.await.map_err(|_| "it closed the connection, or does not speak HTTP/2")? == Greeting::TlsAlert {
+        return Err(format!("the server at {0} speaks TLS: use https://{0}", origin.authority).into());
+    }
     // How it ended, the calls in flight say.
     Ok((sender, Box::pin(async move { drop(life.await) })))
 }

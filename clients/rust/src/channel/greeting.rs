@@ -1,4 +1,4 @@
-//! Whether anybody speaks HTTP/2 at the other end: hyper takes calls before that is known.
+//! What the other end of a connection speaks: hyper takes calls before that is known.
 
 use tokio::sync::oneshot;
 
@@ -7,9 +7,21 @@ const TYPE_AT: usize = 3;
 /// The type of the frame that every server begins with.
 const SETTINGS: u8 = 4;
 
+/// The first byte of a server that expected TLS. No HTTP/2 begins with it: the frame would be of more than 1 MiB.
+const TLS_ALERT: u8 = 0x15;
+
+/// What a server begins with.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// HTTP/2.
+    Http2,
+    /// TLS, where plaintext was spoken to it.
+    TlsAlert,
+}
+
 /// What to show all that is read to, in its order; and what that answers once the first frame has begun, with an error
 /// if it is not a server's first.
-pub fn greeting() -> (impl FnMut(&[u8]) + Send, oneshot::Receiver<()>) {
+pub fn greeting() -> (impl FnMut(&[u8]) + Send, oneshot::Receiver<Greeting>) {
     let (sender, greeted) = oneshot::channel();
     let mut sender = Some(sender);
     let mut seen = 0;
@@ -17,11 +29,18 @@ pub fn greeting() -> (impl FnMut(&[u8]) + Send, oneshot::Receiver<()>) {
         if sender.is_none() {
             return;
         }
-        match bytes.get(TYPE_AT - seen) {
-            None => seen += bytes.len(),
+        let greeting = match (bytes.first(), bytes.get(TYPE_AT - seen)) {
+            (Some(&TLS_ALERT), _) if seen == 0 => Some(Greeting::TlsAlert),
+            (_, None) => {
+                seen += bytes.len();
+                return;
+            }
+            (_, Some(&SETTINGS)) => Some(Greeting::Http2),
+            (_, Some(_)) => None,
+        };
+        if let (Some(sender), Some(greeting)) = (sender.take(), greeting) {
             // Whoever waited may have gone.
-            Some(&SETTINGS) => drop(sender.take().map(|sender| sender.send(()))),
-            Some(_) => sender = None,
+            sender.send(greeting).ok();
         }
     };
     (read, greeted)
@@ -31,7 +50,7 @@ pub fn greeting() -> (impl FnMut(&[u8]) + Send, oneshot::Receiver<()>) {
 mod tests {
     use tokio::sync::oneshot::error::TryRecvError::{Closed, Empty};
 
-    use super::greeting;
+    use super::{Greeting, greeting};
 
     #[test]
     fn settings_are_one() {
@@ -41,8 +60,16 @@ mod tests {
             for bytes in settings.chunks(size) {
                 read(bytes);
             }
-            assert_eq!(greeted.try_recv(), Ok(()), "{size}");
+            assert_eq!(greeted.try_recv(), Ok(Greeting::Http2), "{size}");
         }
+    }
+
+    #[test]
+    fn an_alert_of_tls_is_another() {
+        let (mut read, mut greeted) = greeting();
+        read(&[0x15]);
+        read(&[3, 3, 0, 2, 2, 50]);
+        assert_eq!(greeted.try_recv(), Ok(Greeting::TlsAlert));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! TLS, by rustls over ring.
 
 use std::error::Error;
+use std::io;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
@@ -9,7 +10,9 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore};
+
+use super::resolution::Origin;
 
 const HTTP_2: &[u8] = b"h2";
 
@@ -44,17 +47,38 @@ impl Tls {
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 
-    /// Encrypts `stream`, if the other end proves to be `host`.
+    /// Encrypts `stream`, if the other end proves to be the host of `origin`.
     pub async fn connect(
         &self,
-        host: &str,
+        origin: &Origin,
         stream: TcpStream,
     ) -> Result<TlsStream<TcpStream>, Box<dyn Error + Send + Sync>> {
-        let name = ServerName::try_from(host.to_owned())?;
-        let stream = self.0.connect(name, stream).await?;
+        let name = ServerName::try_from(origin.host.clone())?;
+        let stream = self.0.connect(name, stream).await.map_err(|error| diagnosed(error, origin))?;
         if stream.get_ref().1.alpn_protocol() != Some(HTTP_2) {
             return Err("the server does not speak HTTP/2".into());
         }
         Ok(stream)
+    }
+}
+
+/// What to do about a handshake that failed, where the scheme of the address or the certificate is the reason.
+fn diagnosed(error: io::Error, origin: &Origin) -> Box<dyn Error + Send + Sync> {
+    let at = &origin.authority;
+    match error.get_ref().and_then(|cause| cause.downcast_ref()) {
+        Some(rustls::Error::InvalidMessage(_)) => format!(
+            "the server at {at} does not speak TLS: use http://{at}, and allow_plaintext(true) or \
+             PORTCULLIS_ALLOW_PLAINTEXT=true if it is another machine"
+        )
+        .into(),
+        // A CA of the same name has another key; a certificate that signs itself may be `Other`.
+        Some(rustls::Error::InvalidCertificate(
+            why @ (CertificateError::UnknownIssuer | CertificateError::BadSignature | CertificateError::Other(_)),
+        )) => format!(
+            "the certificate of {at} is not signed by an authority that is trusted here: give its CA by ca_certificates \
+             ({why:?})"
+        )
+        .into(),
+        _ => error.into(),
     }
 }

@@ -76,6 +76,16 @@ async fn create(client: &Client, scope: &str) -> (String, HeaderMap) {
 }
 
 #[tokio::test]
+async fn https_to_a_server_of_plaintext_is_told() {
+    let server = Server::start();
+    let at = server.address.trim_start_matches("http://");
+    let client = Client::builder().address(format!("https://{at}")).root_key(ROOT_KEY).timeout(NEVER).build().unwrap();
+    let status = client.verification().verify(VerifyRequest::default()).await.unwrap_err();
+    let says = format!("the server at {at} does not speak TLS: use http://{at}, and allow_plaintext(true) or");
+    assert!(status.code() == Code::Unavailable && status.message().contains(&says), "{}", status.message());
+}
+
+#[tokio::test]
 async fn a_key_passes_until_it_is_revoked() {
     let server = Server::start();
     let client = server.client();

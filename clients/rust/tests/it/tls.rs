@@ -66,10 +66,21 @@ async fn health_is_asked_over_tls_too() {
 async fn nobody_else_is() {
     let (server, pem) = start().await;
     let (_, other) = start().await;
-    for (host, pem) in [("localhost", &other), ("127.0.0.1", &pem)] {
+    let not_signed = "is not signed by an authority that is trusted here: give its CA by ca_certificates";
+    for (host, pem, says) in [("localhost", &other, not_signed), ("127.0.0.1", &pem, "certificate")] {
         let status = verify(&server, host, pem).await.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable);
-        assert!(status.message().contains("certificate"), "{}", status.message());
+        assert!(status.message().contains(says), "{}", status.message());
     }
     assert!(server.calls().is_empty());
+}
+
+#[tokio::test]
+async fn http_to_a_server_of_tls_is_told() {
+    let (over_tls, _) = start().await;
+    let at = format!("localhost:{}", over_tls.address.port());
+    let client = Client::builder().address(format!("http://{at}")).root_key("k").timeout(NEVER).build().unwrap();
+    let status = client.verification().verify(VerifyRequest::default()).await.unwrap_err();
+    let says = format!("the server at {at} speaks TLS: use https://{at}");
+    assert!(status.code() == Code::Unavailable && status.message().contains(&says), "{}", status.message());
 }

@@ -29,6 +29,11 @@ record Address(boolean tls, String host, int port) {
         return host + ":" + port;
     }
 
+    /** HOST:PORT as gRPC looks it up. A path of a URI has no brackets, and no zone, of IPv6. */
+    static String target(String authority) {
+        return "dns:///" + authority.replace("%", "%25").replace("[", "%5B").replace("]", "%5D");
+    }
+
     /** Whether this is certainly the present machine, whatever a name server says. */
     boolean isLoopback() {
         return LOOPBACK.matcher(host).matches();

@@ -5,22 +5,26 @@ import io.grpc.Channel;
 import io.grpc.ClientCall;
 import io.grpc.ClientInterceptor;
 import io.grpc.ForwardingClientCall.SimpleForwardingClientCall;
+import io.grpc.ForwardingClientCallListener.SimpleForwardingClientCallListener;
 import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
+import io.grpc.Status;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
 
-/** Says who calls, and gives a deadline to unary calls that have none. */
+/** Says who calls, gives a deadline to unary calls that have none, and says why a connection could not be made. */
 final class CallerInterceptor implements ClientInterceptor {
     private static final Metadata.Key<String> AUTHORIZATION =
             Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
 
     private final String authorization;
     private final Duration timeout;
+    private final ConnectionDiagnosis diagnosis;
 
-    CallerInterceptor(String rootKey, Duration timeout) {
+    CallerInterceptor(String rootKey, Duration timeout, ConnectionDiagnosis diagnosis) {
         this.authorization = "Bearer " + rootKey;
         this.timeout = timeout;
+        this.diagnosis = diagnosis;
     }
 
     @Override
@@ -33,7 +37,14 @@ final class CallerInterceptor implements ClientInterceptor {
             @Override
             public void start(Listener<A> listener, Metadata headers) {
                 headers.put(AUTHORIZATION, authorization);
-                super.start(listener, headers);
+                super.start(
+                        new SimpleForwardingClientCallListener<>(listener) {
+                            @Override
+                            public void onClose(Status status, Metadata trailers) {
+                                super.onClose(status.isOk() ? status : diagnosis.diagnosed(status), trailers);
+                            }
+                        },
+                        headers);
             }
         };
     }

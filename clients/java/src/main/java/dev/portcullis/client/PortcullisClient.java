@@ -216,7 +216,7 @@ public final class PortcullisClient implements AutoCloseable {
             ChannelCredentials credentials = credentials(replicas, mayBePlain);
             return new PortcullisClient(
                     connect(replicas, credentials),
-                    new CallerInterceptor(key, timeout),
+                    new CallerInterceptor(key, timeout, new ConnectionDiagnosis(replicas)),
                     new ReadinessMonitor(replicas, credentials));
         }
 
@@ -240,7 +240,7 @@ public final class PortcullisClient implements AutoCloseable {
         private static ManagedChannel connect(List<Address> replicas, ChannelCredentials credentials) {
             ManagedChannelBuilder<?> channel;
             if (replicas.size() == 1) {
-                channel = Grpc.newChannelBuilder("dns:///" + replicas.get(0).authority(), credentials);
+                channel = Grpc.newChannelBuilder(Address.target(replicas.get(0).authority()), credentials);
             } else {
                 NameResolverRegistry registry = new NameResolverRegistry();
                 registry.register(ReplicaResolver.provider(replicas));

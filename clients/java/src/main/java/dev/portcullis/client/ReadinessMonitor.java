@@ -162,8 +162,8 @@ final class ReadinessMonitor implements AutoCloseable {
             try {
                 for (InetAddress address : InetAddress.getAllByName(replica.host())) {
                     String ip = address.getHostAddress();
-                    String host = address instanceof Inet6Address ? "[" + ip.replace("%", "%25") + "]" : ip;
-                    found.add(new Place("dns:///" + host + ":" + replica.port(), replica.authority()));
+                    String host = address instanceof Inet6Address ? "[" + ip + "]" : ip;
+                    found.add(new Place(Address.target(host + ":" + replica.port()), replica.authority()));
                 }
             } catch (UnknownHostException unreachable) {
                 continue;

@@ -12,6 +12,7 @@ import io.grpc.Deadline;
 import io.grpc.ForwardingClientCall.SimpleForwardingClientCall;
 import io.grpc.MethodDescriptor;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 
@@ -31,7 +32,8 @@ class CallerInterceptorTest {
                 return "";
             }
         };
-        new CallerInterceptor("root_key", Duration.ofMinutes(1)).interceptCall(method, options, next);
+        new CallerInterceptor("root_key", Duration.ofMinutes(1), new ConnectionDiagnosis(List.of()))
+                .interceptCall(method, options, next);
         return seen[0];
     }
 

@@ -92,6 +92,23 @@ class PortcullisClientTest {
     }
 
     @Test
+    void takesAnAddressOfIpv6() {
+        try (FakePortcullis server = new FakePortcullis(request -> ANSWER);
+                PortcullisClient client = builder(Map.of("PORTCULLIS_ROOT_KEY", "root_key"))
+                        .addresses(server.address().replace("127.0.0.1", "[::ffff:127.0.0.1]"))
+                        .allowPlaintext()
+                        .timeout(Duration.ofMinutes(1))
+                        .build()) {
+            assertEquals(ANSWER, client.verification().verify(REQUEST));
+        }
+        assertEquals("dns:///%5Bfe80::1%25eth0%5D:1", Address.target("[fe80::1%eth0]:1"));
+        builder(Map.of("PORTCULLIS_ROOT_KEY", "root_key"))
+                .addresses("http://[::1]:1")
+                .build()
+                .close();
+    }
+
+    @Test
     void saysWhatToWriteInsteadOfATargetOfGrpc() {
         String fault = fault(builder(Map.of()).rootKey("root_key").addresses("dns:///localhost:1"));
 

@@ -66,8 +66,39 @@ class TlsTest {
                     StatusRuntimeException.class, () -> client.verification().verify(REQUEST));
 
             assertEquals(Status.Code.UNAVAILABLE, error.getStatus().getCode());
+            assertEquals(
+                    "the certificate of " + server.address()
+                            + " is not signed by an authority that is trusted here: give its CA by caCertificates",
+                    error.getStatus().getDescription());
             assertFalse(error.toString().contains(RealPortcullis.ROOT_KEY));
         }
+    }
+
+    @Test
+    void saysThatTheServerSpeaksTls() throws Exception {
+        try (RealPortcullis server = server(Certificate.make(folder));
+                PortcullisClient client = client("http://" + server.address()).build()) {
+            assertEquals(
+                    "the server at %1$s speaks TLS: use https://%1$s".formatted(server.address()), unavailable(client));
+        }
+    }
+
+    @Test
+    void saysThatTheServerDoesNotSpeakTls() throws Exception {
+        try (RealPortcullis server = RealPortcullis.start(Files.createTempDirectory(folder, "server"));
+                PortcullisClient client = client("https://" + server.address()).build()) {
+            String says = "the server at %1$s does not speak TLS: use http://%1$s, and allowPlaintext or"
+                            .formatted(server.address())
+                    + " PORTCULLIS_ALLOW_PLAINTEXT=true if it is another machine";
+            assertEquals(says, unavailable(client));
+        }
+    }
+
+    private static String unavailable(PortcullisClient client) {
+        StatusRuntimeException error = assertThrows(
+                StatusRuntimeException.class, () -> client.verification().verify(REQUEST));
+        assertEquals(Status.Code.UNAVAILABLE, error.getStatus().getCode());
+        return error.getStatus().getDescription();
     }
 
     @Test
