@@ -6,6 +6,7 @@ mod reload;
 mod retention;
 mod secret_file;
 mod store;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -252,9 +253,11 @@ impl Flags {
         let lease = raw.take("lease-ms", self.lease_ms, "2400", "500 to 60000", |text| millis(text, 500..=60_000));
         let notify_url = raw.secret("notify-url", self.notify_url, self.notify_url_file);
         let hints = store::hints(notify_url.as_deref(), &mut raw.errors);
-        let replica_name = raw.optional("replica-name", self.replica_name);
-        if let Some(Err(rule)) = replica_name.as_deref().map(field::name) {
-            raw.errors.push(format!("replica-name: must {rule}; is {replica_name:?}"));
+        let replica_name = raw.given("replica-name", self.replica_name);
+        if let Some(name) = &replica_name
+            && let Err(rule) = field::name(name)
+        {
+            raw.errors.push(format!("replica-name: must {rule}; is {name:?}"));
         }
         let metrics_listen = raw.take("metrics-listen", self.metrics_listen, "", "ADDRESS:PORT", |text| {
             if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
@@ -279,7 +282,7 @@ impl Flags {
             .take("shutdown-grace-ms", self.shutdown_grace_ms, "3000", "0 to 600000", |text| millis(text, 0..=600_000));
         let drain_timeout = raw
             .take("drain-timeout-ms", self.drain_timeout_ms, "20000", "0 to 600000", |text| millis(text, 0..=600_000));
-        let log = raw.take("log", self.log, LOG_DEFAULT, "a filter such as info or portcullis=debug,warn", |text| {
+        let log = raw.take("log", self.log, LOG_DEFAULT, telemetry::FILTER_RULE, |text| {
             telemetry::filter(text).ok().map(|_| text.to_owned())
         });
         let log_format = raw.take("log-format", self.log_format, "text", "text or json", |text| match text {
@@ -288,12 +291,18 @@ impl Flags {
             _ => None,
         });
         let bootstrap_root_key = raw.bootstrap_root_key(bootstrap_root_key, self.bootstrap_root_key_file);
-        let tls_cert = raw.optional("tls-cert", self.tls_cert);
-        let tls_key = raw.optional("tls-key", self.tls_key);
+        let tls_cert = raw.given("tls-cert", self.tls_cert);
+        let tls_key = raw.given("tls-key", self.tls_key);
         raw.file.refuse_rest(&mut raw.errors);
         let mut errors = raw.errors;
 
-        let tls = tls_files(tls_cert, tls_key, &mut errors);
+        let tls = tls::files(tls_cert, tls_key, &mut errors);
+        if let (Some(listen), Some(Some(metrics))) = (listen, metrics_listen)
+            && listen == metrics
+            && SocketAddr::port(&listen) != 0
+        {
+            errors.push(format!("metrics-listen: must not be the address of listen; is {metrics}"));
+        }
         if let (Some(listen), Some(false), None) = (listen, allow_plaintext, &tls)
             && !SocketAddr::ip(&listen).is_loopback()
         {
@@ -341,18 +350,15 @@ fn origins_of(text: &str, errors: &mut Vec<String>) -> Origins {
     })
 }
 
-fn tls_files(cert: Option<String>, key: Option<String>, errors: &mut Vec<String>) -> Option<TlsFiles> {
-    match (cert, key) {
-        (Some(cert), Some(key)) => return Some(TlsFiles { cert: cert.into(), key: key.into() }),
-        (None, None) => {}
-        (Some(_), None) => errors.push("tls-key: must be given with tls-cert; is absent".to_owned()),
-        (None, Some(_)) => errors.push("tls-cert: must be given with tls-key; is absent".to_owned()),
-    }
-    None
-}
-
 impl Config {
-    /// Every setting as it may be shown: no password, no root key.
+    /// The settings that hold a password, which [`Config::settings`] leaves out.
+    pub fn passwords(&self) -> Vec<&'static str> {
+        let notify_url = if let Hints::By(url) = &self.hints { store::has_password(url) } else { false };
+        let found = [("database-url", store::has_password(&self.database_url)), ("notify-url", notify_url)];
+        found.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect()
+    }
+
+    /// Every setting as it may be shown: no password, no root key. An empty one is not set.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         let path = |file: Option<&PathBuf>| file.map(|file| file.display().to_string()).unwrap_or_default();
         let mut settings = vec![
@@ -455,6 +461,11 @@ impl Raw {
     fn read_secret(&mut self, name: &str, path: &str) -> Option<String> {
         let read = secret_file::read(path);
         read.map_err(|error| self.errors.push(format!("{name}: cannot read {path}: {error}"))).ok()
+    }
+
+    /// The setting `name`; an empty one is not set.
+    fn given(&mut self, name: &str, flag: Option<String>) -> Option<String> {
+        self.optional(name, flag).filter(|text| !text.is_empty())
     }
 
     fn optional(&mut self, name: &str, flag: Option<String>) -> Option<String> {

@@ -3,7 +3,7 @@
 use std::io;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -19,16 +19,29 @@ pub enum LogFormat {
 /// What logs what strangers send, a line for each: quiet below errors unless the filter names it.
 const NOISY: [&str; 2] = ["h2", "hyper"];
 
+/// What a filter must be.
+pub const FILTER_RULE: &str =
+    "a filter such as info or portcullis=debug,warn: levels (off, error, warn, info, debug, trace), and TARGET=LEVEL";
+
 /// The filter that `text` says.
 ///
 /// # Errors
 /// If it says none.
-pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
+pub fn filter(text: &str) -> Result<EnvFilter, String> {
     let quiet = NOISY.iter().filter(|noisy| !text.contains(*noisy)).map(|noisy| format!(",{noisy}=error"));
     let whole: String = std::iter::once(text.to_owned()).chain(quiet).collect();
     // Alone first: what follows would hide that it says nothing.
-    EnvFilter::try_new(text)?;
-    EnvFilter::try_new(whole)
+    EnvFilter::try_new(text).map_err(|error| error.to_string())?;
+    // A word that is no level would be taken for a target, of which everything is logged, and of all others nothing.
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    match text
+        .split(',')
+        .map(str::trim)
+        .find(|word| !word.is_empty() && !word.contains(['=', '[', '{']) && !is_level(word))
+    {
+        Some(word) => Err(format!("{word:?} is no level; for a target say {word}=LEVEL")),
+        None => EnvFilter::try_new(whole).map_err(|error| error.to_string()),
+    }
 }
 
 /// Replaces the filter of the log while it runs.

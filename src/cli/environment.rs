@@ -2,15 +2,18 @@
 //! process lives: the system keeps it as it was. So a server that finds secrets there starts itself anew without them, and
 //! hands them over in files that exist in memory only and are wiped once they are read.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+use clap::CommandFactory as _;
 use zeroize::Zeroizing;
 
-use super::terminal;
+use super::{Cli, terminal};
+use crate::config::BOOTSTRAP_ROOT_KEY_VARIABLE;
 
 /// The variables that may hold a secret, and those that name a file with it instead.
 const SECRETS: [(&str, &str); 3] = [
@@ -21,6 +24,49 @@ const SECRETS: [(&str, &str); 3] = [
 
 /// The root key of the command line client. A server has no use for it, but a shell that exports it may start one.
 const OF_THE_CLIENT: &str = "PORTCULLIS_ROOT_KEY";
+
+/// What the variables of this program start with.
+const PREFIX: &str = "PORTCULLIS_";
+
+/// Warns of variables that look like settings and are none: a mistyped one would be passed over.
+pub fn warn_of_unknown() {
+    let known = known();
+    let names: BTreeSet<String> = env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    for name in names.iter().filter(|name| name.starts_with(PREFIX)) {
+        if known.contains(name) || is_of_the_platform(name) {
+            continue;
+        }
+        let near = known.iter().map(|known| (strsim::damerau_levenshtein(known, name), known)).min();
+        match near.filter(|(distance, _)| *distance <= DISTANCE_MAX) {
+            Some((_, near)) => {
+                terminal::warn(&format!("the variable {name} is not known and has no effect: is {near} meant?"));
+            }
+            None => terminal::warn(&format!("the variable {name} is not known and has no effect")),
+        }
+    }
+}
+
+/// How many letters a name may be away from the one that is suggested.
+const DISTANCE_MAX: usize = 4;
+
+/// The variables of every command.
+fn known() -> Vec<String> {
+    fn of(command: &clap::Command, found: &mut Vec<String>) {
+        let names = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str());
+        found.extend(names.map(str::to_owned));
+        command.get_subcommands().for_each(|command| of(command, found));
+    }
+    let mut found = vec![BOOTSTRAP_ROOT_KEY_VARIABLE.to_owned(), OF_THE_CLIENT.to_owned()];
+    of(&Cli::command(), &mut found);
+    found
+}
+
+/// Kubernetes and Docker tell where a service named `portcullis` is: `PORTCULLIS_SERVICE_HOST`, `PORTCULLIS_PORT` and more.
+fn is_of_the_platform(name: &str) -> bool {
+    ["PORT", "SERVICE", "ENV", "NAME"].iter().any(|word| {
+        name[PREFIX.len()..].strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    })
+}
 
 /// Starts this program anew, in this process, if there are secrets in its environment. Returns if there are none, or if it
 /// cannot be done, which is no reason not to serve. Must be called before there are threads.

@@ -11,13 +11,13 @@ use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
 use super::exit::{Error, Exit};
-use super::{output, terminal};
+use super::{environment, output, terminal};
 use crate::clock::SystemClock;
 use crate::config::{self, BOOTSTRAP_ROOT_KEY_VARIABLE, Config, ConfigErrors, Flags, LogSource};
 use crate::lifecycle::{self, Ending, Request, Signals};
 use crate::manage::{self, Bootstrap};
 use crate::server::{Server, ServerError};
-use crate::store::{ConnectError, StoreError};
+use crate::store::{self, ConnectError, StoreError};
 use crate::telemetry::{self, FilterHandle};
 
 /// Serves until a signal ends it.
@@ -78,15 +78,23 @@ impl EndSignals {
     }
 }
 
-/// `portcullis config check`: prints the settings as they are resolved, or all that is wrong with them.
+/// `portcullis config check`: prints the settings as they are resolved, or all that is wrong with them. It refuses what
+/// `serve` refuses before it listens and opens the store.
 pub fn check_config(flags: Flags) -> Result<Exit, Error> {
-    let settings = resolve(flags)?.settings();
-    let lines: Vec<_> = settings.into_iter().map(|(name, value)| format!("{name} = {value:?}\n")).collect();
-    output::write_stdout(&lines.concat()).map_err(|error| Error::Failed(format!("cannot write to stdout: {error}")))?;
+    let config = resolve(flags)?;
+    store::check_place(&config.database_url)?;
+    // A file of settings again: what is not set has no line, and no password is shown.
+    let passwords = config.passwords();
+    let hidden = passwords.iter().map(|name| format!("# The password of {name} is not shown.\n"));
+    let set = config.settings().into_iter().filter(|(_, value)| !value.is_empty());
+    let lines = set.map(|(name, value)| format!("{name} = {}\n", toml::Value::String(value)));
+    output::write_stdout(&hidden.chain(lines).collect::<Vec<_>>().concat())
+        .map_err(|error| Error::Failed(format!("cannot write to stdout: {error}")))?;
     Ok(Exit::Done)
 }
 
 fn resolve(flags: Flags) -> Result<Config, Error> {
+    environment::warn_of_unknown();
     let bootstrap_root_key = match env::var(BOOTSTRAP_ROOT_KEY_VARIABLE) {
         Ok(text) => Some(text),
         Err(VarError::NotPresent) => None,

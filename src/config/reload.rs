@@ -42,7 +42,7 @@ impl LogSource {
         let text = file.0.remove("log").unwrap_or_else(|| LOG_DEFAULT.to_owned());
         match telemetry::filter(&text) {
             Ok(_) => Ok(text),
-            Err(_) => Err(format!("log: must be a filter such as info or portcullis=debug,warn; is {text:?}")),
+            Err(_) => Err(format!("log: must be {}; is {text:?}", telemetry::FILTER_RULE)),
         }
     }
 }

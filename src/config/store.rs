@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::{ConfigErrors, File, Raw, boolean};
-use crate::store::{Hints, Schema};
+use crate::store::{self, ConnectError, Hints, Schema};
 
 /// The settings that say where the store is: also of commands that work on the store itself.
 #[derive(Args, Debug, Default)]
@@ -42,12 +42,9 @@ impl StoreFlags {
         let url = raw.secret("database-url", self.database_url, self.database_url_file);
         let url = raw.take("database-url", url, "sqlite://portcullis.db", "", |url| Some(url.to_owned()));
         let url = url.filter(|url| {
-            let known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme));
-            if !known {
-                // The URL may hold a password, so it is not repeated.
-                raw.errors.push("database-url: must start with sqlite:// or postgres://".to_owned());
-            }
-            known
+            // The URL may hold a password, so it is not repeated.
+            let checked = store::check_url(url);
+            checked.map_err(|error| raw.errors.push(format!("database-url: {}", without_heading(&error)))).is_ok()
         });
         let own = if url.as_ref().is_some_and(|url| url.starts_with("sqlite:")) { "true" } else { "false" };
         let migrate = raw.take("auto-migrate", self.auto_migrate, own, "true or false", boolean);
@@ -61,7 +58,10 @@ pub(super) fn hints(url: Option<&str>, errors: &mut Vec<String>) -> Hints {
     match url {
         None | Some("") => Hints::SameWay,
         Some("none") => Hints::None,
-        Some(text) if ["postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme)) => {
+        Some(text) if text.starts_with("postgres") => {
+            if let Err(error) = store::check_url(text) {
+                errors.push(format!("notify-url: {}", without_heading(&error)));
+            }
             Hints::By(text.to_owned())
         }
         Some(_) => {
@@ -80,15 +80,57 @@ pub fn location(url: &str) -> String {
     std::path::absolute(path).map_or_else(|_| shown.clone(), |path| format!("sqlite://{}", path.display()))
 }
 
-/// A database URL as it may be shown: passwords stand before the last `@`, or among the parameters.
-pub fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let without_parameters = |text: &str| text.split('?').next().unwrap_or_default().to_owned();
-    match rest.rsplit_once('@') {
-        Some((login, host)) => {
-            let user = login.split([':', '?', '/']).next().unwrap_or_default();
-            format!("{scheme}://{user}@{}", without_parameters(host))
-        }
-        None => format!("{scheme}://{}", without_parameters(rest)),
+/// What is wrong, without what the name of the setting says already.
+fn without_heading(error: &ConnectError) -> String {
+    match error {
+        ConnectError::Url(why) => why.clone(),
+        error => error.to_string(),
     }
+}
+
+/// Whether a database URL holds a password.
+pub(super) fn has_password(url: &str) -> bool {
+    without_password(url) != url
+}
+
+/// A database URL as it may be shown: passwords stand before the last `@`, or among the parameters. Of those only such
+/// are shown as are known to hold none.
+pub fn without_password(url: &str) -> String {
+    /// Parameters that hold no secret.
+    const SHOWN: [&str; 14] = [
+        "application_name",
+        "dbname",
+        "host",
+        "hostaddr",
+        "port",
+        "ssl-ca",
+        "ssl-cert",
+        "ssl-mode",
+        "ssl-root-cert",
+        "sslcert",
+        "sslmode",
+        "sslrootcert",
+        "statement-cache-capacity",
+        "user",
+    ];
+    if url.starts_with("sqlite:") {
+        return url.to_owned();
+    }
+    // What has no scheme is taken apart all the same: it may be a URL that was mistyped.
+    let (scheme, rest) = match url.split_once(':') {
+        Some((scheme, rest)) if scheme.starts_with("postgres") => (scheme, rest.strip_prefix("//").unwrap_or(rest)),
+        _ => ("postgres", url),
+    };
+    let (before, after) = match rest.rsplit_once('@') {
+        Some((login, host)) => (login.split([':', '?', '/']).next().unwrap_or_default(), host),
+        None => ("", rest),
+    };
+    let at = if before.is_empty() { "" } else { "@" };
+    let (host, parameters) = after.split_once('?').unwrap_or((after, ""));
+    let is_shown = |parameter: &&str| {
+        parameter.split_once('=').is_some_and(|(name, value)| SHOWN.contains(&name) && !value.contains('@'))
+    };
+    let parameters: Vec<_> = parameters.split('&').filter(is_shown).collect();
+    let mark = if parameters.is_empty() { "" } else { "?" };
+    format!("{scheme}://{before}{at}{host}{mark}{}", parameters.join("&"))
 }

@@ -63,6 +63,26 @@ pub async fn connect(url: &str, schema: Schema, hints: &Hints) -> Result<Arc<dyn
     }
 }
 
+/// Checks that `url` names a store, as far as it says so itself: nothing is opened.
+///
+/// # Errors
+/// What [`connect`] would refuse. No password is in it.
+pub fn check_url(url: &str) -> Result<(), ConnectError> {
+    match url.split_once(':').unwrap_or_default().0 {
+        "sqlite" => sqlite::check_url(url),
+        "postgres" | "postgresql" => postgres::check_url(url),
+        _ => Err(ConnectError::Url("must start with sqlite:// or postgres://".into())),
+    }
+}
+
+/// Checks that there is a place for the store that `url` names, as far as this machine knows: nothing is opened or made.
+///
+/// # Errors
+/// What [`connect`] would say.
+pub fn check_place(url: &str) -> Result<(), ConnectError> {
+    if url.starts_with("sqlite:") { sqlite::check_place(url) } else { Ok(()) }
+}
+
 /// Brings the schema of the store that `url` names up to date. The versions that were applied now.
 ///
 /// # Errors

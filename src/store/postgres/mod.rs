@@ -49,7 +49,7 @@ use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, Json, NewSecret, Patch, Revocation};
 use crate::key::token::PublicPrefix;
 
-pub use self::open::migrate;
+pub use self::open::{check_url, migrate};
 
 /// The longest that a call takes: a wait for a connection and one for a statement, with room to spare. The server's
 /// own limits come first; this one is for a server that has fallen silent.

@@ -70,8 +70,61 @@ pub async fn open(url: &str, schema: Schema) -> Result<Opened, ConnectError> {
     Ok(Opened { options, conn, migrated })
 }
 
+/// What a URL may say besides the server, as the driver reads it. It passes over others, so that a mistyped `sslmode` would
+/// connect without TLS.
+const PARAMETERS: [&str; 18] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "ssl-root-cert",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
+/// Those of them that name a file.
+const FILES: [&str; 7] = ["ssl-ca", "ssl-cert", "ssl-key", "ssl-root-cert", "sslcert", "sslkey", "sslrootcert"];
+
+/// Checks that `url` names a server.
+pub fn check_url(url: &str) -> Result<(), ConnectError> {
+    options(url).map(drop)
+}
+
+/// Refuses parameters that would be passed over, and files that are not there. The values of others may be secrets.
+fn check_parameters(url: &str) -> Result<(), ConnectError> {
+    let (_, parameters) = url.split_once('?').unwrap_or_default();
+    for (name, value) in parameters.split('&').filter_map(|parameter| parameter.split_once('=')) {
+        let is_known = PARAMETERS.contains(&name) || name.starts_with("options[") || name.starts_with("options%5B");
+        if !is_known {
+            let known = PARAMETERS.join(", ");
+            return Err(ConnectError::Url(format!("unknown parameter `{name}`; known are {known}")));
+        }
+        if FILES.contains(&name)
+            && !value.contains('%')
+            && let Err(error) = std::fs::File::open(value)
+        {
+            return Err(ConnectError::Url(format!("{name}: cannot read {value}: {error}")));
+        }
+    }
+    Ok(())
+}
+
 /// The way to the server that `url` names.
 pub fn options(url: &str) -> Result<PgConnectOptions, ConnectError> {
+    if !["postgres://", "postgresql://"].iter().any(|start| url.starts_with(start)) {
+        return Err(ConnectError::Url("must start with postgres://".into()));
+    }
+    check_parameters(url)?;
     let options: PgConnectOptions = url.parse().map_err(|e| ConnectError::Url(reason(&e)))?;
     let options = options.disable_statement_logging();
     Ok(if options.get_application_name().is_none() { options.application_name("portcullis") } else { options })

@@ -48,7 +48,7 @@ use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, Json, NewSecret, Patch, Revocation};
 use crate::key::token::PublicPrefix;
 
-pub use self::open::migrate;
+pub use self::open::{check_place, check_url, migrate};
 
 /// Readers for look-ups of secrets, and for all else but lists. Each has a thread and up to 2 MiB of page cache.
 const LOOKUP_READERS: u32 = 4;

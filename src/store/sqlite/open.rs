@@ -96,6 +96,16 @@ pub async fn migrate(url: &str) -> Result<Vec<i64>, ConnectError> {
     Ok(opened.migrated)
 }
 
+/// Checks that `url` names a file.
+pub fn check_url(url: &str) -> Result<(), ConnectError> {
+    path(url).map(drop)
+}
+
+/// Checks that there is a place for the file that `url` names. Makes none.
+pub fn check_place(url: &str) -> Result<(), ConnectError> {
+    check_directory(&path(url)?)
+}
+
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(path).foreign_keys(true).busy_timeout(BUSY_TIMEOUT).disable_statement_logging()
 }
@@ -118,11 +128,7 @@ fn path(url: &str) -> Result<PathBuf, ConnectError> {
 
 /// Makes the file if there is none. Its path without symbolic links, so that whichever way leads to it there is one lock.
 fn file(path: &Path) -> Result<PathBuf, ConnectError> {
-    if let Some(parent) = path.parent()
-        && !parent.is_dir()
-    {
-        return Err(unavailable(path, &format!("there is no directory {}", parent.display())));
-    }
+    check_directory(path)?;
     let refused = |e| unavailable(path, &e);
     match path.metadata() {
         Ok(found) if found.is_file() => {}
@@ -135,6 +141,16 @@ fn file(path: &Path) -> Result<PathBuf, ConnectError> {
         Err(e) => return Err(refused(e)),
     }
     path.canonicalize().map_err(refused)
+}
+
+fn check_directory(path: &Path) -> Result<(), ConnectError> {
+    match path.parent() {
+        Some(parent) if !parent.is_dir() => {
+            Err(unavailable(path, &format!("there is no directory {}", parent.display())))
+        }
+        _ if path.is_dir() => Err(unavailable(path, &"it is a directory; name a file")),
+        _ => Ok(()),
+    }
 }
 
 /// Files made so are for their owner's eyes only. SQLite gives the files beside the database the same mode.

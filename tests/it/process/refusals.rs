@@ -103,8 +103,10 @@ async fn a_store_that_is_none() {
     assert_eq!(fs::read(&noise).unwrap(), "no database".repeat(1_000).as_bytes(), "it is left alone");
     check(&format!("sqlite://{}/none/x.db", dir.path().display()), 69, &["there is no directory", "none"]).await;
     check(&format!("sqlite://{}", dir.path().display()), 69, &["directory"]).await;
-    check("sqlite://:memory:", 64, &["memory"]).await;
-    check("sqlite://", 64, &["path"]).await;
+    for (url, why) in [("sqlite://:memory:", "memory"), ("sqlite://", "path")] {
+        let said = Process::run(serve(url)).await.with_code(64).stderr;
+        assert!(said.starts_with("error: bad settings\ndatabase-url: ") && said.contains(why), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -110,7 +110,8 @@ async fn files_that_are_no_identity_are_refused() {
         command.arg("--tls-cert").arg(cert).arg("--tls-key").arg(key).current_dir(dir.path());
         let named = [cert, key].iter().any(|file| **file == missing);
         let parts: &[&str] = if named { &["cannot read", "missing.pem"] } else { &[] };
-        Process::run(command).await.with_code(code).with_one_line(parts);
+        let said = Process::run(command).await.with_code(code).stderr;
+        assert!(said.contains("\ntls-") && parts.iter().all(|part| said.contains(part)), "{said}");
     }
     assert!(!dir.path().join("portcullis.db").exists(), "nothing was begun");
 }
