@@ -52,15 +52,23 @@ pub async fn serve_text(listener: TcpListener, path: &'static str, text: Arc<dyn
 }
 
 fn answer(request: &Request<Incoming>, path: &str, text: &dyn Fn() -> String) -> Response<Full<Bytes>> {
-    let status = match () {
-        () if request.uri().path() != path => StatusCode::NOT_FOUND,
-        () if request.method() != Method::GET && request.method() != Method::HEAD => StatusCode::METHOD_NOT_ALLOWED,
-        () => StatusCode::OK,
+    let (status, body) = match () {
+        () if request.uri().path() != path => (StatusCode::NOT_FOUND, format!("there is nothing here: GET {path}\n")),
+        () if request.method() != Method::GET && request.method() != Method::HEAD => {
+            (StatusCode::METHOD_NOT_ALLOWED, format!("send GET {path}\n"))
+        }
+        () => (StatusCode::OK, text()),
     };
-    let body = if status == StatusCode::OK { text() } else { String::new() };
+    let content_type = match status {
+        StatusCode::OK => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        _ => "text/plain; charset=utf-8",
+    };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
+    }
     response
 }

@@ -64,7 +64,12 @@ async fn metrics_tell_how_replicas_agree() {
     }
     assert_eq!(told.matches("| `portcullis_").count(), there);
     assert!(page.ends_with("# EOF\n") && !page.contains(&secret[..12]), "{page}");
-    assert_eq!(get(addr, "/").await.0, 404);
+    assert_eq!(get(addr, "/").await, (404, "there is nothing here: GET /metrics\n".to_owned()));
+    let posted = Http::connect(addr.parse().expect("an address")).await.call("POST", "/metrics", &[], b"").await;
+    assert_eq!(
+        (posted.status, &posted.body[..], posted.header("allow")),
+        (405, &b"send GET /metrics\n"[..], Some("GET, HEAD"))
+    );
     server.stop().await;
 }
 
