@@ -10,7 +10,7 @@ use portcullis::clock::Timestamp;
 use portcullis::key::credits::Credits;
 use portcullis::key::id::KeyId;
 use portcullis::key::keyspace::Keyspace;
-use portcullis::key::record::{ApiKey, Ended, NewSecret, Patch, Revocation};
+use portcullis::key::record::{ApiKey, NewSecret, Patch, Revocation};
 use portcullis::key::verifier::Verifier;
 use portcullis::store::log::{Change, Incarnation, Poll, Position, Replica, Roll};
 use portcullis::store::spending::{CreditsAsked, CreditsGranted, CreditsReturned, RateLevel, RateSpent, SHARE_MAX};
@@ -282,11 +282,8 @@ impl Database {
                 logged.extend(before);
             }
             KeyChange::Rotate(newest, overlap) => {
-                let rotated = key.rotate(newest.public_prefix.clone(), *overlap, by.at);
-                rotated.map_err(|ended| match ended {
-                    Ended::Revoked => Refusal::KeyRevoked,
-                    Ended::Expired => Refusal::KeyExpired,
-                })?;
+                let ends_overlap = by.overrides.end_overlap;
+                key.rotate(newest.public_prefix.clone(), *overlap, ends_overlap, by.at).map_err(Refusal::from)?;
                 let tables = self.write();
                 for lookup in &before {
                     if !lookups(&key).contains(lookup) {

@@ -208,14 +208,17 @@ async fn lose(world: &World, process: usize, management: &Management, key: usize
             enabled,
             allowance: AllowanceFields::default(),
         },
+        add_credits: 0,
+        ends_overlap: false,
+        ends_last_admin: false,
     };
     let mut new = None;
     let done = match way {
         Way::Revoke => {
             let grounds = Grounds::check(1, String::new(), None).expect("good grounds");
-            management.revoke(&id, grounds, &reach, BY).await.map(drop)
+            management.revoke(&id, grounds, false, &reach, BY).await.map(drop)
         }
-        Way::Delete => match management.delete(&id, &reach, BY).await {
+        Way::Delete => match management.delete(&id, false, &reach, BY).await {
             // Whoever is told that it is not there takes it that it is gone.
             Err(Error::Refused(_)) => Ok(()),
             done => done,
@@ -223,7 +226,7 @@ async fn lose(world: &World, process: usize, management: &Management, key: usize
         Way::Disable => management.update(update(Vec::new(), false, "enabled"), &reach, BY).await.map(drop),
         Way::Narrow => management.update(update(vec!["other".to_owned()], true, "scopes"), &reach, BY).await.map(drop),
         Way::Rotate => {
-            let rotated = management.rotate(&id, 0, &reach, BY).await;
+            let rotated = management.rotate(&id, 0, false, &reach, BY).await;
             rotated.map(|rotated| new = Some(rotated.secret.expose().to_owned()))
         }
     };

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use tonic::Code;
 
-use super::client::ClientArgs;
+use super::client::{Client, ClientArgs};
 use super::exit::{Error, Exit};
 use super::{parse, terminal};
 use crate::clock::{Clock as _, SystemClock};
@@ -62,6 +62,18 @@ struct DeleteArgs {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+    /// Delete the key even if it is the last admin key
+    #[arg(long)]
+    force: bool,
+}
+
+/// The key of this id in words, with its name and subject if they can be read.
+async fn describe(client: &Client, id: &str) -> String {
+    let key = client.keys().get_api_key(GetApiKeyRequest { id: id.to_owned() }).await;
+    match key.ok().and_then(|key| key.into_inner().api_key) {
+        Some(key) => format!("key {id}, {:?} of {}", key.name, key.subject),
+        None => format!("key {id}"),
+    }
 }
 
 /// Runs one of them.
@@ -86,8 +98,12 @@ pub async fn run(args: KeysArgs) -> Result<Exit, Error> {
             out.show(&client.connect().await?.keys().rotate_api_key(args.request()).await?.into_inner())
         }
         KeysCommand::Revoke(args) => {
+            let connected = client.connect().await?;
+            if let Some(id) = args.id().filter(|_| !args.why.yes && terminal::is_interactive()) {
+                terminal::confirm(&format!("Revoke {} for good?", describe(&connected, id).await))?;
+            }
             let (request, hint) = args.request()?;
-            let revoked = client.connect().await?.keys().revoke_api_key(request).await;
+            let revoked = connected.keys().revoke_api_key(request).await;
             if let (Err(status), Some(hint)) = (&revoked, hint)
                 && status.code() == Code::NotFound
             {
@@ -95,11 +111,17 @@ pub async fn run(args: KeysArgs) -> Result<Exit, Error> {
             }
             out.show(&revoked?.into_inner())
         }
-        KeysCommand::Delete(DeleteArgs { id, yes }) => {
-            if !yes {
+        KeysCommand::Delete(DeleteArgs { id, yes, force }) => {
+            if !yes && !terminal::is_interactive() {
                 terminal::confirm(&format!("Delete key {id} and its history of use?"))?;
             }
-            out.show(&client.connect().await?.keys().delete_api_key(DeleteApiKeyRequest { id }).await?.into_inner())
+            let connected = client.connect().await?;
+            if !yes {
+                let key = describe(&connected, &id).await;
+                terminal::confirm(&format!("Delete {key} and its history of use?"))?;
+            }
+            let request = DeleteApiKeyRequest { id, allow_last_admin: force };
+            out.show(&connected.keys().delete_api_key(request).await?.into_inner())
         }
         KeysCommand::Verify(args) => verify::run(args, &client).await,
     }

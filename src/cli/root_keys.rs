@@ -8,7 +8,7 @@ use super::keys::revoke::Why;
 use super::keys::{self, Expiration};
 use super::list::Page;
 use super::offline::{self, OfflineArgs};
-use super::parse;
+use super::{parse, terminal};
 use crate::grpc::pb::{CreateApiKeyRequest, GetApiKeyRequest, ListApiKeysRequest, revoke_api_key_request::Target};
 use crate::key::keyspace::SYSTEM;
 
@@ -113,6 +113,9 @@ async fn revoke(id: String, why: Why, client: &ClientArgs) -> Result<Exit, Error
     let key = keys.get_api_key(GetApiKeyRequest { id: id.clone() }).await?.into_inner().api_key.unwrap_or_default();
     if key.keyspace != SYSTEM {
         return Err(Error::Failed(format!("{id} is no root key; `portcullis keys revoke` revokes the others")));
+    }
+    if !why.yes && terminal::is_interactive() {
+        terminal::confirm(&format!("Revoke root key {id}, {:?} of {}, for good?", key.name, key.subject))?;
     }
     client.out().show(&keys.revoke_api_key(why.request(Target::Id(id))).await?.into_inner())
 }

@@ -114,6 +114,11 @@ impl Drop for HiddenInput {
     }
 }
 
+/// Whether somebody can be asked.
+pub fn is_interactive() -> bool {
+    io::stdin().is_terminal()
+}
+
 /// Asks whether to do what cannot be undone. Where nobody can be asked, `--yes` must have said so.
 pub fn confirm(question: &str) -> Result<(), Error> {
     if !io::stdin().is_terminal() {

@@ -143,6 +143,8 @@ impl ApiKeyService for ApiKeys {
             etag: key.etag,
             mask: convert::mask(asked.update_mask),
             add_credits: asked.add_credits,
+            ends_overlap: asked.end_overlap,
+            ends_last_admin: asked.allow_last_admin,
             fields: KeyFields {
                 name: key.name,
                 description: key.description,
@@ -167,8 +169,8 @@ impl ApiKeyService for ApiKeys {
         let asked = request.into_inner();
         let id = KeyId::from_text(asked.id);
         let overlap = asked.overlap.map_or(0, convert::length_nanos);
-        let rotated =
-            self.management.rotate(&id, overlap, &reach, caller.principal()).await.map_err(status::from_manage)?;
+        let rotated = self.management.rotate(&id, overlap, asked.end_overlap, &reach, caller.principal()).await;
+        let rotated = rotated.map_err(status::from_manage)?;
         Ok(Response::new(pb::RotateApiKeyResponse {
             api_key: Some(self.show(rotated.key)),
             secret: rotated.secret.expose().to_owned(),
@@ -188,6 +190,8 @@ impl ApiKeyService for ApiKeys {
             Some(Target::Id(id)) if id.is_empty() => Some("id"),
             Some(_) => None,
         };
+        // A secret that leaked is ended whatever follows from it.
+        let ends_last_admin = asked.allow_last_admin || matches!(asked.target, Some(Target::Secret(_)));
         let grounds = Grounds::check(asked.reason, asked.comment, absent).map_err(status::from_manage)?;
         if let Some(Target::Secret(text)) = &asked.target
             && recognize::kind_of(text) == Some(TextKind::KeyId)
@@ -201,7 +205,8 @@ impl ApiKeyService for ApiKeys {
         };
         let mut first = None;
         for id in &ids {
-            let revoked = self.management.revoke(id, grounds.clone(), &reach, caller.principal()).await;
+            let revoked =
+                self.management.revoke(id, grounds.clone(), ends_last_admin, &reach, caller.principal()).await;
             first.get_or_insert(revoked.map_err(status::from_manage)?);
         }
         // Those that are known are revoked; it is not known of all.
@@ -218,8 +223,10 @@ impl ApiKeyService for ApiKeys {
     ) -> Result<Response<pb::DeleteApiKeyResponse>, Status> {
         let caller = caller::of(&request).await?;
         let reach = caller.reach(Permission::KeysRevoke)?;
-        let id = KeyId::from_text(request.into_inner().id);
-        self.management.delete(&id, &reach, caller.principal()).await.map_err(status::from_manage)?;
+        let asked = request.into_inner();
+        let id = KeyId::from_text(asked.id);
+        let deleted = self.management.delete(&id, asked.allow_last_admin, &reach, caller.principal()).await;
+        deleted.map_err(status::from_manage)?;
         Ok(Response::new(pb::DeleteApiKeyResponse {}))
     }
 

@@ -68,6 +68,7 @@ impl fmt::Debug for RevokeApiKeyRequest {
             .field("target", &self.target)
             .field("reason", &self.reason)
             .field("comment", &self.comment)
+            .field("allow_last_admin", &self.allow_last_admin)
             .finish()
     }
 }

@@ -385,6 +385,19 @@ fn refused(refusal: Refusal) -> Status {
         }
         Refusal::EtagMismatch => (Code::Aborted, R::EtagMismatch, "the etag is stale: read again, then decide again"),
         Refusal::KeyRevoked => (Code::FailedPrecondition, R::KeyRevoked, "the key is revoked"),
+        Refusal::OverlapActive { hint, until } => {
+            let message = format!(
+                "the secret {hint} goes on working until {until}, as an earlier rotation promised, and would end now: say \
+                 end_overlap to end it, or rotate after that time"
+            );
+            return plain(Code::FailedPrecondition, R::OverlapActive, &message);
+        }
+        Refusal::LastAdminKey => {
+            let message = "it is the last admin key, or outlives all others: make another first (`portcullis root-key create \
+                           --permission admin`), or say allow_last_admin (`--force`). Without one, `portcullis root-key create \
+                           --offline` is the way back";
+            (Code::FailedPrecondition, R::LastAdminKey, message)
+        }
         Refusal::CreditsNotAdded(NotAdded::Unlimited) => {
             let message =
                 "the key has no credits to add to: it may be used as much as it likes; set credits.remaining first";

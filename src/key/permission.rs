@@ -42,6 +42,12 @@ impl Permission {
         ("admin", Self::Admin),
     ];
 
+    /// Its name, as a scope has it.
+    pub fn name(self) -> &'static str {
+        let (name, _) = Self::ALL.iter().find(|(_, p)| *p == self).expect("ALL lists every permission");
+        name
+    }
+
     /// The names of all there are.
     pub fn names() -> impl Iterator<Item = &'static str> {
         Self::ALL.iter().map(|(name, _)| *name)
@@ -50,8 +56,7 @@ impl Permission {
 
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, _) = Self::ALL.iter().find(|(_, p)| p == self).expect("ALL lists every permission");
-        f.write_str(name)
+        f.write_str(self.name())
     }
 }
 
@@ -95,6 +100,9 @@ pub fn named_keyspaces(scopes: &[String]) -> BTreeSet<&str> {
 pub fn named_keyspace(scope: &str) -> Option<&str> {
     scope.split_once('@').map(|(_, keyspace)| keyspace)
 }
+
+/// The permission to do everything, where it stands in JSON.
+pub const ADMIN_IN_JSON: &str = "\"admin\"";
 
 /// How a permission that names `keyspace` ends where it stands in JSON. No id of a keyspace has a character to escape.
 pub fn end_in_json(keyspace: &str) -> String {

@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::credits::{self, Credits, CreditsPatch, NotAdded};
 use super::id::KeyId;
+use super::keyspace::SYSTEM;
 use super::network::Network;
+use super::permission::Permission;
 use super::rate_limit::RateLimit;
 use super::token::PublicPrefix;
 use super::verifier::Verifier;
@@ -183,17 +185,26 @@ pub struct Patch {
     pub credits: Option<CreditsPatch>,
     /// How many credits to add to those that are left then.
     pub add_credits: Option<i64>,
+    /// End a secret that goes on working after a rotation.
+    pub end_overlap: bool,
     /// The new networks, all of them.
     pub allowed_cidrs: Option<Vec<Network>>,
 }
 
-/// Why a key cannot be changed so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+/// Why a key cannot get a new secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotRotated {
     /// It is revoked.
     Revoked,
     /// It has expired.
     Expired,
+    /// A secret that was replaced earlier goes on working, and would end before the time that was promised.
+    OverlapActive {
+        /// The hint of that secret.
+        hint: String,
+        /// Until when it works.
+        until: Timestamp,
+    },
 }
 
 impl ApiKey {
@@ -236,6 +247,14 @@ impl ApiKey {
         }
     }
 
+    /// Until when this is a root key that may do everything: for ever if it never expires; `None` if it is none at `now`.
+    pub fn admin_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let is_admin = self.keyspace == SYSTEM
+            && self.state(now) == State::Active
+            && self.scopes.iter().any(|scope| scope == Permission::Admin.name());
+        is_admin.then(|| self.expire_time.unwrap_or(Timestamp::from_micros(i64::MAX)))
+    }
+
     /// The secrets that work at `now` as far as they are concerned, newest first; none once the key is revoked.
     pub fn live_secrets(&self, now: Timestamp) -> impl Iterator<Item = &SecretInfo> {
         let revoked = self.revocation.is_some();
@@ -276,22 +295,41 @@ impl ApiKey {
         if let Some(more) = patch.add_credits {
             changes.insert("credits_added".into(), json!(more));
         }
+        if let Some(replaced) = self.overlapping(now).filter(|_| patch.end_overlap) {
+            changes.insert("ended_secret_hint".into(), json!(replaced.public_prefix.hint()));
+            self.secrets.truncate(1);
+        }
         if !changes.is_empty() {
             self.touch(now);
         }
         Ok(changes)
     }
 
+    /// The secret that goes on working after a rotation, if there is one at `now`.
+    pub fn overlapping(&self, now: Timestamp) -> Option<&SecretInfo> {
+        self.live_secrets(now).nth(1)
+    }
+
     /// Puts `newest` first and lets the secret before it live on for `overlap`. Secrets older than that, and those
     /// that have expired, are dropped: at most [`SECRETS_MAX`] are left.
     ///
     /// # Errors
-    /// If the key is revoked or has expired.
-    pub fn rotate(&mut self, newest: PublicPrefix, overlap: Duration, now: Timestamp) -> Result<Json, Ended> {
+    /// If the key is revoked or has expired; and if an earlier overlap would be cut short, unless `ends_overlap`.
+    pub fn rotate(
+        &mut self,
+        newest: PublicPrefix,
+        overlap: Duration,
+        ends_overlap: bool,
+        now: Timestamp,
+    ) -> Result<Json, NotRotated> {
         match self.state(now) {
-            State::Revoked => return Err(Ended::Revoked),
-            State::Expired => return Err(Ended::Expired),
+            State::Revoked => return Err(NotRotated::Revoked),
+            State::Expired => return Err(NotRotated::Expired),
             State::Active | State::Disabled => {}
+        }
+        if let Some(replaced) = self.overlapping(now).filter(|_| !ends_overlap) {
+            let until = replaced.expire_time.unwrap_or(now);
+            return Err(NotRotated::OverlapActive { hint: replaced.public_prefix.hint(), until });
         }
         let until = now.saturating_add(overlap);
         self.secrets.retain(|secret| secret.is_live(now));
@@ -409,24 +447,47 @@ mod tests {
     fn rotation_leaves_two_live_secrets_at_most() {
         let hour = Duration::from_hours(1);
         let mut key = key();
-        key.rotate(PublicPrefix::from_stored("ak_2".into()), hour, NOW).unwrap();
+        key.rotate(PublicPrefix::from_stored("ak_2".into()), hour, true, NOW).unwrap();
         assert_eq!(prefixes(&key, NOW), ["ak_2", "ak_1"]);
         assert_eq!(prefixes(&key, NOW.saturating_add(hour)), ["ak_2"]);
-        key.rotate(PublicPrefix::from_stored("ak_3".into()), hour, NOW).unwrap();
+        key.rotate(PublicPrefix::from_stored("ak_3".into()), hour, true, NOW).unwrap();
         assert_eq!(prefixes(&key, NOW), ["ak_3", "ak_2"]);
-        key.rotate(PublicPrefix::from_stored("ak_4".into()), Duration::ZERO, NOW).unwrap();
+        key.rotate(PublicPrefix::from_stored("ak_4".into()), Duration::ZERO, true, NOW).unwrap();
         assert_eq!(prefixes(&key, NOW), ["ak_4"]);
         assert_eq!(key.revision, 4);
+    }
+
+    #[test]
+    fn an_overlap_is_not_cut_short_unasked() {
+        let hour = Duration::from_hours(1);
+        let next = |n: u8| PublicPrefix::from_stored(format!("ak_{n}"));
+        let mut key = key();
+        key.rotate(next(2), hour, false, NOW).unwrap();
+        let rotated = key.clone();
+        let until = NOW.saturating_add(hour);
+        let active = NotRotated::OverlapActive { hint: next(1).hint(), until };
+        for overlap in [hour, Duration::ZERO] {
+            assert_eq!(key.rotate(next(3), overlap, false, NOW), Err(active.clone()));
+        }
+        assert_eq!(key, rotated);
+        let patch = Patch { end_overlap: true, ..Patch::default() };
+        let changes = key.update(&patch, NOW).unwrap();
+        assert_eq!(Value::Object(changes), json!({ "ended_secret_hint": next(1).hint() }));
+        assert_eq!(prefixes(&key, NOW), ["ak_2"]);
+        assert_eq!(key.update(&patch, NOW), Ok(Json::new()), "there is none to end");
+        key.rotate(next(3), hour, false, NOW).unwrap();
+        key.rotate(next(4), hour, false, until).unwrap();
+        assert_eq!(prefixes(&key, until), ["ak_4", "ak_3"], "one that is over is none");
     }
 
     #[test]
     fn an_ended_key_cannot_be_rotated() {
         let next = || PublicPrefix::from_stored("ak_2".into());
         let mut expired = ApiKey { expire_time: Some(NOW), ..key() };
-        assert_eq!(expired.rotate(next(), Duration::ZERO, NOW), Err(Ended::Expired));
+        assert_eq!(expired.rotate(next(), Duration::ZERO, true, NOW), Err(NotRotated::Expired));
         let mut revoked = key();
         revoked.revoke(&Revocation { at: NOW, reason: RevocationReason::Unspecified, comment: String::new() });
-        assert_eq!(revoked.rotate(next(), Duration::ZERO, NOW), Err(Ended::Revoked));
+        assert_eq!(revoked.rotate(next(), Duration::ZERO, true, NOW), Err(NotRotated::Revoked));
         assert_eq!(prefixes(&revoked, NOW), [""; 0]);
     }
 

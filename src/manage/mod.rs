@@ -32,7 +32,7 @@ use crate::key::root_token::RootTokenKey;
 use crate::key::secret::Secret;
 use crate::key::token::{self, Token};
 use crate::key::verifier::{self, HashPolicy, Verifier};
-use crate::store::{Actor, BoxError, Refusal, Store, StoreError};
+use crate::store::{Actor, BoxError, Overrides, Refusal, Store, StoreError};
 use crate::usage::Usage;
 
 pub use allowance::{AllowanceFields, CreditsFields, RateLimitFields, RefillFields};
@@ -160,8 +160,13 @@ impl Management {
 
     /// One that changes keys of these keyspaces only.
     fn actor_within(&self, reach: &Reach, by: Principal<'_>, at: Timestamp) -> Actor {
+        self.actor_with(Overrides::default(), reach, by, at)
+    }
+
+    /// The same for what is refused otherwise.
+    fn actor_with(&self, overrides: Overrides, reach: &Reach, by: Principal<'_>, at: Timestamp) -> Actor {
         let (name, peer) = (by.name.to_owned(), by.peer.to_owned());
-        Actor { event_id: self.ids.event(at), at, name, peer, within: reach.clone() }
+        Actor { event_id: self.ids.event(at), at, name, peer, within: reach.clone(), overrides }
     }
 
     /// The key of this id.

@@ -6,7 +6,7 @@ use crate::key::id::KeyId;
 use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, Revocation, RevocationReason};
 use crate::seeded::{self, Fault};
-use crate::store::{Refusal, StoreError};
+use crate::store::{Overrides, Refusal, StoreError};
 
 /// Why a key is revoked, checked.
 #[derive(Clone, Debug)]
@@ -35,11 +35,13 @@ impl Grounds {
 }
 
 impl Management {
-    /// Revokes a key. Revoking it again succeeds, changes nothing, and promises the same.
+    /// Revokes a key. Revoking it again succeeds, changes nothing, and promises the same. The last admin key is revoked only
+    /// if `ends_last_admin`.
     pub async fn revoke(
         &self,
         id: &KeyId,
         grounds: Grounds,
+        ends_last_admin: bool,
         reach: &Reach,
         by: Principal<'_>,
     ) -> Result<ApiKey, Error> {
@@ -47,7 +49,8 @@ impl Management {
         let revocation = Revocation { at, reason: grounds.reason, comment: grounds.comment };
         let revoked = async {
             check_named(id)?;
-            let by = self.actor_within(reach, by, at);
+            let overrides = Overrides { end_last_admin: ends_last_admin, ..Overrides::default() };
+            let by = self.actor_with(overrides, reach, by, at);
             let revoked = match self.store.revoke_key(id, &revocation, &by).await {
                 // Whether it was made is unknown: to make it again tells.
                 Err(StoreError::Unavailable(_)) => self.store.revoke_key(id, &revocation, &by).await,
@@ -65,11 +68,18 @@ impl Management {
         self.confirmed(revoked).await
     }
 
-    /// Removes a key and its history of use.
-    pub async fn delete(&self, id: &KeyId, reach: &Reach, by: Principal<'_>) -> Result<(), Error> {
+    /// Removes a key and its history of use; the last admin key only if `ends_last_admin`.
+    pub async fn delete(
+        &self,
+        id: &KeyId,
+        ends_last_admin: bool,
+        reach: &Reach,
+        by: Principal<'_>,
+    ) -> Result<(), Error> {
         let deleted = async {
             check_named(id)?;
-            let by = self.actor_within(reach, by, self.clock.now());
+            let overrides = Overrides { end_last_admin: ends_last_admin, ..Overrides::default() };
+            let by = self.actor_with(overrides, reach, by, self.clock.now());
             match self.store.delete_key(id, &by).await {
                 Err(unknown @ StoreError::Unavailable(_)) => match self.store.delete_key(id, &by).await? {
                     // Deleted the first time perhaps, or never there: it stays unknown.

@@ -8,6 +8,7 @@ use crate::key::id::KeyId;
 use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, OVERLAP_MAX};
 use crate::key::secret::Secret;
+use crate::store::Overrides;
 
 /// A key with a new secret.
 #[derive(Debug)]
@@ -21,8 +22,16 @@ pub struct Rotated {
 }
 
 impl Management {
-    /// Gives a key a new secret; the one before it goes on working for `overlap`.
-    pub async fn rotate(&self, id: &KeyId, overlap: Nanos, reach: &Reach, by: Principal<'_>) -> Result<Rotated, Error> {
+    /// Gives a key a new secret; the one before it goes on working for `overlap`. One before that ends at once: refused while
+    /// it works, unless `ends_overlap`.
+    pub async fn rotate(
+        &self,
+        id: &KeyId,
+        overlap: Nanos,
+        ends_overlap: bool,
+        reach: &Reach,
+        by: Principal<'_>,
+    ) -> Result<Rotated, Error> {
         let mut bad = Violations::default();
         check_id("id", id, &mut bad);
         let overlap = check_overlap(overlap, &mut bad);
@@ -32,7 +41,9 @@ impl Management {
         let _charged = self.charge(&keyspace)?;
         let (newest, secret) = self.issue(&keyspace, keyspace.hash_policy).await?;
         let now = self.clock.now();
-        let rotated = self.store.rotate_key(id, &newest, overlap, &self.actor_within(reach, by, now)).await?;
+        let overrides = Overrides { end_overlap: ends_overlap, ..Overrides::default() };
+        let actor = self.actor_with(overrides, reach, by, now);
+        let rotated = self.store.rotate_key(id, &newest, overlap, &actor).await?;
         let key = self.confirmed(rotated.map_err(Error::Refused)).await?;
         Ok(Rotated { key, secret, previous_expire_time: now.saturating_add(overlap) })
     }

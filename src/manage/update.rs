@@ -13,7 +13,7 @@ use crate::key::id::KeyId;
 use crate::key::keyspace::Keyspace;
 use crate::key::permission::Reach;
 use crate::key::record::{ApiKey, Json, Patch};
-use crate::store::Refusal;
+use crate::store::{Overrides, Refusal};
 
 /// What can be changed about a key.
 const PATHS: [&str; 10] = [
@@ -52,6 +52,10 @@ pub struct UpdateKey {
     pub fields: KeyFields,
     /// How many credits to add to those that are left; 0: none.
     pub add_credits: i64,
+    /// End a secret that goes on working after a rotation.
+    pub ends_overlap: bool,
+    /// Change the key even if it is the last admin key and would not be one any more.
+    pub ends_last_admin: bool,
 }
 
 /// The fields of a key that can be changed, absent ones in their wire default.
@@ -97,9 +101,12 @@ impl Management {
             check_added(asked.add_credits, patch.credits.as_ref(), &keyspace, &mut bad);
             patch.add_credits = Some(asked.add_credits);
         }
+        patch.end_overlap = asked.ends_overlap;
         bad.check()?;
         let revision = expected_revision(&asked.etag)?;
-        let updated = self.store.update_key(&asked.id, &patch, revision, &self.actor_within(reach, by, now)).await?;
+        let overrides = Overrides { end_last_admin: asked.ends_last_admin, ..Overrides::default() };
+        let actor = self.actor_with(overrides, reach, by, now);
+        let updated = self.store.update_key(&asked.id, &patch, revision, &actor).await?;
         let scopes = patch.scopes.as_deref().unwrap_or_default();
         self.confirmed(updated.map_err(|refusal| refused("api_key.scopes", scopes, refusal))).await
     }

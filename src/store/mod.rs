@@ -31,7 +31,7 @@ use crate::key::imported::Form;
 use crate::key::keyspace::{Keyspace, KeyspacePatch};
 use crate::key::permission::Reach;
 use crate::key::rate_limit::RateLimit;
-use crate::key::record::{ApiKey, Json, NewSecret, Patch, Revocation};
+use crate::key::record::{ApiKey, Json, NewSecret, NotRotated, Patch, Revocation};
 use crate::key::root_token::RootTokenKey;
 use crate::key::token::PublicPrefix;
 use crate::key::verifier::Verifier;
@@ -295,6 +295,15 @@ pub enum Refusal {
     KeyRevoked,
     /// The key has expired.
     KeyExpired,
+    /// A secret of the key that was replaced goes on working, and would end early.
+    OverlapActive {
+        /// The hint of that secret.
+        hint: String,
+        /// Until when it works.
+        until: Timestamp,
+    },
+    /// Without this root key none would be left that may do everything, or for a shorter time than this one.
+    LastAdminKey,
     /// Credits cannot be added to those of the key.
     CreditsNotAdded(NotAdded),
     /// This request_id made this key within [`REQUEST_ID_KEPT`].
@@ -341,6 +350,35 @@ pub struct Actor {
     pub peer: String,
     /// Whose keys it may change. Those of other keyspaces are not there.
     pub within: Reach,
+    /// What is done although it is refused otherwise.
+    pub overrides: Overrides,
+}
+
+/// What a caller asked to be done although it is refused otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// End a secret before the time that an earlier rotation promised.
+    pub end_overlap: bool,
+    /// End the last root key that may do everything.
+    pub end_last_admin: bool,
+}
+
+/// Until when another root key must be able to do everything before `before` may become `after` (`None`: it goes away);
+/// `None`: nothing is lost.
+fn admin_needed(before: &ApiKey, after: Option<&ApiKey>, by: &Actor) -> Option<Timestamp> {
+    let until = before.admin_until(by.at).filter(|_| !by.overrides.end_last_admin)?;
+    let is_shorter = after.and_then(|after| after.admin_until(by.at)).is_none_or(|after| after < until);
+    is_shorter.then_some(until)
+}
+
+impl From<NotRotated> for Refusal {
+    fn from(why: NotRotated) -> Self {
+        match why {
+            NotRotated::Revoked => Self::KeyRevoked,
+            NotRotated::Expired => Self::KeyExpired,
+            NotRotated::OverlapActive { hint, until } => Self::OverlapActive { hint, until },
+        }
+    }
 }
 
 impl Actor {

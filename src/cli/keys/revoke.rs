@@ -34,6 +34,12 @@ pub struct Why {
     /// More about why
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
+    /// Revoke the key even if it is the last admin key
+    #[arg(long)]
+    force: bool,
+    /// Do not ask; without a terminal nothing is asked
+    #[arg(long, short)]
+    pub yes: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -63,6 +69,11 @@ impl From<Reason> for RevocationReason {
 }
 
 impl RevokeArgs {
+    /// The id of the key, if it is revoked by that.
+    pub fn id(&self) -> Option<&str> {
+        self.target.id.as_deref()
+    }
+
     /// The request, and what to say if there is no such key.
     pub fn request(self) -> Result<(RevokeApiKeyRequest, Option<&'static str>), Error> {
         let (target, hint) = match self.target.id {
@@ -84,6 +95,7 @@ impl Why {
             target: Some(target),
             reason: self.reason.map_or(RevocationReason::Unspecified, Into::into).into(),
             comment: self.comment.unwrap_or_default(),
+            allow_last_admin: self.force,
         }
     }
 }

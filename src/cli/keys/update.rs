@@ -17,6 +17,9 @@ pub struct UpdateArgs {
     id: String,
     #[command(flatten)]
     change: Change,
+    /// Change the key even if it is the last admin key
+    #[arg(long)]
+    force: bool,
     /// Change the key only if this is still its etag
     #[arg(long)]
     etag: Option<String>,
@@ -75,6 +78,9 @@ struct Change {
     /// anywhere
     #[arg(long = "cidr", value_name = "CIDR", value_parser = limits::or_none(limits::cidr))]
     cidrs: Vec<Set<String>>,
+    /// End a secret that still works after a rotation
+    #[arg(long)]
+    end_overlap: bool,
     /// Switch the key on
     #[arg(long, conflicts_with = "disable")]
     enable: bool,
@@ -86,7 +92,7 @@ struct Change {
 impl UpdateArgs {
     /// The request: the mask names what was given.
     pub fn request(self, now: clock::Timestamp) -> Result<UpdateApiKeyRequest, Error> {
-        let Self { id, change, etag } = self;
+        let Self { id, change, force, etag } = self;
         let (credits_path, credits) = change_of_credits(change.credits, change.refill)?;
         let given = [
             ("name", change.name.is_some()),
@@ -117,7 +123,13 @@ impl UpdateArgs {
             ..ApiKey::default()
         };
         let add_credits = change.add_credits.unwrap_or_default();
-        Ok(UpdateApiKeyRequest { api_key: Some(api_key), update_mask: Some(FieldMask { paths }), add_credits })
+        Ok(UpdateApiKeyRequest {
+            api_key: Some(api_key),
+            update_mask: Some(FieldMask { paths }),
+            add_credits,
+            end_overlap: change.end_overlap,
+            allow_last_admin: force,
+        })
     }
 }
 

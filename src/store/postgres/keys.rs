@@ -12,10 +12,10 @@ use crate::key::field::folded;
 use crate::key::id::{KeyId, KeyspaceUid};
 use crate::key::keyspace::SYSTEM;
 use crate::key::permission;
-use crate::key::record::{ApiKey, Ended, Json, NewSecret, Patch, Revocation, SecretInfo};
+use crate::key::record::{ApiKey, Json, NewSecret, Patch, Revocation, SecretInfo};
 use crate::store::error::{Stop, one_row};
 use crate::store::row::{FoundRow, KeyRow, all, credits_column, list_column, time, to_json, verifier_columns};
-use crate::store::{Actor, Found, NewKey, REQUEST_ID_KEPT, Refusal, StoreError};
+use crate::store::{Actor, Found, NewKey, REQUEST_ID_KEPT, Refusal, StoreError, admin_needed};
 
 /// Most forgotten request ids that one creation clears away: more than the one it adds, and soon done.
 const PRUNED_MAX: i64 = 16;
@@ -285,6 +285,21 @@ async fn keep_secrets(conn: &mut PgConnection, before: &[SecretInfo], after: &Ap
     Ok(())
 }
 
+/// Refuses what leaves no root key that may do everything, or for a shorter time. Of two such changes at once, on whichever
+/// replicas, the second waits here and sees what the first did. Keys are locked before keyspaces, by all.
+async fn keep_admin(conn: &mut PgConnection, before: &ApiKey, after: Option<&ApiKey>, by: &Actor) -> Result<(), Stop> {
+    let Some(until) = admin_needed(before, after, by) else { return Ok(()) };
+    let turn = sqlx::query("SELECT FROM keyspace WHERE id = $1 FOR NO KEY UPDATE").bind(SYSTEM);
+    turn.execute(&mut *conn).await?;
+    let another = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM api_key WHERE keyspace = $1 AND id <> $2 AND strpos(scopes, $3) > 0 AND enabled
+             AND revoke_time_us IS NULL AND (expire_time_us IS NULL OR expire_time_us >= $4))",
+    );
+    let another = another.bind(SYSTEM).bind(before.id.as_str()).bind(permission::ADMIN_IN_JSON);
+    let another: bool = another.bind(until.as_micros()).fetch_one(conn).await?;
+    if another { Ok(()) } else { Err(Refusal::LastAdminKey.into()) }
+}
+
 /// A change of a key that is there.
 #[derive(Clone, Debug)]
 pub enum Change {
@@ -382,33 +397,39 @@ pub async fn change(
             if patch.credits.is_some() || patch.add_credits.is_some() {
                 spending::lock_credits(conn, &mut key).await?;
             }
-            let before = key.credits.clone();
+            let before = key.clone();
             let changes = key.update(patch, by.at).map_err(Refusal::CreditsNotAdded)?;
             if !changes.is_empty() {
                 if changes.contains_key("scopes") {
                     hold_granted(conn, &key).await?;
                 }
+                keep_admin(conn, &before, Some(&key), by).await?;
                 save(conn, &key, by, "UpdateApiKey", &changes).await?;
-                spending::set_credits(conn, before.as_ref(), &key).await?;
+                if before.secrets.len() != key.secrets.len() {
+                    keep_secrets(conn, &before.secrets, &key).await?;
+                }
+                spending::set_credits(conn, before.credits.as_ref(), &key).await?;
             }
         }
         Change::Rotate { newest, overlap } => {
             let before = key.secrets.clone();
-            let changes = key.rotate(newest.public_prefix.clone(), *overlap, by.at).map_err(|ended| match ended {
-                Ended::Revoked => Refusal::KeyRevoked,
-                Ended::Expired => Refusal::KeyExpired,
-            })?;
+            let ends_overlap = by.overrides.end_overlap;
+            let changes =
+                key.rotate(newest.public_prefix.clone(), *overlap, ends_overlap, by.at).map_err(Refusal::from)?;
             save(conn, &key, by, "RotateApiKey", &changes).await?;
             keep_secrets(conn, &before, &key).await?;
             insert_secret(conn, &key, newest).await?;
         }
         Change::Revoke(revocation) => {
+            let before = key.clone();
             let changes = key.revoke(revocation);
             if !changes.is_empty() {
+                keep_admin(conn, &before, Some(&key), by).await?;
                 save(conn, &key, by, "RevokeApiKey", &changes).await?;
             }
         }
         Change::Delete => {
+            keep_admin(conn, &key, None, by).await?;
             let deleted =
                 sqlx::query("DELETE FROM api_key WHERE id = $1").bind(id.as_str()).execute(&mut *conn).await?;
             one_row(deleted.rows_affected())?;

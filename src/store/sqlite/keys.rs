@@ -11,10 +11,10 @@ use crate::key::field::folded;
 use crate::key::id::{IdSource, KeyId, KeyspaceUid};
 use crate::key::keyspace::SYSTEM;
 use crate::key::permission;
-use crate::key::record::{ApiKey, Ended, Json, NewSecret, Patch, Revocation, SecretInfo};
+use crate::key::record::{ApiKey, Json, NewSecret, Patch, Revocation, SecretInfo};
 use crate::store::error::{Stop, one_row};
 use crate::store::row::{FoundRow, KeyRow, all, credits_column, list_column, time, to_json, verifier_columns};
-use crate::store::{Actor, Found, NewKey, REQUEST_ID_KEPT, Refusal, StoreError};
+use crate::store::{Actor, Found, NewKey, REQUEST_ID_KEPT, Refusal, StoreError, admin_needed};
 
 /// Most forgotten request ids that one creation clears away: more than the one it adds, and soon done.
 const PRUNED_MAX: i64 = 16;
@@ -278,6 +278,24 @@ async fn keep_secrets(conn: &mut SqliteConnection, before: &[SecretInfo], after:
     Ok(())
 }
 
+/// Refuses what leaves no root key that may do everything, or for a shorter time. The one writer makes one change after
+/// another, so that of two at once the second sees what the first did.
+async fn keep_admin(
+    conn: &mut SqliteConnection,
+    before: &ApiKey,
+    after: Option<&ApiKey>,
+    by: &Actor,
+) -> Result<(), Stop> {
+    let Some(until) = admin_needed(before, after, by) else { return Ok(()) };
+    let another = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM api_key WHERE keyspace = $1 AND id <> $2 AND instr(scopes, $3) > 0 AND enabled
+             AND revoke_time_us IS NULL AND (expire_time_us IS NULL OR expire_time_us >= $4))",
+    );
+    let another = another.bind(SYSTEM).bind(before.id.as_str()).bind(permission::ADMIN_IN_JSON);
+    let another: bool = another.bind(until.as_micros()).fetch_one(conn).await?;
+    if another { Ok(()) } else { Err(Refusal::LastAdminKey.into()) }
+}
+
 /// See [`crate::store::Store::update_key`].
 pub async fn update(
     conn: &mut SqliteConnection,
@@ -286,11 +304,11 @@ pub async fn update(
     revision: Option<i64>,
     by: &Actor,
 ) -> Result<ApiKey, Stop> {
-    let mut key = by.reached(find(conn, id).await?)?;
+    let before = by.reached(find(conn, id).await?)?;
+    let mut key = before.clone();
     if revision.is_some_and(|revision| revision != key.revision) {
         return Err(Refusal::EtagMismatch.into());
     }
-    let before = key.credits.clone();
     let changes = key.update(patch, by.at).map_err(Refusal::CreditsNotAdded)?;
     if changes.is_empty() {
         return Ok(key);
@@ -298,8 +316,12 @@ pub async fn update(
     if changes.contains_key("scopes") {
         check_granted(conn, &key).await?;
     }
+    keep_admin(conn, &before, Some(&key), by).await?;
     save(conn, &key).await?;
-    spending::set_credits(conn, before.as_ref(), &key).await?;
+    if before.secrets.len() != key.secrets.len() {
+        keep_secrets(conn, &before.secrets, &key).await?;
+    }
+    spending::set_credits(conn, before.credits.as_ref(), &key).await?;
     if changes.contains_key("metadata") {
         let forget = sqlx::query("DELETE FROM api_key_metadata WHERE key_id = $1").bind(id.as_str());
         forget.execute(&mut *conn).await?;
@@ -319,10 +341,8 @@ pub async fn rotate(
 ) -> Result<ApiKey, Stop> {
     let mut key = by.reached(find(conn, id).await?)?;
     let before = key.secrets.clone();
-    let changes = key.rotate(newest.public_prefix.clone(), overlap, by.at).map_err(|ended| match ended {
-        Ended::Revoked => Refusal::KeyRevoked,
-        Ended::Expired => Refusal::KeyExpired,
-    })?;
+    let ends_overlap = by.overrides.end_overlap;
+    let changes = key.rotate(newest.public_prefix.clone(), overlap, ends_overlap, by.at).map_err(Refusal::from)?;
     save(conn, &key).await?;
     keep_secrets(conn, &before, &key).await?;
     insert_secret(conn, &key, newest).await?;
@@ -337,9 +357,11 @@ pub async fn revoke(
     revocation: &Revocation,
     by: &Actor,
 ) -> Result<ApiKey, Stop> {
-    let mut key = by.reached(find(conn, id).await?)?;
+    let before = by.reached(find(conn, id).await?)?;
+    let mut key = before.clone();
     let changes = key.revoke(revocation);
     if !changes.is_empty() {
+        keep_admin(conn, &before, Some(&key), by).await?;
         save(conn, &key).await?;
         record(conn, by, "RevokeApiKey", &key, &changes).await?;
     }
@@ -349,6 +371,7 @@ pub async fn revoke(
 /// See [`crate::store::Store::delete_key`].
 pub async fn delete(conn: &mut SqliteConnection, id: &KeyId, by: &Actor) -> Result<(), Stop> {
     let key = by.reached(find(conn, id).await?)?;
+    keep_admin(conn, &key, None, by).await?;
     let deleted = sqlx::query("DELETE FROM api_key WHERE id = $1").bind(id.as_str()).execute(&mut *conn).await?;
     one_row(deleted.rows_affected())?;
     record(conn, by, "DeleteApiKey", &key, &key.audited(by.at)).await

@@ -126,7 +126,7 @@ async fn check_every_change(way: &mut Way<'_>) {
     assert_eq!(way.there.verdict(&secret).await, Verdict::Revoked);
 
     let (key, secret) = way.create(new_key("deleted")).await;
-    way.here.keys.delete_api_key(pb::DeleteApiKeyRequest { id: key.id }).await.expect("deleted");
+    way.here.keys.delete_api_key(pb::DeleteApiKeyRequest { id: key.id, ..Default::default() }).await.expect("deleted");
     assert_eq!(way.there.verdict(&secret).await, Verdict::NotFound);
 }
 
@@ -265,7 +265,7 @@ async fn to_repeat_a_change_elsewhere_promises_the_same() {
         assert_eq!(way.there.verdict(&secret).await, Verdict::Disabled);
 
         let (key, secret) = way.create(new_key("deleted")).await;
-        let delete = pb::DeleteApiKeyRequest { id: key.id };
+        let delete = pb::DeleteApiKeyRequest { id: key.id, ..Default::default() };
         way.here.keys.delete_api_key(delete.clone()).await.expect("deleted");
         check_error(other.keys.delete_api_key(delete).await, Code::NotFound, ErrorReason::KeyNotFound);
         assert_eq!(way.there.verdict(&secret).await, Verdict::NotFound);

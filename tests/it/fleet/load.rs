@@ -94,14 +94,20 @@ impl Change {
             Self::RevokeBySecret => {
                 drop(caller.keys.revoke_api_key(revoke(Target::Secret(key.secret.clone()))).await?);
             }
-            Self::Delete => drop(caller.keys.delete_api_key(pb::DeleteApiKeyRequest { id }).await?),
+            Self::Delete => {
+                drop(caller.keys.delete_api_key(pb::DeleteApiKeyRequest { id, ..Default::default() }).await?)
+            }
             Self::Narrow => {
                 let narrower = pb::ApiKey { id, scopes: vec![READ.into()], ..Default::default() };
                 caller.update(narrower, &["scopes"]).await?;
             }
             Self::Disable => drop(caller.update(pb::ApiKey { id, ..Default::default() }, &["enabled"]).await?),
             Self::Rotate => {
-                let request = pb::RotateApiKeyRequest { id, overlap: Some(prost_types::Duration::default()) };
+                let request = pb::RotateApiKeyRequest {
+                    id,
+                    overlap: Some(prost_types::Duration::default()),
+                    ..Default::default()
+                };
                 drop(caller.keys.rotate_api_key(request).await?);
             }
         }

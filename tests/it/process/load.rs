@@ -153,7 +153,7 @@ impl Worker {
             key.rotated = Told::Asked;
             let seconds = if has_overlap { OVERLAP_S } else { 0 };
             let overlap = Some(prost_types::Duration { seconds, nanos: 0 });
-            let request = pb::RotateApiKeyRequest { id: key.id.clone(), overlap };
+            let request = pb::RotateApiKeyRequest { id: key.id.clone(), overlap, ..Default::default() };
             key.newer = Some(self.caller.keys.rotate_api_key(request).await?.into_inner().secret);
             key.rotated = Told::Done;
             self.acknowledged.fetch_add(1, Ordering::Relaxed);

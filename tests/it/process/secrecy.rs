@@ -21,7 +21,7 @@ async fn exercise(caller: &mut Caller) -> Vec<String> {
         caller.create(pb::CreateApiKeyRequest { keyspace: "slow".into(), ..new_key("two") }).await
     };
     let overlap = Some(prost_types::Duration { seconds: 60, nanos: 0 });
-    let rotate = pb::RotateApiKeyRequest { id: key.id.clone(), overlap };
+    let rotate = pb::RotateApiKeyRequest { id: key.id.clone(), overlap, ..Default::default() };
     let second = caller.keys.rotate_api_key(rotate).await.expect("rotated").into_inner().secret;
     for secret in [&first, &second, &hashed] {
         assert_eq!(caller.verdict(secret).await, Verdict::Valid);
@@ -49,7 +49,11 @@ async fn exercise(caller: &mut Caller) -> Vec<String> {
     let revoke = pb::RevokeApiKeyRequest { target, ..Default::default() };
     caller.keys.revoke_api_key(revoke).await.expect("revoked");
     assert_eq!(caller.verdict(&first).await, Verdict::Revoked);
-    caller.keys.delete_api_key(pb::DeleteApiKeyRequest { id: argon2id.id }).await.expect("deleted");
+    caller
+        .keys
+        .delete_api_key(pb::DeleteApiKeyRequest { id: argon2id.id, ..Default::default() })
+        .await
+        .expect("deleted");
     assert_eq!(caller.verdict(&hashed).await, Verdict::NotFound);
     vec![first, second, hashed]
 }

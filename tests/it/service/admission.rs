@@ -161,7 +161,11 @@ async fn a_keyspace_has_so_many_keys_and_no_more(backend: Backend) {
     };
     check_error(admin.keys.import_api_keys(import(1)).await, Code::FailedPrecondition, ErrorReason::KeyspaceFull);
     for key in made.iter().take(2) {
-        admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: key.id.clone() }).await.expect("deleted");
+        admin
+            .keys
+            .delete_api_key(pb::DeleteApiKeyRequest { id: key.id.clone(), ..Default::default() })
+            .await
+            .expect("deleted");
     }
     check_error(admin.keys.import_api_keys(import(3)).await, Code::FailedPrecondition, ErrorReason::KeyspaceFull);
     admin.keys.import_api_keys(import(2)).await.expect("there is room for two");

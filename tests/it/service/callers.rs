@@ -182,9 +182,9 @@ async fn a_permission_in_one_keyspace_stays_there(backend: Backend) {
     let change = |id: &str| pb::ApiKey { id: id.into(), name: "changed".into(), ..Default::default() };
     check_error(caller.update(change(&prod.id), &["name"]).await, Code::NotFound, ErrorReason::KeyNotFound);
     caller.update(change(&dev.id), &["name"]).await.unwrap();
-    let rotate = RotateApiKeyRequest { id: prod.id.clone(), overlap: None };
+    let rotate = RotateApiKeyRequest { id: prod.id.clone(), overlap: None, ..Default::default() };
     check_error(caller.keys.rotate_api_key(rotate).await, Code::NotFound, ErrorReason::KeyNotFound);
-    let delete = DeleteApiKeyRequest { id: prod.id.clone() };
+    let delete = DeleteApiKeyRequest { id: prod.id.clone(), ..Default::default() };
     check_error(caller.keys.delete_api_key(delete).await, Code::NotFound, ErrorReason::KeyNotFound);
     for keyspace in ["prod", "", "system", "never-made"] {
         let list = ListApiKeysRequest { keyspace: keyspace.into(), ..Default::default() };

@@ -154,7 +154,7 @@ async fn a_refill_that_is_due_is_shown_everywhere(backend: Backend) {
     // The trail of a deletion says what there was.
     let (key, _) = admin.create(new(with(Some(1), Some((7, CreditsInterval::Day))))).await;
     clock.advance(Duration::from_hours(24));
-    admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: key.id.clone() }).await.unwrap();
+    admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: key.id.clone(), ..Default::default() }).await.unwrap();
     let trail = pb::ListAuditEventsRequest { key_id: key.id, ..Default::default() };
     let trail = admin.audit.list_audit_events(trail).await.unwrap().into_inner().audit_events;
     let deletion = trail[0].changes.clone().unwrap().fields["credits"].clone();
@@ -168,7 +168,12 @@ async fn a_rotation_shares_one_budget(backend: Backend) {
     let (key, old) = admin.create(new(with(Some(6), None))).await;
     assert_eq!(spend(&mut admin, &old, 1).await.0, Verdict::Valid);
     let overlap = Some(prost_types::Duration { seconds: 3_600, nanos: 0 });
-    let rotated = admin.keys.rotate_api_key(RotateApiKeyRequest { id: key.id, overlap }).await.unwrap().into_inner();
+    let rotated = admin
+        .keys
+        .rotate_api_key(RotateApiKeyRequest { id: key.id, overlap, ..Default::default() })
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(spend(&mut admin, &rotated.secret, 2).await.0, Verdict::Valid);
     assert_eq!(spend(&mut admin, &old, 3).await.0, Verdict::Valid);
     for secret in [&old, &rotated.secret] {

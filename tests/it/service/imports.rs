@@ -383,7 +383,11 @@ async fn an_imported_key_is_a_key_like_any_other(backend: Backend) {
     admin.update(on, &["enabled"]).await.unwrap();
 
     let overlap = Some(prost_types::Duration { seconds: 3600, nanos: 0 });
-    let rotated = admin.keys.rotate_api_key(RotateApiKeyRequest { id: key.id.clone(), overlap }).await.unwrap();
+    let rotated = admin
+        .keys
+        .rotate_api_key(RotateApiKeyRequest { id: key.id.clone(), overlap, ..Default::default() })
+        .await
+        .unwrap();
     let rotated = rotated.into_inner();
     assert!(rotated.secret.starts_with("ak_"));
     assert_eq!(admin.verdict(TEXT).await, Verdict::Valid);
@@ -399,7 +403,7 @@ async fn an_imported_key_is_a_key_like_any_other(backend: Backend) {
 
     let events = admin.audit.list_audit_events(ListAuditEventsRequest::default()).await.unwrap().into_inner();
     assert!(!format!("{events:?}").contains("HqLyj"), "no secret in the trail");
-    admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: key.id }).await.expect("deleted");
+    admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: key.id, ..Default::default() }).await.expect("deleted");
     assert_eq!(admin.verdict(TEXT).await, Verdict::NotFound);
     service.stop().await;
 }

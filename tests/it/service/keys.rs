@@ -22,6 +22,7 @@ over_both_stores![
     an_expiring_key_expires,
     a_rotation_overlaps,
     a_second_rotation_retires_the_oldest_secret,
+    an_overlap_is_not_cut_short_unasked,
     an_ended_key_cannot_be_rotated,
     revoking_again_changes_nothing,
     a_leaked_secret_revokes_its_key,
@@ -50,7 +51,11 @@ async fn a_keys_whole_life(backend: Backend) {
     assert_eq!(admin.verify_of(demand("orders:write")).await.verdict(), Verdict::InsufficientScope);
 
     let overlap = Some(prost_types::Duration { seconds: 3600, nanos: 0 });
-    let rotated = admin.keys.rotate_api_key(RotateApiKeyRequest { id: key.id.clone(), overlap }).await.unwrap();
+    let rotated = admin
+        .keys
+        .rotate_api_key(RotateApiKeyRequest { id: key.id.clone(), overlap, ..Default::default() })
+        .await
+        .unwrap();
     let rotated = rotated.into_inner();
     assert_eq!(rotated.api_key.as_ref().unwrap().id, key.id);
     assert_eq!(admin.verdict(&secret).await, Verdict::Valid);
@@ -123,7 +128,11 @@ async fn a_rotation_overlaps(backend: Backend) {
     let mut admin = service.admin();
     let (key, old) = admin.create(new_key("roller")).await;
     let overlap = Some(prost_types::Duration { seconds: 60, nanos: 0 });
-    let rotated = admin.keys.rotate_api_key(RotateApiKeyRequest { id: key.id.clone(), overlap }).await.unwrap();
+    let rotated = admin
+        .keys
+        .rotate_api_key(RotateApiKeyRequest { id: key.id.clone(), overlap, ..Default::default() })
+        .await
+        .unwrap();
     let rotated = rotated.into_inner();
     let shown = rotated.api_key.unwrap();
     assert_eq!(shown.secrets.len(), 2);
@@ -135,14 +144,15 @@ async fn a_rotation_overlaps(backend: Backend) {
     assert_eq!(admin.verdict(&rotated.secret).await, Verdict::Valid);
     assert_eq!(admin.get(&key.id).await.unwrap().secrets.len(), 1);
 
-    let at_once = RotateApiKeyRequest { id: key.id.clone(), overlap: None };
+    let at_once = RotateApiKeyRequest { id: key.id.clone(), overlap: None, ..Default::default() };
     let newest = admin.keys.rotate_api_key(at_once).await.unwrap().into_inner();
     assert_eq!(admin.verdict(&rotated.secret).await, Verdict::NotFound);
     assert_eq!(admin.verdict(&newest.secret).await, Verdict::Valid);
 
     for seconds in [-1, 30 * 86_400 + 1, i64::MAX, i64::MIN] {
         let overlap = Some(prost_types::Duration { seconds, nanos: 0 });
-        let refused = admin.keys.rotate_api_key(RotateApiKeyRequest { id: key.id.clone(), overlap }).await;
+        let refused =
+            admin.keys.rotate_api_key(RotateApiKeyRequest { id: key.id.clone(), overlap, ..Default::default() }).await;
         assert_eq!(bad_fields(refused), ["overlap"]);
     }
     service.stop().await;
@@ -155,6 +165,7 @@ async fn a_second_rotation_retires_the_oldest_secret(backend: Backend) {
     let request = RotateApiKeyRequest {
         id: key.id.clone(),
         overlap: Some(prost_types::Duration { seconds: 30 * 86_400, nanos: 0 }),
+        end_overlap: true,
     };
     let second = admin.keys.rotate_api_key(request.clone()).await.unwrap().into_inner().secret;
     let third = admin.keys.rotate_api_key(request).await.unwrap().into_inner();
@@ -162,6 +173,46 @@ async fn a_second_rotation_retires_the_oldest_secret(backend: Backend) {
     assert_eq!(admin.verdict(&first).await, Verdict::NotFound);
     assert_eq!(admin.verdict(&second).await, Verdict::Valid);
     assert_eq!(admin.verdict(&third.secret).await, Verdict::Valid);
+    service.stop().await;
+}
+
+async fn an_overlap_is_not_cut_short_unasked(backend: Backend) {
+    let clock = ManualClock::new(SystemClock.now());
+    let service = Service::start_with(backend, Arc::new(clock.clone())).await;
+    let mut admin = service.admin();
+    let (key, first) = admin.create(new_key("overlapping")).await;
+    let rotate = |seconds| RotateApiKeyRequest {
+        id: key.id.clone(),
+        overlap: Some(prost_types::Duration { seconds, nanos: 0 }),
+        ..Default::default()
+    };
+    let second = admin.keys.rotate_api_key(rotate(3_600)).await.unwrap().into_inner();
+    let rotated = second.api_key.unwrap();
+    for seconds in [3_600, 0, 30 * 86_400] {
+        let refused = admin.keys.rotate_api_key(rotate(seconds)).await;
+        let status = check_error(refused, Code::FailedPrecondition, ErrorReason::OverlapActive);
+        assert!(status.message().contains(&key.hint) && !status.message().contains(&first), "{status:?}");
+    }
+    assert_eq!(admin.get(&key.id).await.unwrap(), rotated, "nothing was changed");
+    for secret in [&first, &second.secret] {
+        assert_eq!(admin.verdict(secret).await, Verdict::Valid);
+    }
+    // It can be ended without a rotation.
+    let api_key = Some(pb::ApiKey { id: key.id.clone(), ..Default::default() });
+    let end = pb::UpdateApiKeyRequest { api_key, end_overlap: true, ..Default::default() };
+    let ended = admin.keys.update_api_key(end.clone()).await.unwrap().into_inner().api_key.unwrap();
+    assert_eq!(ended.secrets.iter().map(|secret| secret.hint.as_str()).collect::<Vec<_>>(), [rotated.hint.as_str()]);
+    assert_eq!(admin.verdict(&first).await, Verdict::NotFound);
+    assert_eq!(admin.verdict(&second.secret).await, Verdict::Valid);
+    let again = admin.keys.update_api_key(end).await.unwrap().into_inner().api_key.unwrap();
+    assert_eq!(again, ended, "there is none to end");
+    // Once it is over, nothing is asked.
+    let third = admin.keys.rotate_api_key(rotate(60)).await.unwrap().into_inner();
+    clock.advance(Duration::from_mins(1));
+    admin.keys.rotate_api_key(rotate(60)).await.unwrap();
+    let asked = RotateApiKeyRequest { end_overlap: true, ..rotate(60) };
+    admin.keys.rotate_api_key(asked).await.unwrap();
+    assert_eq!(admin.verdict(&third.secret).await, Verdict::NotFound);
     service.stop().await;
 }
 
@@ -175,7 +226,7 @@ async fn an_ended_key_cannot_be_rotated(backend: Backend) {
     let (revoked, _) = admin.create(new_key("bad")).await;
     admin.revoke(&revoked.id).await;
     for (id, reason) in [(expired.id, ErrorReason::KeyExpired), (revoked.id, ErrorReason::KeyRevoked)] {
-        let refused = admin.keys.rotate_api_key(RotateApiKeyRequest { id, overlap: None }).await;
+        let refused = admin.keys.rotate_api_key(RotateApiKeyRequest { id, overlap: None, ..Default::default() }).await;
         check_error(refused, Code::FailedPrecondition, reason);
     }
     service.stop().await;
@@ -189,6 +240,7 @@ async fn revoking_again_changes_nothing(backend: Backend) {
         target: Some(Target::Id(key.id.clone())),
         reason: reason.into(),
         comment: comment.into(),
+        ..Default::default()
     };
     let first = admin.keys.revoke_api_key(request(RevocationReason::KeyCompromise, "on a screenshot")).await;
     let first = first.unwrap().into_inner().api_key.unwrap();
@@ -237,7 +289,11 @@ async fn a_secret_in_place_of_an_id_is_recognized(backend: Backend) {
         refused(admin.keys.rotate_api_key(rotate).await, "id", secret);
         let revoke = RevokeApiKeyRequest { target: Some(Target::Id(id.clone())), ..Default::default() };
         refused(admin.keys.revoke_api_key(revoke).await, "id", secret);
-        refused(admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: id.clone() }).await, "id", secret);
+        refused(
+            admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: id.clone(), ..Default::default() }).await,
+            "id",
+            secret,
+        );
         let events = pb::ListAuditEventsRequest { key_id: id.clone(), ..Default::default() };
         refused(admin.audit.list_audit_events(events).await, "key_id", secret);
         let events = pb::ListAuditEventsRequest { actor: id.clone(), ..Default::default() };
@@ -314,7 +370,7 @@ async fn a_deleted_key_is_gone(backend: Backend) {
     let service = Service::start(backend).await;
     let mut admin = service.admin();
     let (key, secret) = admin.create(new_key("gone")).await;
-    let request = DeleteApiKeyRequest { id: key.id.clone() };
+    let request = DeleteApiKeyRequest { id: key.id.clone(), ..Default::default() };
     admin.keys.delete_api_key(request.clone()).await.unwrap();
     assert_eq!(admin.verdict(&secret).await, Verdict::NotFound);
     check_error(admin.get(&key.id).await, Code::NotFound, ErrorReason::KeyNotFound);
@@ -355,7 +411,11 @@ async fn argon2id_keys_work_alike(backend: Backend) {
     for _ in 0..2 {
         assert_eq!(admin.verdict(&secret).await, Verdict::Valid);
     }
-    let rotated = admin.keys.rotate_api_key(RotateApiKeyRequest { id: key.id, overlap: None }).await.unwrap();
+    let rotated = admin
+        .keys
+        .rotate_api_key(RotateApiKeyRequest { id: key.id, overlap: None, ..Default::default() })
+        .await
+        .unwrap();
     assert_eq!(admin.verdict(&secret).await, Verdict::NotFound);
     assert_eq!(admin.verdict(&rotated.into_inner().secret).await, Verdict::Valid);
     service.stop().await;

@@ -91,7 +91,7 @@ async fn a_keyspaces_whole_life(backend: Backend) {
     let delete = || DeleteKeyspaceRequest { id: "prod-eu".into() };
     let refused = admin.keyspaces.delete_keyspace(delete()).await;
     check_error(refused, Code::FailedPrecondition, ErrorReason::KeyspaceNotEmpty);
-    admin.keys.delete_api_key(DeleteApiKeyRequest { id: key.id }).await.unwrap();
+    admin.keys.delete_api_key(DeleteApiKeyRequest { id: key.id, ..Default::default() }).await.unwrap();
     admin.keyspaces.delete_keyspace(delete()).await.unwrap();
     check_error(get(&mut admin, "prod-eu").await, Code::NotFound, ErrorReason::KeyspaceNotFound);
     check_error(admin.keyspaces.delete_keyspace(delete()).await, Code::NotFound, ErrorReason::KeyspaceNotFound);

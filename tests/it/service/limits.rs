@@ -140,7 +140,12 @@ async fn a_rotation_shares_one_limit(backend: Backend) {
     let (key, old) = admin.create(limited(limit(4, 3_600))).await;
     assert_eq!(verdict(&mut admin, &old).await, Verdict::Valid);
     let overlap = Some(prost_types::Duration { seconds: 3_600, nanos: 0 });
-    let rotated = admin.keys.rotate_api_key(RotateApiKeyRequest { id: key.id, overlap }).await.unwrap().into_inner();
+    let rotated = admin
+        .keys
+        .rotate_api_key(RotateApiKeyRequest { id: key.id, overlap, ..Default::default() })
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(verdict(&mut admin, &rotated.secret).await, Verdict::Valid);
     assert_eq!(verdict(&mut admin, &old).await, Verdict::Valid);
     assert_eq!(accepted(&mut admin, &rotated.secret).await, 1);

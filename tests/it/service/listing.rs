@@ -110,7 +110,11 @@ async fn pages_lose_and_repeat_nothing(backend: Backend) {
         seen.extend(page.api_keys.iter().map(|key| key.id.clone()));
         // What is made and deleted meanwhile must not shift the rest.
         let (newer, _) = admin.create(new_key("newer")).await;
-        admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: seen[seen.len() - 1].clone() }).await.unwrap();
+        admin
+            .keys
+            .delete_api_key(pb::DeleteApiKeyRequest { id: seen[seen.len() - 1].clone(), ..Default::default() })
+            .await
+            .unwrap();
         assert!(!made.contains(&newer.id));
         if page.next_page_token.is_empty() {
             break;

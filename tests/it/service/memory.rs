@@ -90,7 +90,7 @@ async fn every_change_of_a_key_shows_in_the_next_verdict(backend: Backend) {
 
     let (key, secret) = admin.create(new_key("deleted")).await;
     warm(&service, &mut asking, &secret).await;
-    admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: key.id }).await.expect("deleted");
+    admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: key.id, ..Default::default() }).await.expect("deleted");
     assert_eq!(asking.verdict(&secret).await, Verdict::NotFound);
     service.stop().await;
 }

@@ -13,6 +13,7 @@ mod guesses;
 mod imports;
 mod keys;
 mod keyspaces;
+mod last_admin;
 mod limits;
 mod listing;
 mod lookups;

@@ -53,6 +53,7 @@ async fn store_old_root_key(store: &Arc<dyn Store>) -> (String, String) {
         name: "test".to_owned(),
         peer: String::new(),
         within: portcullis::key::permission::Reach::Everywhere,
+        overrides: portcullis::store::Overrides::default(),
     };
     let new = NewKey { key, secret: secret_row, request_id: None, keyspace_uid: None };
     store.create_key(&new, &by).await.expect("an answer").expect("it is made");

@@ -24,7 +24,11 @@ fn of_acme(name: &str) -> CreateApiKeyRequest {
 
 async fn delete(admin: &mut Caller, keys: &[&str]) {
     for id in keys {
-        admin.keys.delete_api_key(DeleteApiKeyRequest { id: (*id).into() }).await.expect("deleted");
+        admin
+            .keys
+            .delete_api_key(DeleteApiKeyRequest { id: (*id).into(), ..Default::default() })
+            .await
+            .expect("deleted");
     }
     admin.keyspaces.delete_keyspace(DeleteKeyspaceRequest { id: "acme".into() }).await.expect("deleted");
 }
@@ -49,7 +53,12 @@ async fn a_former_tenants_rights_end(backend: Backend) {
     let (key, secret) = admin.create(of_acme("new")).await;
     let list = ListApiKeysRequest { keyspace: "acme".into(), ..Default::default() };
     denied(former.keys.list_api_keys(list).await);
-    denied(former.keys.rotate_api_key(RotateApiKeyRequest { id: key.id.clone(), overlap: None }).await);
+    denied(
+        former
+            .keys
+            .rotate_api_key(RotateApiKeyRequest { id: key.id.clone(), overlap: None, ..Default::default() })
+            .await,
+    );
     denied(former.keys.create_api_key(of_acme("mine")).await);
     denied(former.audit.list_audit_events(ListAuditEventsRequest::default()).await);
     denied(former.usage.query_usage(QueryUsageRequest { keyspace: "acme".into(), ..Default::default() }).await);

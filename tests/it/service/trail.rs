@@ -20,10 +20,14 @@ async fn each_change_leaves_one_event(backend: Backend) {
     let renamed = pb::ApiKey { id: id.clone(), name: "renamed".into(), ..Default::default() };
     admin.update(renamed, &["name"]).await.unwrap();
     admin.verify(&secret).await;
-    let rotated = admin.keys.rotate_api_key(RotateApiKeyRequest { id: id.clone(), overlap: None }).await.unwrap();
+    let rotated = admin
+        .keys
+        .rotate_api_key(RotateApiKeyRequest { id: id.clone(), overlap: None, ..Default::default() })
+        .await
+        .unwrap();
     admin.revoke(&id).await;
     admin.revoke(&id).await;
-    admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: id.clone() }).await.unwrap();
+    admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: id.clone(), ..Default::default() }).await.unwrap();
 
     let of_key = ListAuditEventsRequest { key_id: id.clone(), ..Default::default() };
     let found = events(&mut admin, of_key).await;

@@ -311,7 +311,7 @@ async fn a_deleted_key_leaves_its_keyspaces_sum(backend: Backend) {
     let (key, secret) = admin.create(new_key("k")).await;
     use_up(&mut admin, &secret, 3).await;
     until_told(&mut admin, 3).await;
-    admin.keys.delete_api_key(DeleteApiKeyRequest { id: key.id }).await.unwrap();
+    admin.keys.delete_api_key(DeleteApiKeyRequest { id: key.id, ..Default::default() }).await.unwrap();
     assert_eq!(told(&mut admin, total(UsageGroup::Key)).await, []);
     assert_eq!(told(&mut admin, total(UsageGroup::Keyspace)).await[0].2, 3);
 }

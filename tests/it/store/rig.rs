@@ -16,7 +16,9 @@ use portcullis::key::token::{self, PublicPrefix, Token};
 use portcullis::key::usage::{Counted, Counts, Hour};
 use portcullis::key::verifier::{HashPolicy, Verifier, sha256};
 use portcullis::store::usage::{KeyUsage, UsageBatch};
-use portcullis::store::{Actor, Event, EventQuery, Found, KeyPage, KeyQuery, NewKey, Outcome, Refusal, Store};
+use portcullis::store::{
+    Actor, Event, EventQuery, Found, KeyPage, KeyQuery, NewKey, Outcome, Overrides, Refusal, Store,
+};
 use serde_json::json;
 
 use crate::support::backend::{Backend, Fixture};
@@ -178,6 +180,7 @@ pub fn by(at: Timestamp) -> Actor {
         name: "key_root".into(),
         peer: "192.0.2.1:4711".into(),
         within: Reach::Everywhere,
+        overrides: Overrides { end_overlap: true, end_last_admin: true },
     }
 }
 

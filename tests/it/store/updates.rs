@@ -56,6 +56,7 @@ pub async fn all_fields_change_at_once(rig: Rig) {
         rate_limits: Some(vec![limit("", 1, 1)]),
         credits: Some(CreditsPatch::Limited { remaining: Some(4), refill: None }),
         add_credits: Some(3),
+        end_overlap: true,
         allowed_cidrs: Some(networks(&["192.0.2.0/24"])),
     };
     let updated = rig.update(&key.id, patch).await;

@@ -301,10 +301,10 @@ impl Caller {
         self.keys.revoke_api_key(request).await.expect("revoked").into_inner().api_key.expect("the key")
     }
 
-    /// Replaces the secret of a key: the new one. The old one works for `overlap_seconds` more.
+    /// Replaces the secret of a key: the new one. The old one works for `overlap_seconds` more, one before it no more.
     pub async fn rotate(&mut self, id: &str, overlap_seconds: i64) -> String {
         let overlap = Some(prost_types::Duration { seconds: overlap_seconds, nanos: 0 });
-        let request = pb::RotateApiKeyRequest { id: id.into(), overlap };
+        let request = pb::RotateApiKeyRequest { id: id.into(), overlap, end_overlap: true };
         self.keys.rotate_api_key(request).await.expect("rotated").into_inner().secret
     }
 
