@@ -262,6 +262,28 @@ mod tests {
         "$scrypt$ln=4,r=8,p=1$c29tZXNhbHRzb21lc2FsdA$GiN22NZhhVzcFwqTLAhNq80gour0dPhRXOTCA5V109g",
     ];
 
+    /// The contract and the docs name the limits that hold here.
+    #[test]
+    fn docs_and_proto_name_these_limits() {
+        let limits = [
+            format!("m up to {ARGON2_MEMORY_KIB_MAX}"),
+            format!("t up to {ARGON2_PASSES_MAX}"),
+            format!("p up to {ARGON2_LANES_MAX}"),
+            format!("m·t up to {ARGON2_WORK_KIB_MAX}"),
+            format!("a cost of up to {BCRYPT_COST_MAX}"),
+            format!("r up to {SCRYPT_BLOCK_MAX}"),
+            format!("p up to {SCRYPT_RUNS_MAX}"),
+            format!("128·r·p·2^ln up to {} MiB", SCRYPT_WORK_MAX >> 20),
+        ];
+        let proto = include_str!("../../proto/portcullis/v1/api_key_service.proto").replace("//", "");
+        for (name, text) in [("proto", proto.as_str()), ("docs", include_str!("../../docs/imports.md"))] {
+            let text = text.replace('`', "").split_whitespace().collect::<Vec<_>>().join(" ");
+            for limit in &limits {
+                assert!(text.contains(limit), "{name} does not say: {limit}");
+            }
+        }
+    }
+
     #[test]
     fn what_others_made_is_checked_as_they_would() {
         for text in MADE_ELSEWHERE {

@@ -177,7 +177,9 @@ fn rotate_keeps_the_id() {
         server.ok(&["keys", "verify", secret]);
     }
 
-    let table = server.ok(&["keys", "rotate", &id]);
+    let error = server.run(&["keys", "rotate", &id]).failed(1);
+    assert!(error.contains("OVERLAP_ACTIVE") && error.contains("end_overlap"), "{error}");
+    let table = server.ok(&["keys", "rotate", &id, "--end-overlap"]);
     assert_eq!(field(&table, "ID"), id);
     assert!(table.contains("shown this once"), "{table}");
     let third = server.ok(&["keys", "rotate", &id, "--quiet"]);
