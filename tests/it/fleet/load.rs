@@ -95,7 +95,7 @@ impl Change {
                 drop(caller.keys.revoke_api_key(revoke(Target::Secret(key.secret.clone()))).await?);
             }
             Self::Delete => {
-                drop(caller.keys.delete_api_key(pb::DeleteApiKeyRequest { id, ..Default::default() }).await?)
+                drop(caller.keys.delete_api_key(pb::DeleteApiKeyRequest { id, ..Default::default() }).await?);
             }
             Self::Narrow => {
                 let narrower = pb::ApiKey { id, scopes: vec![READ.into()], ..Default::default() };
