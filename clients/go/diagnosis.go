@@ -1,6 +1,7 @@
 package portcullis
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,6 +11,9 @@ import (
 
 	"google.golang.org/grpc/credentials"
 )
+
+// useTLS is what a Portcullis with TLS says to plaintext, in a GOAWAY behind its SETTINGS.
+const useTLS = "this port speaks TLS"
 
 // tlsAlert is the first byte that a server sends which expected TLS. No server's HTTP/2 begins with it.
 const tlsAlert = 0x15
@@ -55,7 +59,7 @@ func diagnosed(err error, authority string) error {
 	}
 }
 
-// plaintextConn looks at the first byte that the server sends.
+// plaintextConn looks at the first bytes that the server sends.
 type plaintextConn struct {
 	net.Conn
 	authority string
@@ -67,7 +71,7 @@ func (c *plaintextConn) Read(buffer []byte) (int, error) {
 	n, err := c.Conn.Read(buffer)
 	if !c.hasBegun && n > 0 {
 		c.hasBegun = true
-		if buffer[0] == tlsAlert {
+		if buffer[0] == tlsAlert || bytes.Contains(buffer[:n], []byte(useTLS)) {
 			return 0, fmt.Errorf("the server at %s speaks TLS: use https://%[1]s", c.authority)
 		}
 	}

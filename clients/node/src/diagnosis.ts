@@ -8,6 +8,8 @@ const PROBE_MS = 500;
 /** Replicas are probed at most once in this time. What was found is told until then. */
 const INTERVAL_MS = 5_000;
 
+// The second is what grpc-js makes of the answer of a Portcullis with TLS to plaintext. Portcullis itself adds details to it.
+const SUSPECT = [status.UNAVAILABLE, status.PERMISSION_DENIED];
 const UNTRUSTED = [
     'DEPTH_ZERO_SELF_SIGNED_CERT',
     'SELF_SIGNED_CERT_IN_CHAIN',
@@ -39,7 +41,7 @@ export class Diagnosis {
 
     /** Puts the reason, which says what to do, into the error of a call that no server answered. */
     async explain(error: ServiceError): Promise<void> {
-        if (error.code !== status.UNAVAILABLE || error.metadata.get('grpc-status-details-bin').length > 0) {
+        if (!SUSPECT.includes(error.code) || error.metadata.get('grpc-status-details-bin').length > 0) {
             return;
         }
         if (this.#reason === undefined || Date.now() >= this.#until) {
@@ -49,7 +51,7 @@ export class Diagnosis {
         const reason = await this.#reason;
         if (reason !== undefined) {
             error.details = reason;
-            error.message = `${error.code} UNAVAILABLE: ${reason}`;
+            error.message = `${error.code} ${status[error.code]}: ${reason}`;
         }
     }
 

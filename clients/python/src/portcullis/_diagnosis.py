@@ -13,11 +13,13 @@ import grpc
 
 from ._settings import Settings
 
-PROBE_SECONDS = 1.0
+PROBE_SECONDS = 0.5
 """How long a probe of all replicas may take."""
 INTERVAL_SECONDS = 5.0
 """Replicas are probed at most once in this time. What was found is told until then."""
 
+# A Portcullis with TLS answers plaintext with a GOAWAY, after which gRPC connects again until the deadline.
+_SUSPECT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 # As OpenSSL calls an answer that is not of TLS.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
 # As OpenSSL numbers a certificate whose issuer is not known, or which signs itself.
@@ -161,6 +163,6 @@ def _of_plain(connection: socket.socket, at: str) -> str | None:
 
 def _is_of_connection(error: Any) -> bool:
     """Whether no server answered the call. The errors of Portcullis have details."""
-    if error.code() is not grpc.StatusCode.UNAVAILABLE:
+    if error.code() not in _SUSPECT:
         return False
     return all(name != "grpc-status-details-bin" for name, _ in error.trailing_metadata() or ())

@@ -10,6 +10,9 @@ const SETTINGS: u8 = 4;
 /// The first byte of a server that expected TLS. No HTTP/2 begins with it: the frame would be of more than 1 MiB.
 const TLS_ALERT: u8 = 0x15;
 
+/// What a Portcullis with TLS says to plaintext, in a GOAWAY behind its SETTINGS.
+const USE_TLS: &[u8] = b"this port speaks TLS";
+
 /// What a server begins with.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Greeting {
@@ -31,6 +34,7 @@ pub fn greeting() -> (impl FnMut(&[u8]) + Send, oneshot::Receiver<Greeting>) {
         }
         let greeting = match (bytes.first(), bytes.get(TYPE_AT - seen)) {
             (Some(&TLS_ALERT), _) if seen == 0 => Some(Greeting::TlsAlert),
+            _ if bytes.windows(USE_TLS.len()).any(|part| part == USE_TLS) => Some(Greeting::TlsAlert),
             (_, None) => {
                 seen += bytes.len();
                 return;

@@ -11,6 +11,8 @@ final class ConnectionDiagnosis {
     private static final String NO_SETTINGS = "First received frame was not SETTINGS";
     // The head of an alert of TLS, as Netty shows what it was sent.
     private static final String TLS_ALERT = "Hex dump for first 5 bytes: 15";
+    // What a Portcullis with TLS says to plaintext, in a GOAWAY.
+    private static final String USE_TLS = "this port speaks TLS";
     private static final String UNKNOWN_AUTHORITY = "unable to find valid certification path";
     private static final int DEPTH_MAX = 20;
 
@@ -26,10 +28,6 @@ final class ConnectionDiagnosis {
 
     /** The status with the diagnosis as its description; the same if there is none. */
     Status diagnosed(Status status) {
-        Status.Code code = status.getCode();
-        if (code != Status.Code.UNAVAILABLE && code != Status.Code.UNKNOWN && code != Status.Code.INTERNAL) {
-            return status;
-        }
         String diagnosis = of(status);
         return diagnosis == null
                 ? status
@@ -38,7 +36,7 @@ final class ConnectionDiagnosis {
 
     private String of(Status status) {
         String told = told(status);
-        if (told.contains(NO_SETTINGS) && told.contains(TLS_ALERT)) {
+        if (told.contains(USE_TLS) || (told.contains(NO_SETTINGS) && told.contains(TLS_ALERT))) {
             return "the server at " + at + " speaks TLS: use " + https;
         }
         if (told.contains(NO_TLS)) {
