@@ -1,12 +1,13 @@
 //! `portcullis audit`: who changed what, newest first.
 
 use clap::Args;
-use prost_types::Timestamp;
+use prost_types::{Duration, Timestamp};
 
 use super::client::ClientArgs;
 use super::exit::{Error, Exit};
 use super::list::Page;
 use super::parse;
+use crate::clock::{Clock as _, SystemClock};
 use crate::grpc::pb::ListAuditEventsRequest;
 
 /// Which events to show.
@@ -21,6 +22,12 @@ pub struct AuditArgs {
     /// Only events by this root key, or by bootstrap or offline
     #[arg(long, value_name = "ID", value_parser = parse::KeyIdParser)]
     actor: Option<String>,
+    /// Only events of this action, e.g. RevokeApiKey
+    #[arg(long, value_name = "NAME")]
+    action: Option<String>,
+    /// Only events since so long ago by this machine's clock, e.g. 1d
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration, conflicts_with = "start_time")]
+    since: Option<Duration>,
     /// Only events at or after this time
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     start_time: Option<Timestamp>,
@@ -40,7 +47,8 @@ pub async fn run(args: AuditArgs) -> Result<Exit, Error> {
         keyspace: args.keyspace.clone().unwrap_or_default(),
         key_id: args.key_id.unwrap_or_default(),
         actor: args.actor.unwrap_or_default(),
-        start_time: args.start_time,
+        action: args.action.unwrap_or_default(),
+        start_time: args.start_time.or_else(|| args.since.map(|span| parse::before(SystemClock.now(), span))),
         end_time: args.end_time,
         ..ListAuditEventsRequest::default()
     };

@@ -31,6 +31,7 @@ impl AuditService for Audit {
             keyspace: asked.keyspace,
             key_id: asked.key_id,
             actor: asked.actor,
+            action: asked.action,
             from: asked.start_time.map(convert::time_nanos),
             until: asked.end_time.map(convert::time_nanos),
             page_size: asked.page_size,

@@ -36,7 +36,7 @@ use crate::store::{Actor, BoxError, Overrides, Refusal, Store, StoreError};
 use crate::usage::Usage;
 
 pub use allowance::{AllowanceFields, CreditsFields, RateLimitFields, RefillFields};
-pub use audit::ListEvents;
+pub use audit::{ACTIONS as AUDIT_ACTIONS, ListEvents};
 pub use bootstrap::Bootstrap;
 pub use claims::Claims;
 pub use create::{CreateKey, Expiration};

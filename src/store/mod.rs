@@ -527,6 +527,8 @@ pub struct EventQuery {
     pub key_id: Option<KeyId>,
     /// By this actor.
     pub actor: Option<String>,
+    /// Of this method.
+    pub action: Option<String>,
     /// At this time or later.
     pub from: Option<Timestamp>,
     /// Before this time.

@@ -123,6 +123,9 @@ fn push_conditions(sql: &mut QueryBuilder<Postgres>, query: &EventQuery) {
     if let Some(actor) = &query.actor {
         sql.push(" AND e.actor = ").push_bind(term(actor));
     }
+    if let Some(action) = &query.action {
+        sql.push(" AND e.action = ").push_bind(term(action));
+    }
     if let Some(from) = query.from {
         sql.push(" AND e.create_time_us >= ").push_bind(from.as_micros());
     }

@@ -144,6 +144,9 @@ fn push_conditions(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery) {
         let plus = if query.key_id.is_some() { "+" } else { "" };
         sql.push(format!(" AND {plus}e.actor = ")).push_bind(actor);
     }
+    if let Some(action) = &query.action {
+        sql.push(" AND e.action = ").push_bind(action);
+    }
     if let Some(from) = query.from {
         sql.push(" AND e.create_time_us >= ").push_bind(from.as_micros());
     }

@@ -141,6 +141,7 @@ fn statements() -> Vec<Statement> {
         keyspace: None,
         key_id: None,
         actor: None,
+        action: None,
         from: None,
         until: None,
         after: None,

@@ -25,6 +25,18 @@ fn the_trail_tells_who_did_what() {
     assert_eq!(actions(&list(&["--end-time", "2000-01-01"])).len(), 0);
     assert_eq!(actions(&list(&["--key-id", &id, "--start-time", "2000-01-01T00:00:00Z"])).len(), 3);
 
+    assert_eq!(actions(&list(&["--key-id", &id, "--since", "1d"])).len(), 3);
+    assert_eq!(actions(&list(&["--key-id", &id, "--action", "RevokeApiKey"])), ["RevokeApiKey"]);
+    for (mistyped, why) in [
+        (["--keyspace", "prdo"], "no such keyspace"),
+        (["--key-id", "key_01JDXW5Z3N8Q4T7R2M6K9P0ABC"], "no such key"),
+        (["--actor", "bootstrp"], "no such key"),
+        (["--action", "Revoke"], "RevokeApiKey, RotateApiKey"),
+    ] {
+        let error = server.run(&[&["audit"][..], &mistyped].concat()).failed(1);
+        assert!(error.contains(why), "{error}");
+    }
+
     let table = server.ok(&["audit", "--key-id", &id]);
     assert!(table.starts_with("TIME ") && table.lines().count() == 4 && table.contains(r#"{"scopes":[]}"#), "{table}");
     assert!(!table.contains(&secret), "{table}");

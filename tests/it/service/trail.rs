@@ -1,11 +1,18 @@
 //! AuditService: who did what, and never a secret.
 
-use portcullis::grpc::pb::{self, AuditEvent, ListAuditEventsRequest, RotateApiKeyRequest};
+use portcullis::grpc::pb::{self, AuditEvent, ErrorReason, ListAuditEventsRequest, RotateApiKeyRequest};
+use tonic::Code;
 
 use super::{Backend, over_both_stores};
-use crate::support::service::{Caller, Service, bad_fields, eventually, new_key};
+use crate::support::service::{Caller, Service, bad_fields, check_error, eventually, new_key};
 
-over_both_stores![each_change_leaves_one_event, events_come_in_pages, denials_leave_few_events];
+over_both_stores![
+    each_change_leaves_one_event,
+    events_come_in_pages,
+    denials_leave_few_events,
+    events_are_filtered_by_action,
+    a_mistyped_filter_is_refused,
+];
 
 async fn events(caller: &mut Caller, request: ListAuditEventsRequest) -> Vec<AuditEvent> {
     caller.audit.list_audit_events(request).await.expect("events").into_inner().audit_events
@@ -102,5 +109,68 @@ async fn events_come_in_pages(backend: Backend) {
     let start_time = seen[0].time;
     let bad = ListAuditEventsRequest { start_time, end_time: seen[4].time, page_size: -1, ..Default::default() };
     assert_eq!(bad_fields(admin.audit.list_audit_events(bad).await), ["page_size", "end_time"]);
+    service.stop().await;
+}
+
+async fn events_are_filtered_by_action(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let (first, _) = admin.create(new_key("first")).await;
+    admin.create(new_key("second")).await;
+    admin.revoke(&first.id).await;
+    let of = |action: &str| ListAuditEventsRequest {
+        action: action.into(),
+        keyspace: "default".into(),
+        ..Default::default()
+    };
+    let revoked = events(&mut admin, of("RevokeApiKey")).await;
+    assert_eq!(revoked.iter().map(|event| event.key_id.as_str()).collect::<Vec<_>>(), [first.id.as_str()]);
+    assert_eq!(events(&mut admin, of("CreateApiKey")).await.len(), 2);
+    assert_eq!(events(&mut admin, of("RotateApiKey")).await, []);
+    let mut one = ListAuditEventsRequest { page_size: 1, ..of("CreateApiKey") };
+    let page = admin.audit.list_audit_events(one.clone()).await.unwrap().into_inner();
+    one.page_token = page.next_page_token;
+    one.action = "RevokeApiKey".into();
+    assert_eq!(bad_fields(admin.audit.list_audit_events(one).await), ["page_token"], "another query");
+    // Each action that is written can be asked for.
+    for event in events(&mut admin, ListAuditEventsRequest::default()).await {
+        assert!(portcullis::manage::AUDIT_ACTIONS.contains(&event.action.as_str()), "{}", event.action);
+    }
+    service.stop().await;
+}
+
+/// No event is not the same as a key that is not there.
+async fn a_mistyped_filter_is_refused(backend: Backend) {
+    let service = Service::start(backend).await;
+    let mut admin = service.admin();
+    let (key, _) = admin.create(new_key("k")).await;
+    let ask = |keyspace: &str, key_id: &str, actor: &str, action: &str| ListAuditEventsRequest {
+        keyspace: keyspace.into(),
+        key_id: key_id.into(),
+        actor: actor.into(),
+        action: action.into(),
+        ..Default::default()
+    };
+    let absent = "key_01JDXW5Z3N8Q4T7R2M6K9P0ABC";
+    for (request, reason) in [
+        (ask("prdo", "", "", ""), ErrorReason::KeyspaceNotFound),
+        (ask("", absent, "", ""), ErrorReason::KeyNotFound),
+        (ask("", "", absent, ""), ErrorReason::KeyNotFound),
+        (ask("", "", "bootstrp", ""), ErrorReason::KeyNotFound),
+    ] {
+        check_error(admin.audit.list_audit_events(request).await, Code::NotFound, reason);
+    }
+    assert_eq!(bad_fields(admin.audit.list_audit_events(ask("", "", "", "Revoke")).await), ["action"]);
+    // What is there has no such event, or none at that time.
+    assert_eq!(events(&mut admin, ask("default", "", "offline", "")).await, []);
+    assert_eq!(events(&mut admin, ask("", &key.id, "", "RotateApiKey")).await, []);
+    assert_eq!(events(&mut admin, ask("", "", &key.id, "")).await, []);
+    let end_time = Some(prost_types::Timestamp { seconds: 1, nanos: 0 });
+    let before = |request| ListAuditEventsRequest { end_time, ..request };
+    // What was deleted has left events.
+    admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: key.id.clone() }).await.unwrap();
+    assert_eq!(events(&mut admin, ask("", &key.id, "", "")).await.len(), 2);
+    assert_eq!(events(&mut admin, before(ask("", &key.id, "", ""))).await, []);
+    assert_eq!(events(&mut admin, before(ask("default", "", "", ""))).await, []);
     service.stop().await;
 }

@@ -314,6 +314,7 @@ pub fn every_event() -> EventQuery {
         keyspace: None,
         key_id: None,
         actor: None,
+        action: None,
         from: None,
         until: None,
         after: None,

@@ -265,6 +265,7 @@ impl Reference {
         let mut events: Vec<_> =
             self.events.iter().filter(|(uid, event)| is_of(uid, event)).map(|(_, event)| event).collect();
         events.retain(|event| query.key_id.is_none() || query.key_id == event.key_id);
+        events.retain(|event| query.action.as_ref().is_none_or(|action| *action == event.action));
         events.sort_by_key(|event| Reverse((event.at, &event.id)));
         events.into_iter().take(query.limit).cloned().collect()
     }
