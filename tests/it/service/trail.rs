@@ -168,7 +168,7 @@ async fn a_mistyped_filter_is_refused(backend: Backend) {
     let end_time = Some(prost_types::Timestamp { seconds: 1, nanos: 0 });
     let before = |request| ListAuditEventsRequest { end_time, ..request };
     // What was deleted has left events.
-    admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: key.id.clone() }).await.unwrap();
+    admin.keys.delete_api_key(pb::DeleteApiKeyRequest { id: key.id.clone(), ..Default::default() }).await.unwrap();
     assert_eq!(events(&mut admin, ask("", &key.id, "", "")).await.len(), 2);
     assert_eq!(events(&mut admin, before(ask("", &key.id, "", ""))).await, []);
     assert_eq!(events(&mut admin, before(ask("default", "", "", ""))).await, []);

@@ -97,7 +97,7 @@ type CreateApiKeyRequest struct {
 	Subject string `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
 	// Free text for people: up to 1,000 characters.
 	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
-	// The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/*-]`. Duplicates are folded. In keyspace `system`:
+	// The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/*-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
 	// permissions such as `keys:verify` or `keys:verify@default`; a keyspace that is named must exist.
 	Scopes []string `protobuf:"bytes,5,rep,name=scopes,proto3" json:"scopes,omitempty"`
 	// JSON that travels with every verdict: up to 8 KiB and 8 levels deep. A Struct holds numbers as doubles, so a number must
@@ -662,9 +662,9 @@ type ApiKeyImport_Digest struct {
 }
 
 type ApiKeyImport_Phc struct {
-	// A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65,536, t up to
-	// 10, p up to 4), of bcrypt (`$2a$`, `$2b$`, `$2y$`; cost up to 13; secrets of at most 72 bytes), or of scrypt in PHC
-	// form (128 MiB at most, p up to 4).
+	// A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65536, t up to 10,
+	// p up to 4, m·t up to 393216), of bcrypt (`$2a$`, `$2b$`, `$2y$`; a cost of up to 12; secrets of at most 72 bytes), or
+	// of scrypt in PHC form (r up to 32, p up to 16, 128·r·p·2^ln up to 128 MiB).
 	Phc string `protobuf:"bytes,13,opt,name=phc,proto3,oneof"`
 }
 
@@ -1180,9 +1180,13 @@ type UpdateApiKeyRequest struct {
 	// How many credits to add to those that are left: 1 to 10^15; 0: none. Unlike credits.remaining it does not undo what is
 	// used at the same time. Not together with credits or credits.remaining. FAILED_PRECONDITION if the key has no credits or
 	// would have more than 10^15. To repeat it adds again: send the etag, and a repeat of what was done is answered ABORTED.
-	AddCredits    int64 `protobuf:"varint,3,opt,name=add_credits,json=addCredits,proto3" json:"add_credits,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	AddCredits int64 `protobuf:"varint,3,opt,name=add_credits,json=addCredits,proto3" json:"add_credits,omitempty"`
+	// End the secret that goes on working after a rotation, if there is one, now.
+	EndOverlap bool `protobuf:"varint,4,opt,name=end_overlap,json=endOverlap,proto3" json:"end_overlap,omitempty"`
+	// Change the key even if no root key with `admin` is left then, or none that is valid as long as this one was.
+	AllowLastAdmin bool `protobuf:"varint,5,opt,name=allow_last_admin,json=allowLastAdmin,proto3" json:"allow_last_admin,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *UpdateApiKeyRequest) Reset() {
@@ -1236,6 +1240,20 @@ func (x *UpdateApiKeyRequest) GetAddCredits() int64 {
 	return 0
 }
 
+func (x *UpdateApiKeyRequest) GetEndOverlap() bool {
+	if x != nil {
+		return x.EndOverlap
+	}
+	return false
+}
+
+func (x *UpdateApiKeyRequest) GetAllowLastAdmin() bool {
+	if x != nil {
+		return x.AllowLastAdmin
+	}
+	return false
+}
+
 // The key as changed.
 type UpdateApiKeyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1287,9 +1305,11 @@ type RotateApiKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the key.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-	// an older secret from an earlier rotation, that one stops at once.
-	Overlap       *durationpb.Duration `protobuf:"bytes,2,opt,name=overlap,proto3" json:"overlap,omitempty"`
+	// How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+	// works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
+	Overlap *durationpb.Duration `protobuf:"bytes,2,opt,name=overlap,proto3" json:"overlap,omitempty"`
+	// End that older secret now.
+	EndOverlap    bool `protobuf:"varint,3,opt,name=end_overlap,json=endOverlap,proto3" json:"end_overlap,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1336,6 +1356,13 @@ func (x *RotateApiKeyRequest) GetOverlap() *durationpb.Duration {
 		return x.Overlap
 	}
 	return nil
+}
+
+func (x *RotateApiKeyRequest) GetEndOverlap() bool {
+	if x != nil {
+		return x.EndOverlap
+	}
+	return false
 }
 
 // The key and its new secret.
@@ -1415,9 +1442,12 @@ type RevokeApiKeyRequest struct {
 	// Why.
 	Reason RevocationReason `protobuf:"varint,3,opt,name=reason,proto3,enum=portcullis.v1.RevocationReason" json:"reason,omitempty"`
 	// More about why: up to 1,000 characters.
-	Comment       string `protobuf:"bytes,4,opt,name=comment,proto3" json:"comment,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Comment string `protobuf:"bytes,4,opt,name=comment,proto3" json:"comment,omitempty"`
+	// Revoke it by its id even if no root key with `admin` is left then, or none that is valid as long as this one. By secret
+	// that is not asked.
+	AllowLastAdmin bool `protobuf:"varint,5,opt,name=allow_last_admin,json=allowLastAdmin,proto3" json:"allow_last_admin,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *RevokeApiKeyRequest) Reset() {
@@ -1489,6 +1519,13 @@ func (x *RevokeApiKeyRequest) GetComment() string {
 	return ""
 }
 
+func (x *RevokeApiKeyRequest) GetAllowLastAdmin() bool {
+	if x != nil {
+		return x.AllowLastAdmin
+	}
+	return false
+}
+
 type isRevokeApiKeyRequest_Target interface {
 	isRevokeApiKeyRequest_Target()
 }
@@ -1558,9 +1595,11 @@ func (x *RevokeApiKeyResponse) GetApiKey() *ApiKey {
 type DeleteApiKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the key.
-	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Delete it even if no root key with `admin` is left then, or none that is valid as long as this one.
+	AllowLastAdmin bool `protobuf:"varint,2,opt,name=allow_last_admin,json=allowLastAdmin,proto3" json:"allow_last_admin,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DeleteApiKeyRequest) Reset() {
@@ -1598,6 +1637,13 @@ func (x *DeleteApiKeyRequest) GetId() string {
 		return x.Id
 	}
 	return ""
+}
+
+func (x *DeleteApiKeyRequest) GetAllowLastAdmin() bool {
+	if x != nil {
+		return x.AllowLastAdmin
+	}
+	return false
 }
 
 // The key is gone.
@@ -1905,32 +1951,39 @@ const file_portcullis_v1_api_key_service_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n" +
 	"\n" +
 	"total_size\x18\x03 \x01(\x03R\ttotalSize\x128\n" +
-	"\x19total_size_is_lower_bound\x18\x04 \x01(\bR\x15totalSizeIsLowerBound\"\xa3\x01\n" +
+	"\x19total_size_is_lower_bound\x18\x04 \x01(\bR\x15totalSizeIsLowerBound\"\xee\x01\n" +
 	"\x13UpdateApiKeyRequest\x12.\n" +
 	"\aapi_key\x18\x01 \x01(\v2\x15.portcullis.v1.ApiKeyR\x06apiKey\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\x12\x1f\n" +
 	"\vadd_credits\x18\x03 \x01(\x03R\n" +
-	"addCredits\"F\n" +
+	"addCredits\x12\x1f\n" +
+	"\vend_overlap\x18\x04 \x01(\bR\n" +
+	"endOverlap\x12(\n" +
+	"\x10allow_last_admin\x18\x05 \x01(\bR\x0eallowLastAdmin\"F\n" +
 	"\x14UpdateApiKeyResponse\x12.\n" +
-	"\aapi_key\x18\x01 \x01(\v2\x15.portcullis.v1.ApiKeyR\x06apiKey\"Z\n" +
+	"\aapi_key\x18\x01 \x01(\v2\x15.portcullis.v1.ApiKeyR\x06apiKey\"{\n" +
 	"\x13RotateApiKeyRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
-	"\aoverlap\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\aoverlap\"\xb9\x01\n" +
+	"\aoverlap\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\aoverlap\x12\x1f\n" +
+	"\vend_overlap\x18\x03 \x01(\bR\n" +
+	"endOverlap\"\xb9\x01\n" +
 	"\x14RotateApiKeyResponse\x12.\n" +
 	"\aapi_key\x18\x01 \x01(\v2\x15.portcullis.v1.ApiKeyR\x06apiKey\x12\x16\n" +
 	"\x06secret\x18\x02 \x01(\tR\x06secret\x12Y\n" +
-	"\x1bprevious_secret_expire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x18previousSecretExpireTime\"\x9e\x01\n" +
+	"\x1bprevious_secret_expire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x18previousSecretExpireTime\"\xc8\x01\n" +
 	"\x13RevokeApiKeyRequest\x12\x10\n" +
 	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x12\x18\n" +
 	"\x06secret\x18\x02 \x01(\tH\x00R\x06secret\x127\n" +
 	"\x06reason\x18\x03 \x01(\x0e2\x1f.portcullis.v1.RevocationReasonR\x06reason\x12\x18\n" +
-	"\acomment\x18\x04 \x01(\tR\acommentB\b\n" +
+	"\acomment\x18\x04 \x01(\tR\acomment\x12(\n" +
+	"\x10allow_last_admin\x18\x05 \x01(\bR\x0eallowLastAdminB\b\n" +
 	"\x06target\"F\n" +
 	"\x14RevokeApiKeyResponse\x12.\n" +
-	"\aapi_key\x18\x01 \x01(\v2\x15.portcullis.v1.ApiKeyR\x06apiKey\"%\n" +
+	"\aapi_key\x18\x01 \x01(\v2\x15.portcullis.v1.ApiKeyR\x06apiKey\"O\n" +
 	"\x13DeleteApiKeyRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\x16\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12(\n" +
+	"\x10allow_last_admin\x18\x02 \x01(\bR\x0eallowLastAdmin\"\x16\n" +
 	"\x14DeleteApiKeyResponse\"\xcf\x01\n" +
 	"\x13VerifyApiKeyRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12'\n" +

@@ -41,7 +41,7 @@ const (
 // Every call carries `authorization: Bearer <root key>`. What is answered OK is durable, and every Verify that begins
 // afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
 // unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
-// confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+// confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
 type ApiKeyServiceClient interface {
 	// Issues a key. The secret is in this answer and nowhere else, ever. Needs `keys:write`.
 	CreateApiKey(ctx context.Context, in *CreateApiKeyRequest, opts ...grpc.CallOption) (*CreateApiKeyResponse, error)
@@ -56,7 +56,7 @@ type ApiKeyServiceClient interface {
 	// Changes the fields named by the mask; ABORTED if an etag is given and stale. Needs `keys:write`.
 	UpdateApiKey(ctx context.Context, in *UpdateApiKeyRequest, opts ...grpc.CallOption) (*UpdateApiKeyResponse, error)
 	// Gives the key a new secret under the same id; the old one goes on working for `overlap`. FAILED_PRECONDITION
-	// for a revoked or expired key. Needs `keys:write`.
+	// for a revoked or expired key, and while an older secret works, unless end_overlap is set. Needs `keys:write`.
 	RotateApiKey(ctx context.Context, in *RotateApiKeyRequest, opts ...grpc.CallOption) (*RotateApiKeyResponse, error)
 	// Ends a key for good. Once this answers OK, no Verify that begins afterwards accepts the key, on any replica. Revoking
 	// it again succeeds, changes nothing and promises the same. Needs `keys:revoke`.
@@ -175,7 +175,7 @@ func (c *apiKeyServiceClient) VerifyApiKey(ctx context.Context, in *VerifyApiKey
 // Every call carries `authorization: Bearer <root key>`. What is answered OK is durable, and every Verify that begins
 // afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
 // unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
-// confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+// confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
 type ApiKeyServiceServer interface {
 	// Issues a key. The secret is in this answer and nowhere else, ever. Needs `keys:write`.
 	CreateApiKey(context.Context, *CreateApiKeyRequest) (*CreateApiKeyResponse, error)
@@ -190,7 +190,7 @@ type ApiKeyServiceServer interface {
 	// Changes the fields named by the mask; ABORTED if an etag is given and stale. Needs `keys:write`.
 	UpdateApiKey(context.Context, *UpdateApiKeyRequest) (*UpdateApiKeyResponse, error)
 	// Gives the key a new secret under the same id; the old one goes on working for `overlap`. FAILED_PRECONDITION
-	// for a revoked or expired key. Needs `keys:write`.
+	// for a revoked or expired key, and while an older secret works, unless end_overlap is set. Needs `keys:write`.
 	RotateApiKey(context.Context, *RotateApiKeyRequest) (*RotateApiKeyResponse, error)
 	// Ends a key for good. Once this answers OK, no Verify that begins afterwards accepts the key, on any replica. Revoking
 	// it again succeeds, changes nothing and promises the same. Needs `keys:revoke`.

@@ -153,7 +153,9 @@ type ListAuditEventsRequest struct {
 	// How many to answer at most; 0: 50. More than 1,000 is taken as 1,000.
 	PageSize int32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of an earlier answer to the same request; empty: the first page.
-	PageToken     string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only events of this action, e.g. `RevokeApiKey`; one that is none is refused.
+	Action        string `protobuf:"bytes,8,opt,name=action,proto3" json:"action,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -237,6 +239,13 @@ func (x *ListAuditEventsRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListAuditEventsRequest) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
 // One page of events.
 type ListAuditEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -306,7 +315,7 @@ const file_portcullis_v1_audit_service_proto_rawDesc = "" +
 	"\bkeyspace\x18\x05 \x01(\tR\bkeyspace\x12\x15\n" +
 	"\x06key_id\x18\x06 \x01(\tR\x05keyId\x12\x12\n" +
 	"\x04peer\x18\a \x01(\tR\x04peer\x121\n" +
-	"\achanges\x18\b \x01(\v2\x17.google.protobuf.StructR\achanges\"\x8f\x02\n" +
+	"\achanges\x18\b \x01(\v2\x17.google.protobuf.StructR\achanges\"\xa7\x02\n" +
 	"\x16ListAuditEventsRequest\x12\x1a\n" +
 	"\bkeyspace\x18\x01 \x01(\tR\bkeyspace\x12\x15\n" +
 	"\x06key_id\x18\x02 \x01(\tR\x05keyId\x12\x14\n" +
@@ -316,7 +325,8 @@ const file_portcullis_v1_audit_service_proto_rawDesc = "" +
 	"\bend_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\x1b\n" +
 	"\tpage_size\x18\x06 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\a \x01(\tR\tpageToken\"\x7f\n" +
+	"page_token\x18\a \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06action\x18\b \x01(\tR\x06action\"\x7f\n" +
 	"\x17ListAuditEventsResponse\x12<\n" +
 	"\faudit_events\x18\x01 \x03(\v2\x19.portcullis.v1.AuditEventR\vauditEvents\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2p\n" +

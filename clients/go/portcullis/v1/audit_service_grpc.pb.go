@@ -31,7 +31,7 @@ const (
 // Shows what was changed, by whom and from where. Events are written with the change itself: there is none without
 // the other.
 type AuditServiceClient interface {
-	// Events, newest first. Needs `audit:read`.
+	// Events, newest first. Needs `audit:read`. A keyspace, key or actor that is not there and left no event is NOT_FOUND.
 	ListAuditEvents(ctx context.Context, in *ListAuditEventsRequest, opts ...grpc.CallOption) (*ListAuditEventsResponse, error)
 }
 
@@ -60,7 +60,7 @@ func (c *auditServiceClient) ListAuditEvents(ctx context.Context, in *ListAuditE
 // Shows what was changed, by whom and from where. Events are written with the change itself: there is none without
 // the other.
 type AuditServiceServer interface {
-	// Events, newest first. Needs `audit:read`.
+	// Events, newest first. Needs `audit:read`. A keyspace, key or actor that is not there and left no event is NOT_FOUND.
 	ListAuditEvents(context.Context, *ListAuditEventsRequest) (*ListAuditEventsResponse, error)
 	mustEmbedUnimplementedAuditServiceServer()
 }

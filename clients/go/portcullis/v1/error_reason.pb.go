@@ -92,7 +92,7 @@ const (
 	// google.rpc.RetryInfo says when.
 	ErrorReason_ERROR_REASON_SERVER_ENDING ErrorReason = 27
 	// DEADLINE_EXCEEDED: the database went away before a change could be confirmed. It may be made or not, and may not hold
-	// on every replica yet; repeat it until it is answered with OK, but look at a key before you rotate it again.
+	// on every replica yet; repeat it until it is answered with OK, a rotation with end_overlap.
 	ErrorReason_ERROR_REASON_CHANGE_UNCONFIRMED ErrorReason = 28
 	// UNAVAILABLE: the database has not been heard from for longer than keys may be answered from memory;
 	// google.rpc.RetryInfo says when to try again.
@@ -119,6 +119,12 @@ const (
 	// FAILED_PRECONDITION: add_credits cannot be added: the key has no credits, so that it may be used as much as it likes, or it
 	// would have more than 10^15. Nothing was changed.
 	ErrorReason_ERROR_REASON_CREDITS_NOT_ADDED ErrorReason = 41
+	// FAILED_PRECONDITION: a secret that an earlier rotation replaced goes on working, and would end early; the message says
+	// which and until when. Nothing was changed: say end_overlap, or rotate after that time.
+	ErrorReason_ERROR_REASON_OVERLAP_ACTIVE ErrorReason = 42
+	// FAILED_PRECONDITION: no root key with `admin` would be left, or none that is valid as long as this one. Nothing was
+	// changed: make another first, or say allow_last_admin.
+	ErrorReason_ERROR_REASON_LAST_ADMIN_KEY ErrorReason = 43
 )
 
 // Enum value maps for ErrorReason.
@@ -162,6 +168,8 @@ var (
 		39: "ERROR_REASON_KEYSPACE_FULL",
 		40: "ERROR_REASON_SERVER_BUSY",
 		41: "ERROR_REASON_CREDITS_NOT_ADDED",
+		42: "ERROR_REASON_OVERLAP_ACTIVE",
+		43: "ERROR_REASON_LAST_ADMIN_KEY",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":         0,
@@ -202,6 +210,8 @@ var (
 		"ERROR_REASON_KEYSPACE_FULL":       39,
 		"ERROR_REASON_SERVER_BUSY":         40,
 		"ERROR_REASON_CREDITS_NOT_ADDED":   41,
+		"ERROR_REASON_OVERLAP_ACTIVE":      42,
+		"ERROR_REASON_LAST_ADMIN_KEY":      43,
 	}
 )
 
@@ -236,7 +246,7 @@ var File_portcullis_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_portcullis_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	" portcullis/v1/error_reason.proto\x12\rportcullis.v1*\x81\n" +
+	" portcullis/v1/error_reason.proto\x12\rportcullis.v1*\xc3\n" +
 	"\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12#\n" +
@@ -277,7 +287,9 @@ const file_portcullis_v1_error_reason_proto_rawDesc = "" +
 	"\x1bERROR_REASON_KEYSPACE_LIMIT\x10&\x12\x1e\n" +
 	"\x1aERROR_REASON_KEYSPACE_FULL\x10'\x12\x1c\n" +
 	"\x18ERROR_REASON_SERVER_BUSY\x10(\x12\"\n" +
-	"\x1eERROR_REASON_CREDITS_NOT_ADDED\x10)B\xa0\x01\n" +
+	"\x1eERROR_REASON_CREDITS_NOT_ADDED\x10)\x12\x1f\n" +
+	"\x1bERROR_REASON_OVERLAP_ACTIVE\x10*\x12\x1f\n" +
+	"\x1bERROR_REASON_LAST_ADMIN_KEY\x10+B\xa0\x01\n" +
 	"\x11dev.portcullis.v1B\x10ErrorReasonProtoP\x01ZFgithub.com/portcullis/portcullis/clients/go/portcullis/v1;portcullisv1\xaa\x02\rPortcullis.V1\xca\x02\rPortcullis\\V1\xea\x02\x0ePortcullis::V1b\x06proto3"
 
 var (

@@ -459,7 +459,7 @@ pub struct CreateApiKeyRequest {
     /// Free text for people: up to 1,000 characters.
     #[prost(string, tag="4")]
     pub description: ::prost::alloc::string::String,
-    /// The rights of the key: up to 100, each 1 to 128 of `\[a-z0-9_.:/*-\]`. Duplicates are folded. In keyspace `system`:
+    /// The rights of the key: up to 100, each 1 to 128 of `\[a-z0-9_.:/*-\]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
     /// permissions such as `keys:verify` or `keys:verify@default`; a keyspace that is named must exist.
     #[prost(string, repeated, tag="5")]
     pub scopes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
@@ -604,9 +604,9 @@ pub mod api_key_import {
         /// An unsalted digest of the secret.
         #[prost(message, tag="12")]
         Digest(super::SecretDigest),
-        /// A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65,536, t up to
-        /// 10, p up to 4), of bcrypt (`$2a$`, `$2b$`, `$2y$`; cost up to 13; secrets of at most 72 bytes), or of scrypt in PHC
-        /// form (128 MiB at most, p up to 4).
+        /// A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65536, t up to 10,
+        /// p up to 4, m·t up to 393216), of bcrypt (`$2a$`, `$2b$`, `$2y$`; a cost of up to 12; secrets of at most 72 bytes), or
+        /// of scrypt in PHC form (r up to 32, p up to 16, 128·r·p·2^ln up to 128 MiB).
         #[prost(string, tag="13")]
         Phc(::prost::alloc::string::String),
     }
@@ -737,6 +737,12 @@ pub struct UpdateApiKeyRequest {
     /// would have more than 10^15. To repeat it adds again: send the etag, and a repeat of what was done is answered ABORTED.
     #[prost(int64, tag="3")]
     pub add_credits: i64,
+    /// End the secret that goes on working after a rotation, if there is one, now.
+    #[prost(bool, tag="4")]
+    pub end_overlap: bool,
+    /// Change the key even if no root key with `admin` is left then, or none that is valid as long as this one was.
+    #[prost(bool, tag="5")]
+    pub allow_last_admin: bool,
 }
 /// The key as changed.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -751,10 +757,13 @@ pub struct RotateApiKeyRequest {
     /// The id of the key.
     #[prost(string, tag="1")]
     pub id: ::prost::alloc::string::String,
-    /// How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-    /// an older secret from an earlier rotation, that one stops at once.
+    /// How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+    /// works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
     #[prost(message, optional, tag="2")]
     pub overlap: ::core::option::Option<::prost_types::Duration>,
+    /// End that older secret now.
+    #[prost(bool, tag="3")]
+    pub end_overlap: bool,
 }
 /// The key and its new secret.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -780,6 +789,10 @@ pub struct RevokeApiKeyRequest {
     /// More about why: up to 1,000 characters.
     #[prost(string, tag="4")]
     pub comment: ::prost::alloc::string::String,
+    /// Revoke it by its id even if no root key with `admin` is left then, or none that is valid as long as this one. By secret
+    /// that is not asked.
+    #[prost(bool, tag="5")]
+    pub allow_last_admin: bool,
     /// Which key.
     #[prost(oneof="revoke_api_key_request::Target", tags="1, 2")]
     pub target: ::core::option::Option<revoke_api_key_request::Target>,
@@ -812,6 +825,9 @@ pub struct DeleteApiKeyRequest {
     /// The id of the key.
     #[prost(string, tag="1")]
     pub id: ::prost::alloc::string::String,
+    /// Delete it even if no root key with `admin` is left then, or none that is valid as long as this one.
+    #[prost(bool, tag="2")]
+    pub allow_last_admin: bool,
 }
 /// The key is gone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -948,6 +964,9 @@ pub struct ListAuditEventsRequest {
     /// next_page_token of an earlier answer to the same request; empty: the first page.
     #[prost(string, tag="7")]
     pub page_token: ::prost::alloc::string::String,
+    /// Only events of this action, e.g. `RevokeApiKey`; one that is none is refused.
+    #[prost(string, tag="8")]
+    pub action: ::prost::alloc::string::String,
 }
 /// One page of events.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1028,7 +1047,7 @@ pub enum ErrorReason {
     /// google.rpc.RetryInfo says when.
     ServerEnding = 27,
     /// DEADLINE_EXCEEDED: the database went away before a change could be confirmed. It may be made or not, and may not hold
-    /// on every replica yet; repeat it until it is answered with OK, but look at a key before you rotate it again.
+    /// on every replica yet; repeat it until it is answered with OK, a rotation with end_overlap.
     ChangeUnconfirmed = 28,
     /// UNAVAILABLE: the database has not been heard from for longer than keys may be answered from memory;
     /// google.rpc.RetryInfo says when to try again.
@@ -1055,6 +1074,12 @@ pub enum ErrorReason {
     /// FAILED_PRECONDITION: add_credits cannot be added: the key has no credits, so that it may be used as much as it likes, or it
     /// would have more than 10^15. Nothing was changed.
     CreditsNotAdded = 41,
+    /// FAILED_PRECONDITION: a secret that an earlier rotation replaced goes on working, and would end early; the message says
+    /// which and until when. Nothing was changed: say end_overlap, or rotate after that time.
+    OverlapActive = 42,
+    /// FAILED_PRECONDITION: no root key with `admin` would be left, or none that is valid as long as this one. Nothing was
+    /// changed: make another first, or say allow_last_admin.
+    LastAdminKey = 43,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1101,6 +1126,8 @@ impl ErrorReason {
             Self::KeyspaceFull => "ERROR_REASON_KEYSPACE_FULL",
             Self::ServerBusy => "ERROR_REASON_SERVER_BUSY",
             Self::CreditsNotAdded => "ERROR_REASON_CREDITS_NOT_ADDED",
+            Self::OverlapActive => "ERROR_REASON_OVERLAP_ACTIVE",
+            Self::LastAdminKey => "ERROR_REASON_LAST_ADMIN_KEY",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1144,6 +1171,8 @@ impl ErrorReason {
             "ERROR_REASON_KEYSPACE_FULL" => Some(Self::KeyspaceFull),
             "ERROR_REASON_SERVER_BUSY" => Some(Self::ServerBusy),
             "ERROR_REASON_CREDITS_NOT_ADDED" => Some(Self::CreditsNotAdded),
+            "ERROR_REASON_OVERLAP_ACTIVE" => Some(Self::OverlapActive),
+            "ERROR_REASON_LAST_ADMIN_KEY" => Some(Self::LastAdminKey),
             _ => None,
         }
     }

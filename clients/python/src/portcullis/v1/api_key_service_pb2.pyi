@@ -209,14 +209,18 @@ class ListApiKeysResponse(_message.Message):
     def __init__(self, api_keys: _Optional[_Iterable[_Union[_api_key_pb2.ApiKey, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total_size: _Optional[int] = ..., total_size_is_lower_bound: bool = ...) -> None: ...
 
 class UpdateApiKeyRequest(_message.Message):
-    __slots__ = ("api_key", "update_mask", "add_credits")
+    __slots__ = ("api_key", "update_mask", "add_credits", "end_overlap", "allow_last_admin")
     API_KEY_FIELD_NUMBER: _ClassVar[int]
     UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
     ADD_CREDITS_FIELD_NUMBER: _ClassVar[int]
+    END_OVERLAP_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_LAST_ADMIN_FIELD_NUMBER: _ClassVar[int]
     api_key: _api_key_pb2.ApiKey
     update_mask: _field_mask_pb2.FieldMask
     add_credits: int
-    def __init__(self, api_key: _Optional[_Union[_api_key_pb2.ApiKey, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., add_credits: _Optional[int] = ...) -> None: ...
+    end_overlap: bool
+    allow_last_admin: bool
+    def __init__(self, api_key: _Optional[_Union[_api_key_pb2.ApiKey, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., add_credits: _Optional[int] = ..., end_overlap: bool = ..., allow_last_admin: bool = ...) -> None: ...
 
 class UpdateApiKeyResponse(_message.Message):
     __slots__ = ("api_key",)
@@ -225,12 +229,14 @@ class UpdateApiKeyResponse(_message.Message):
     def __init__(self, api_key: _Optional[_Union[_api_key_pb2.ApiKey, _Mapping]] = ...) -> None: ...
 
 class RotateApiKeyRequest(_message.Message):
-    __slots__ = ("id", "overlap")
+    __slots__ = ("id", "overlap", "end_overlap")
     ID_FIELD_NUMBER: _ClassVar[int]
     OVERLAP_FIELD_NUMBER: _ClassVar[int]
+    END_OVERLAP_FIELD_NUMBER: _ClassVar[int]
     id: str
     overlap: _duration_pb2.Duration
-    def __init__(self, id: _Optional[str] = ..., overlap: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    end_overlap: bool
+    def __init__(self, id: _Optional[str] = ..., overlap: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_overlap: bool = ...) -> None: ...
 
 class RotateApiKeyResponse(_message.Message):
     __slots__ = ("api_key", "secret", "previous_secret_expire_time")
@@ -243,16 +249,18 @@ class RotateApiKeyResponse(_message.Message):
     def __init__(self, api_key: _Optional[_Union[_api_key_pb2.ApiKey, _Mapping]] = ..., secret: _Optional[str] = ..., previous_secret_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RevokeApiKeyRequest(_message.Message):
-    __slots__ = ("id", "secret", "reason", "comment")
+    __slots__ = ("id", "secret", "reason", "comment", "allow_last_admin")
     ID_FIELD_NUMBER: _ClassVar[int]
     SECRET_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     COMMENT_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_LAST_ADMIN_FIELD_NUMBER: _ClassVar[int]
     id: str
     secret: str
     reason: _api_key_pb2.RevocationReason
     comment: str
-    def __init__(self, id: _Optional[str] = ..., secret: _Optional[str] = ..., reason: _Optional[_Union[_api_key_pb2.RevocationReason, str]] = ..., comment: _Optional[str] = ...) -> None: ...
+    allow_last_admin: bool
+    def __init__(self, id: _Optional[str] = ..., secret: _Optional[str] = ..., reason: _Optional[_Union[_api_key_pb2.RevocationReason, str]] = ..., comment: _Optional[str] = ..., allow_last_admin: bool = ...) -> None: ...
 
 class RevokeApiKeyResponse(_message.Message):
     __slots__ = ("api_key",)
@@ -261,10 +269,12 @@ class RevokeApiKeyResponse(_message.Message):
     def __init__(self, api_key: _Optional[_Union[_api_key_pb2.ApiKey, _Mapping]] = ...) -> None: ...
 
 class DeleteApiKeyRequest(_message.Message):
-    __slots__ = ("id",)
+    __slots__ = ("id", "allow_last_admin")
     ID_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_LAST_ADMIN_FIELD_NUMBER: _ClassVar[int]
     id: str
-    def __init__(self, id: _Optional[str] = ...) -> None: ...
+    allow_last_admin: bool
+    def __init__(self, id: _Optional[str] = ..., allow_last_admin: bool = ...) -> None: ...
 
 class DeleteApiKeyResponse(_message.Message):
     __slots__ = ()

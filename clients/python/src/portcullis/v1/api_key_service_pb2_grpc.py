@@ -31,7 +31,7 @@ class ApiKeyServiceStub(object):
     Every call carries `authorization: Bearer <root key>`. What is answered OK is durable, and every Verify that begins
     afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
     unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
-    confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+    confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
     """
 
     def __init__(self, channel):
@@ -93,7 +93,7 @@ class ApiKeyServiceServicer(object):
     Every call carries `authorization: Bearer <root key>`. What is answered OK is durable, and every Verify that begins
     afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
     unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
-    confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+    confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
     """
 
     def CreateApiKey(self, request, context):
@@ -135,7 +135,7 @@ class ApiKeyServiceServicer(object):
 
     def RotateApiKey(self, request, context):
         """Gives the key a new secret under the same id; the old one goes on working for `overlap`. FAILED_PRECONDITION
-        for a revoked or expired key. Needs `keys:write`.
+        for a revoked or expired key, and while an older secret works, unless end_overlap is set. Needs `keys:write`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,7 +226,7 @@ class ApiKeyService(object):
     Every call carries `authorization: Bearer <root key>`. What is answered OK is durable, and every Verify that begins
     afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
     unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
-    confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+    confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
     """
 
     @staticmethod

@@ -32,7 +32,7 @@ class ApiKeyServiceStub:
     Every call carries `authorization: Bearer <root key>`. What is answered OK is durable, and every Verify that begins
     afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
     unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
-    confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+    confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
     """
 
     @_typing.overload
@@ -54,7 +54,7 @@ class ApiKeyServiceStub:
     """Changes the fields named by the mask; ABORTED if an etag is given and stale. Needs `keys:write`."""
     RotateApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_service_pb2.RotateApiKeyRequest, _api_key_service_pb2.RotateApiKeyResponse]
     """Gives the key a new secret under the same id; the old one goes on working for `overlap`. FAILED_PRECONDITION
-    for a revoked or expired key. Needs `keys:write`.
+    for a revoked or expired key, and while an older secret works, unless end_overlap is set. Needs `keys:write`.
     """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_service_pb2.RevokeApiKeyRequest, _api_key_service_pb2.RevokeApiKeyResponse]
     """Ends a key for good. Once this answers OK, no Verify that begins afterwards accepts the key, on any replica. Revoking
@@ -74,7 +74,7 @@ class ApiKeyServiceAsyncStub(ApiKeyServiceStub):
     Every call carries `authorization: Bearer <root key>`. What is answered OK is durable, and every Verify that begins
     afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
     unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
-    confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+    confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -93,7 +93,7 @@ class ApiKeyServiceAsyncStub(ApiKeyServiceStub):
     """Changes the fields named by the mask; ABORTED if an etag is given and stale. Needs `keys:write`."""
     RotateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.RotateApiKeyRequest, _api_key_service_pb2.RotateApiKeyResponse]  # type: ignore[assignment]
     """Gives the key a new secret under the same id; the old one goes on working for `overlap`. FAILED_PRECONDITION
-    for a revoked or expired key. Needs `keys:write`.
+    for a revoked or expired key, and while an older secret works, unless end_overlap is set. Needs `keys:write`.
     """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.RevokeApiKeyRequest, _api_key_service_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
     """Ends a key for good. Once this answers OK, no Verify that begins afterwards accepts the key, on any replica. Revoking
@@ -112,7 +112,7 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
     Every call carries `authorization: Bearer <root key>`. What is answered OK is durable, and every Verify that begins
     afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
     unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
-    confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+    confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
     """
 
     @_abc_1.abstractmethod
@@ -165,7 +165,7 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_api_key_service_pb2.RotateApiKeyResponse, _abc.Awaitable[_api_key_service_pb2.RotateApiKeyResponse]]:
         """Gives the key a new secret under the same id; the old one goes on working for `overlap`. FAILED_PRECONDITION
-        for a revoked or expired key. Needs `keys:write`.
+        for a revoked or expired key, and while an older secret works, unless end_overlap is set. Needs `keys:write`.
         """
 
     @_abc_1.abstractmethod

@@ -26,7 +26,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!portcullis/v1/audit_service.proto\x12\rportcullis.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf4\x01\n\nAuditEvent\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12.\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x14\n\x05\x61\x63tor\x18\x03 \x01(\tR\x05\x61\x63tor\x12\x16\n\x06\x61\x63tion\x18\x04 \x01(\tR\x06\x61\x63tion\x12\x1a\n\x08keyspace\x18\x05 \x01(\tR\x08keyspace\x12\x15\n\x06key_id\x18\x06 \x01(\tR\x05keyId\x12\x12\n\x04peer\x18\x07 \x01(\tR\x04peer\x12\x31\n\x07\x63hanges\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructR\x07\x63hanges\"\x8f\x02\n\x16ListAuditEventsRequest\x12\x1a\n\x08keyspace\x18\x01 \x01(\tR\x08keyspace\x12\x15\n\x06key_id\x18\x02 \x01(\tR\x05keyId\x12\x14\n\x05\x61\x63tor\x18\x03 \x01(\tR\x05\x61\x63tor\x12\x39\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x1b\n\tpage_size\x18\x06 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x07 \x01(\tR\tpageToken\"\x7f\n\x17ListAuditEventsResponse\x12<\n\x0c\x61udit_events\x18\x01 \x03(\x0b\x32\x19.portcullis.v1.AuditEventR\x0b\x61uditEvents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2p\n\x0c\x41uditService\x12`\n\x0fListAuditEvents\x12%.portcullis.v1.ListAuditEventsRequest\x1a&.portcullis.v1.ListAuditEventsResponseB\xa1\x01\n\x11\x64\x65v.portcullis.v1B\x11\x41uditServiceProtoP\x01ZFgithub.com/portcullis/portcullis/clients/go/portcullis/v1;portcullisv1\xaa\x02\rPortcullis.V1\xca\x02\rPortcullis\\V1\xea\x02\x0ePortcullis::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!portcullis/v1/audit_service.proto\x12\rportcullis.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf4\x01\n\nAuditEvent\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12.\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x14\n\x05\x61\x63tor\x18\x03 \x01(\tR\x05\x61\x63tor\x12\x16\n\x06\x61\x63tion\x18\x04 \x01(\tR\x06\x61\x63tion\x12\x1a\n\x08keyspace\x18\x05 \x01(\tR\x08keyspace\x12\x15\n\x06key_id\x18\x06 \x01(\tR\x05keyId\x12\x12\n\x04peer\x18\x07 \x01(\tR\x04peer\x12\x31\n\x07\x63hanges\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructR\x07\x63hanges\"\xa7\x02\n\x16ListAuditEventsRequest\x12\x1a\n\x08keyspace\x18\x01 \x01(\tR\x08keyspace\x12\x15\n\x06key_id\x18\x02 \x01(\tR\x05keyId\x12\x14\n\x05\x61\x63tor\x18\x03 \x01(\tR\x05\x61\x63tor\x12\x39\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x1b\n\tpage_size\x18\x06 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x07 \x01(\tR\tpageToken\x12\x16\n\x06\x61\x63tion\x18\x08 \x01(\tR\x06\x61\x63tion\"\x7f\n\x17ListAuditEventsResponse\x12<\n\x0c\x61udit_events\x18\x01 \x03(\x0b\x32\x19.portcullis.v1.AuditEventR\x0b\x61uditEvents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2p\n\x0c\x41uditService\x12`\n\x0fListAuditEvents\x12%.portcullis.v1.ListAuditEventsRequest\x1a&.portcullis.v1.ListAuditEventsResponseB\xa1\x01\n\x11\x64\x65v.portcullis.v1B\x11\x41uditServiceProtoP\x01ZFgithub.com/portcullis/portcullis/clients/go/portcullis/v1;portcullisv1\xaa\x02\rPortcullis.V1\xca\x02\rPortcullis\\V1\xea\x02\x0ePortcullis::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,9 +37,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDITEVENT']._serialized_start=116
   _globals['_AUDITEVENT']._serialized_end=360
   _globals['_LISTAUDITEVENTSREQUEST']._serialized_start=363
-  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=634
-  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=636
-  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=763
-  _globals['_AUDITSERVICE']._serialized_start=765
-  _globals['_AUDITSERVICE']._serialized_end=877
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=658
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=660
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=787
+  _globals['_AUDITSERVICE']._serialized_start=789
+  _globals['_AUDITSERVICE']._serialized_end=901
 # @@protoc_insertion_point(module_scope)

@@ -49,7 +49,7 @@ class AuditServiceServicer(object):
     """
 
     def ListAuditEvents(self, request, context):
-        """Events, newest first. Needs `audit:read`.
+        """Events, newest first. Needs `audit:read`. A keyspace, key or actor that is not there and left no event is NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,7 @@ class AuditServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditEventsRequest, _audit_service_pb2.ListAuditEventsResponse]
-    """Events, newest first. Needs `audit:read`."""
+    """Events, newest first. Needs `audit:read`. A keyspace, key or actor that is not there and left no event is NOT_FOUND."""
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -46,7 +46,7 @@ class AuditServiceAsyncStub(AuditServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAuditEvents: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditEventsRequest, _audit_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
-    """Events, newest first. Needs `audit:read`."""
+    """Events, newest first. Needs `audit:read`. A keyspace, key or actor that is not there and left no event is NOT_FOUND."""
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows what was changed, by whom and from where. Events are written with the change itself: there is none without
@@ -59,6 +59,6 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.ListAuditEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_audit_service_pb2.ListAuditEventsResponse]]:
-        """Events, newest first. Needs `audit:read`."""
+        """Events, newest first. Needs `audit:read`. A keyspace, key or actor that is not there and left no event is NOT_FOUND."""
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

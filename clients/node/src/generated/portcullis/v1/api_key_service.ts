@@ -63,7 +63,7 @@ export interface CreateApiKeyRequest {
   /** Free text for people: up to 1,000 characters. */
   description: string;
   /**
-   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/*-]`. Duplicates are folded. In keyspace `system`:
+   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/*-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
    * permissions such as `keys:verify` or `keys:verify@default`; a keyspace that is named must exist.
    */
   scopes: string[];
@@ -178,9 +178,9 @@ export interface ApiKeyImport {
     { $case: "digest"; value: SecretDigest }
     | //
     /**
-     * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65,536, t up to
-     * 10, p up to 4), of bcrypt (`$2a$`, `$2b$`, `$2y$`; cost up to 13; secrets of at most 72 bytes), or of scrypt in PHC
-     * form (128 MiB at most, p up to 4).
+     * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65536, t up to 10,
+     * p up to 4, m·t up to 393216), of bcrypt (`$2a$`, `$2b$`, `$2y$`; a cost of up to 12; secrets of at most 72 bytes), or
+     * of scrypt in PHC form (r up to 32, p up to 16, 128·r·p·2^ln up to 128 MiB).
      */
     { $case: "phc"; value: string }
     | undefined;
@@ -319,6 +319,10 @@ export interface UpdateApiKeyRequest {
    * would have more than 10^15. To repeat it adds again: send the etag, and a repeat of what was done is answered ABORTED.
    */
   addCredits: bigint;
+  /** End the secret that goes on working after a rotation, if there is one, now. */
+  endOverlap: boolean;
+  /** Change the key even if no root key with `admin` is left then, or none that is valid as long as this one was. */
+  allowLastAdmin: boolean;
 }
 
 /** The key as changed. */
@@ -332,10 +336,14 @@ export interface RotateApiKeyRequest {
   /** The id of the key. */
   id: string;
   /**
-   * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-   * an older secret from an earlier rotation, that one stops at once.
+   * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+   * works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
    */
-  overlap: Duration | undefined;
+  overlap:
+    | Duration
+    | undefined;
+  /** End that older secret now. */
+  endOverlap: boolean;
 }
 
 /** The key and its new secret. */
@@ -368,6 +376,11 @@ export interface RevokeApiKeyRequest {
   reason: RevocationReason;
   /** More about why: up to 1,000 characters. */
   comment: string;
+  /**
+   * Revoke it by its id even if no root key with `admin` is left then, or none that is valid as long as this one. By secret
+   * that is not asked.
+   */
+  allowLastAdmin: boolean;
 }
 
 /** The key as revoked. */
@@ -380,6 +393,8 @@ export interface RevokeApiKeyResponse {
 export interface DeleteApiKeyRequest {
   /** The id of the key. */
   id: string;
+  /** Delete it even if no root key with `admin` is left then, or none that is valid as long as this one. */
+  allowLastAdmin: boolean;
 }
 
 /** The key is gone. */
@@ -1978,7 +1993,7 @@ export const ListApiKeysResponse: MessageFns<ListApiKeysResponse, "portcullis.v1
 };
 
 function createBaseUpdateApiKeyRequest(): UpdateApiKeyRequest {
-  return { apiKey: undefined, updateMask: undefined, addCredits: 0n };
+  return { apiKey: undefined, updateMask: undefined, addCredits: 0n, endOverlap: false, allowLastAdmin: false };
 }
 
 export const UpdateApiKeyRequest: MessageFns<UpdateApiKeyRequest, "portcullis.v1.UpdateApiKeyRequest"> = {
@@ -1996,6 +2011,12 @@ export const UpdateApiKeyRequest: MessageFns<UpdateApiKeyRequest, "portcullis.v1
         throw new globalThis.Error("value provided for field message.addCredits of type int64 too large");
       }
       writer.uint32(24).int64(message.addCredits);
+    }
+    if (message.endOverlap !== false) {
+      writer.uint32(32).bool(message.endOverlap);
+    }
+    if (message.allowLastAdmin !== false) {
+      writer.uint32(40).bool(message.allowLastAdmin);
     }
     return writer;
   },
@@ -2037,6 +2058,22 @@ export const UpdateApiKeyRequest: MessageFns<UpdateApiKeyRequest, "portcullis.v1
             message.addCredits = reader.int64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.endOverlap = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.allowLastAdmin = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2061,6 +2098,8 @@ export const UpdateApiKeyRequest: MessageFns<UpdateApiKeyRequest, "portcullis.v1
     message.addCredits = (object.addCredits !== undefined && object.addCredits !== null)
       ? BigInt(object.addCredits)
       : 0n;
+    message.endOverlap = object.endOverlap ?? false;
+    message.allowLastAdmin = object.allowLastAdmin ?? false;
     return message;
   },
 };
@@ -2125,7 +2164,7 @@ export const UpdateApiKeyResponse: MessageFns<UpdateApiKeyResponse, "portcullis.
 };
 
 function createBaseRotateApiKeyRequest(): RotateApiKeyRequest {
-  return { id: "", overlap: undefined };
+  return { id: "", overlap: undefined, endOverlap: false };
 }
 
 export const RotateApiKeyRequest: MessageFns<RotateApiKeyRequest, "portcullis.v1.RotateApiKeyRequest"> = {
@@ -2137,6 +2176,9 @@ export const RotateApiKeyRequest: MessageFns<RotateApiKeyRequest, "portcullis.v1
     }
     if (message.overlap !== undefined) {
       Duration.encode(message.overlap, writer.uint32(18).fork()).join();
+    }
+    if (message.endOverlap !== false) {
+      writer.uint32(24).bool(message.endOverlap);
     }
     return writer;
   },
@@ -2170,6 +2212,14 @@ export const RotateApiKeyRequest: MessageFns<RotateApiKeyRequest, "portcullis.v1
             message.overlap = Duration.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.endOverlap = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2191,6 +2241,7 @@ export const RotateApiKeyRequest: MessageFns<RotateApiKeyRequest, "portcullis.v1
     message.overlap = (object.overlap !== undefined && object.overlap !== null)
       ? Duration.fromPartial(object.overlap)
       : undefined;
+    message.endOverlap = object.endOverlap ?? false;
     return message;
   },
 };
@@ -2279,7 +2330,7 @@ export const RotateApiKeyResponse: MessageFns<RotateApiKeyResponse, "portcullis.
 };
 
 function createBaseRevokeApiKeyRequest(): RevokeApiKeyRequest {
-  return { target: undefined, reason: 0, comment: "" };
+  return { target: undefined, reason: 0, comment: "", allowLastAdmin: false };
 }
 
 export const RevokeApiKeyRequest: MessageFns<RevokeApiKeyRequest, "portcullis.v1.RevokeApiKeyRequest"> = {
@@ -2299,6 +2350,9 @@ export const RevokeApiKeyRequest: MessageFns<RevokeApiKeyRequest, "portcullis.v1
     }
     if (message.comment !== "") {
       writer.uint32(34).string(message.comment);
+    }
+    if (message.allowLastAdmin !== false) {
+      writer.uint32(40).bool(message.allowLastAdmin);
     }
     return writer;
   },
@@ -2348,6 +2402,14 @@ export const RevokeApiKeyRequest: MessageFns<RevokeApiKeyRequest, "portcullis.v1
             message.comment = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.allowLastAdmin = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2381,6 +2443,7 @@ export const RevokeApiKeyRequest: MessageFns<RevokeApiKeyRequest, "portcullis.v1
     }
     message.reason = object.reason ?? 0;
     message.comment = object.comment ?? "";
+    message.allowLastAdmin = object.allowLastAdmin ?? false;
     return message;
   },
 };
@@ -2445,7 +2508,7 @@ export const RevokeApiKeyResponse: MessageFns<RevokeApiKeyResponse, "portcullis.
 };
 
 function createBaseDeleteApiKeyRequest(): DeleteApiKeyRequest {
-  return { id: "" };
+  return { id: "", allowLastAdmin: false };
 }
 
 export const DeleteApiKeyRequest: MessageFns<DeleteApiKeyRequest, "portcullis.v1.DeleteApiKeyRequest"> = {
@@ -2454,6 +2517,9 @@ export const DeleteApiKeyRequest: MessageFns<DeleteApiKeyRequest, "portcullis.v1
   encode(message: DeleteApiKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== "") {
       writer.uint32(10).string(message.id);
+    }
+    if (message.allowLastAdmin !== false) {
+      writer.uint32(16).bool(message.allowLastAdmin);
     }
     return writer;
   },
@@ -2479,6 +2545,14 @@ export const DeleteApiKeyRequest: MessageFns<DeleteApiKeyRequest, "portcullis.v1
             message.id = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.allowLastAdmin = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2497,6 +2571,7 @@ export const DeleteApiKeyRequest: MessageFns<DeleteApiKeyRequest, "portcullis.v1
   fromPartial(object: DeepPartial<DeleteApiKeyRequest>): DeleteApiKeyRequest {
     const message = createBaseDeleteApiKeyRequest();
     message.id = object.id ?? "";
+    message.allowLastAdmin = object.allowLastAdmin ?? false;
     return message;
   },
 };
@@ -2767,7 +2842,7 @@ export const VerifyApiKeyResponse: MessageFns<VerifyApiKeyResponse, "portcullis.
  * Every call carries `authorization: Bearer <root key>`. What is answered OK is durable, and every Verify that begins
  * afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
  * unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
- * confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+ * confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
  */
 export type ApiKeyServiceDefinition = typeof ApiKeyServiceDefinition;
 export const ApiKeyServiceDefinition = {
@@ -2825,7 +2900,7 @@ export const ApiKeyServiceDefinition = {
     },
     /**
      * Gives the key a new secret under the same id; the old one goes on working for `overlap`. FAILED_PRECONDITION
-     * for a revoked or expired key. Needs `keys:write`.
+     * for a revoked or expired key, and while an older secret works, unless end_overlap is set. Needs `keys:write`.
      */
     rotateApiKey: {
       name: "RotateApiKey",
@@ -2877,7 +2952,7 @@ export const ApiKeyServiceDefinition = {
  * Every call carries `authorization: Bearer <root key>`. What is answered OK is durable, and every Verify that begins
  * afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
  * unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
- * confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+ * confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
  */
 export type ApiKeyServiceService = typeof ApiKeyServiceService;
 export const ApiKeyServiceService = {
@@ -2940,7 +3015,7 @@ export const ApiKeyServiceService = {
   },
   /**
    * Gives the key a new secret under the same id; the old one goes on working for `overlap`. FAILED_PRECONDITION
-   * for a revoked or expired key. Needs `keys:write`.
+   * for a revoked or expired key, and while an older secret works, unless end_overlap is set. Needs `keys:write`.
    */
   rotateApiKey: {
     path: "/portcullis.v1.ApiKeyService/RotateApiKey" as const,
@@ -3010,7 +3085,7 @@ export interface ApiKeyServiceServer extends UntypedServiceImplementation {
   updateApiKey: handleUnaryCall<UpdateApiKeyRequest, UpdateApiKeyResponse>;
   /**
    * Gives the key a new secret under the same id; the old one goes on working for `overlap`. FAILED_PRECONDITION
-   * for a revoked or expired key. Needs `keys:write`.
+   * for a revoked or expired key, and while an older secret works, unless end_overlap is set. Needs `keys:write`.
    */
   rotateApiKey: handleUnaryCall<RotateApiKeyRequest, RotateApiKeyResponse>;
   /**
@@ -3114,7 +3189,7 @@ export interface ApiKeyServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Gives the key a new secret under the same id; the old one goes on working for `overlap`. FAILED_PRECONDITION
-   * for a revoked or expired key. Needs `keys:write`.
+   * for a revoked or expired key, and while an older secret works, unless end_overlap is set. Needs `keys:write`.
    */
   rotateApiKey(
     request: RotateApiKeyRequest,

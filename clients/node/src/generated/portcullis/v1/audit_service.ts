@@ -74,6 +74,8 @@ export interface ListAuditEventsRequest {
   pageSize: number;
   /** next_page_token of an earlier answer to the same request; empty: the first page. */
   pageToken: string;
+  /** Only events of this action, e.g. `RevokeApiKey`; one that is none is refused. */
+  action: string;
 }
 
 /** One page of events. */
@@ -226,7 +228,16 @@ export const AuditEvent: MessageFns<AuditEvent, "portcullis.v1.AuditEvent"> = {
 };
 
 function createBaseListAuditEventsRequest(): ListAuditEventsRequest {
-  return { keyspace: "", keyId: "", actor: "", startTime: undefined, endTime: undefined, pageSize: 0, pageToken: "" };
+  return {
+    keyspace: "",
+    keyId: "",
+    actor: "",
+    startTime: undefined,
+    endTime: undefined,
+    pageSize: 0,
+    pageToken: "",
+    action: "",
+  };
 }
 
 export const ListAuditEventsRequest: MessageFns<ListAuditEventsRequest, "portcullis.v1.ListAuditEventsRequest"> = {
@@ -253,6 +264,9 @@ export const ListAuditEventsRequest: MessageFns<ListAuditEventsRequest, "portcul
     }
     if (message.pageToken !== "") {
       writer.uint32(58).string(message.pageToken);
+    }
+    if (message.action !== "") {
+      writer.uint32(66).string(message.action);
     }
     return writer;
   },
@@ -326,6 +340,14 @@ export const ListAuditEventsRequest: MessageFns<ListAuditEventsRequest, "portcul
             message.pageToken = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -350,6 +372,7 @@ export const ListAuditEventsRequest: MessageFns<ListAuditEventsRequest, "portcul
     message.endTime = object.endTime ?? undefined;
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
+    message.action = object.action ?? "";
     return message;
   },
 };
@@ -432,7 +455,7 @@ export const AuditServiceDefinition = {
   name: "AuditService",
   fullName: "portcullis.v1.AuditService",
   methods: {
-    /** Events, newest first. Needs `audit:read`. */
+    /** Events, newest first. Needs `audit:read`. A keyspace, key or actor that is not there and left no event is NOT_FOUND. */
     listAuditEvents: {
       name: "ListAuditEvents",
       requestType: ListAuditEventsRequest as typeof ListAuditEventsRequest,
@@ -450,7 +473,7 @@ export const AuditServiceDefinition = {
  */
 export type AuditServiceService = typeof AuditServiceService;
 export const AuditServiceService = {
-  /** Events, newest first. Needs `audit:read`. */
+  /** Events, newest first. Needs `audit:read`. A keyspace, key or actor that is not there and left no event is NOT_FOUND. */
   listAuditEvents: {
     path: "/portcullis.v1.AuditService/ListAuditEvents" as const,
     requestStream: false as const,
@@ -465,12 +488,12 @@ export const AuditServiceService = {
 } as const;
 
 export interface AuditServiceServer extends UntypedServiceImplementation {
-  /** Events, newest first. Needs `audit:read`. */
+  /** Events, newest first. Needs `audit:read`. A keyspace, key or actor that is not there and left no event is NOT_FOUND. */
   listAuditEvents: handleUnaryCall<ListAuditEventsRequest, ListAuditEventsResponse>;
 }
 
 export interface AuditServiceClient extends Client {
-  /** Events, newest first. Needs `audit:read`. */
+  /** Events, newest first. Needs `audit:read`. A keyspace, key or actor that is not there and left no event is NOT_FOUND. */
   listAuditEvents(
     request: ListAuditEventsRequest,
     callback: (error: ServiceError | null, response: ListAuditEventsResponse) => void,

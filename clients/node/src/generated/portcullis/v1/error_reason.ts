@@ -92,7 +92,7 @@ export const ErrorReason = {
   SERVER_ENDING: 27,
   /**
    * CHANGE_UNCONFIRMED - DEADLINE_EXCEEDED: the database went away before a change could be confirmed. It may be made or not, and may not hold
-   * on every replica yet; repeat it until it is answered with OK, but look at a key before you rotate it again.
+   * on every replica yet; repeat it until it is answered with OK, a rotation with end_overlap.
    */
   CHANGE_UNCONFIRMED: 28,
   /**
@@ -134,6 +134,16 @@ export const ErrorReason = {
    * would have more than 10^15. Nothing was changed.
    */
   CREDITS_NOT_ADDED: 41,
+  /**
+   * OVERLAP_ACTIVE - FAILED_PRECONDITION: a secret that an earlier rotation replaced goes on working, and would end early; the message says
+   * which and until when. Nothing was changed: say end_overlap, or rotate after that time.
+   */
+  OVERLAP_ACTIVE: 42,
+  /**
+   * LAST_ADMIN_KEY - FAILED_PRECONDITION: no root key with `admin` would be left, or none that is valid as long as this one. Nothing was
+   * changed: make another first, or say allow_last_admin.
+   */
+  LAST_ADMIN_KEY: 43,
 } as const;
 
 export type ErrorReason = typeof ErrorReason[keyof typeof ErrorReason];
@@ -177,4 +187,6 @@ export namespace ErrorReason {
   export type KEYSPACE_FULL = typeof ErrorReason.KEYSPACE_FULL;
   export type SERVER_BUSY = typeof ErrorReason.SERVER_BUSY;
   export type CREDITS_NOT_ADDED = typeof ErrorReason.CREDITS_NOT_ADDED;
+  export type OVERLAP_ACTIVE = typeof ErrorReason.OVERLAP_ACTIVE;
+  export type LAST_ADMIN_KEY = typeof ErrorReason.LAST_ADMIN_KEY;
 }

@@ -772,9 +772,9 @@ java.lang.String defaultValue) {
   public static final int PHC_FIELD_NUMBER = 13;
   /**
    * <pre>
-   * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65,536, t up to
-   * 10, p up to 4), of bcrypt (`$2a$`, `$2b$`, `$2y$`; cost up to 13; secrets of at most 72 bytes), or of scrypt in PHC
-   * form (128 MiB at most, p up to 4).
+   * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65536, t up to 10,
+   * p up to 4, m·t up to 393216), of bcrypt (`$2a$`, `$2b$`, `$2y$`; a cost of up to 12; secrets of at most 72 bytes), or
+   * of scrypt in PHC form (r up to 32, p up to 16, 128·r·p·2^ln up to 128 MiB).
    * </pre>
    *
    * <code>string phc = 13 [json_name = "phc"];</code>
@@ -785,9 +785,9 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65,536, t up to
-   * 10, p up to 4), of bcrypt (`$2a$`, `$2b$`, `$2y$`; cost up to 13; secrets of at most 72 bytes), or of scrypt in PHC
-   * form (128 MiB at most, p up to 4).
+   * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65536, t up to 10,
+   * p up to 4, m·t up to 393216), of bcrypt (`$2a$`, `$2b$`, `$2y$`; a cost of up to 12; secrets of at most 72 bytes), or
+   * of scrypt in PHC form (r up to 32, p up to 16, 128·r·p·2^ln up to 128 MiB).
    * </pre>
    *
    * <code>string phc = 13 [json_name = "phc"];</code>
@@ -812,9 +812,9 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65,536, t up to
-   * 10, p up to 4), of bcrypt (`$2a$`, `$2b$`, `$2y$`; cost up to 13; secrets of at most 72 bytes), or of scrypt in PHC
-   * form (128 MiB at most, p up to 4).
+   * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65536, t up to 10,
+   * p up to 4, m·t up to 393216), of bcrypt (`$2a$`, `$2b$`, `$2y$`; a cost of up to 12; secrets of at most 72 bytes), or
+   * of scrypt in PHC form (r up to 32, p up to 16, 128·r·p·2^ln up to 128 MiB).
    * </pre>
    *
    * <code>string phc = 13 [json_name = "phc"];</code>
@@ -3530,9 +3530,9 @@ java.lang.String defaultValue) {
 
     /**
      * <pre>
-     * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65,536, t up to
-     * 10, p up to 4), of bcrypt (`$2a$`, `$2b$`, `$2y$`; cost up to 13; secrets of at most 72 bytes), or of scrypt in PHC
-     * form (128 MiB at most, p up to 4).
+     * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65536, t up to 10,
+     * p up to 4, m·t up to 393216), of bcrypt (`$2a$`, `$2b$`, `$2y$`; a cost of up to 12; secrets of at most 72 bytes), or
+     * of scrypt in PHC form (r up to 32, p up to 16, 128·r·p·2^ln up to 128 MiB).
      * </pre>
      *
      * <code>string phc = 13 [json_name = "phc"];</code>
@@ -3544,9 +3544,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65,536, t up to
-     * 10, p up to 4), of bcrypt (`$2a$`, `$2b$`, `$2y$`; cost up to 13; secrets of at most 72 bytes), or of scrypt in PHC
-     * form (128 MiB at most, p up to 4).
+     * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65536, t up to 10,
+     * p up to 4, m·t up to 393216), of bcrypt (`$2a$`, `$2b$`, `$2y$`; a cost of up to 12; secrets of at most 72 bytes), or
+     * of scrypt in PHC form (r up to 32, p up to 16, 128·r·p·2^ln up to 128 MiB).
      * </pre>
      *
      * <code>string phc = 13 [json_name = "phc"];</code>
@@ -3572,9 +3572,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65,536, t up to
-     * 10, p up to 4), of bcrypt (`$2a$`, `$2b$`, `$2y$`; cost up to 13; secrets of at most 72 bytes), or of scrypt in PHC
-     * form (128 MiB at most, p up to 4).
+     * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65536, t up to 10,
+     * p up to 4, m·t up to 393216), of bcrypt (`$2a$`, `$2b$`, `$2y$`; a cost of up to 12; secrets of at most 72 bytes), or
+     * of scrypt in PHC form (r up to 32, p up to 16, 128·r·p·2^ln up to 128 MiB).
      * </pre>
      *
      * <code>string phc = 13 [json_name = "phc"];</code>
@@ -3601,9 +3601,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65,536, t up to
-     * 10, p up to 4), of bcrypt (`$2a$`, `$2b$`, `$2y$`; cost up to 13; secrets of at most 72 bytes), or of scrypt in PHC
-     * form (128 MiB at most, p up to 4).
+     * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65536, t up to 10,
+     * p up to 4, m·t up to 393216), of bcrypt (`$2a$`, `$2b$`, `$2y$`; a cost of up to 12; secrets of at most 72 bytes), or
+     * of scrypt in PHC form (r up to 32, p up to 16, 128·r·p·2^ln up to 128 MiB).
      * </pre>
      *
      * <code>string phc = 13 [json_name = "phc"];</code>
@@ -3620,9 +3620,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65,536, t up to
-     * 10, p up to 4), of bcrypt (`$2a$`, `$2b$`, `$2y$`; cost up to 13; secrets of at most 72 bytes), or of scrypt in PHC
-     * form (128 MiB at most, p up to 4).
+     * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65536, t up to 10,
+     * p up to 4, m·t up to 393216), of bcrypt (`$2a$`, `$2b$`, `$2y$`; a cost of up to 12; secrets of at most 72 bytes), or
+     * of scrypt in PHC form (r up to 32, p up to 16, 128·r·p·2^ln up to 128 MiB).
      * </pre>
      *
      * <code>string phc = 13 [json_name = "phc"];</code>
@@ -3638,9 +3638,9 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65,536, t up to
-     * 10, p up to 4), of bcrypt (`$2a$`, `$2b$`, `$2y$`; cost up to 13; secrets of at most 72 bytes), or of scrypt in PHC
-     * form (128 MiB at most, p up to 4).
+     * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65536, t up to 10,
+     * p up to 4, m·t up to 393216), of bcrypt (`$2a$`, `$2b$`, `$2y$`; a cost of up to 12; secrets of at most 72 bytes), or
+     * of scrypt in PHC form (r up to 32, p up to 16, 128·r·p·2^ln up to 128 MiB).
      * </pre>
      *
      * <code>string phc = 13 [json_name = "phc"];</code>

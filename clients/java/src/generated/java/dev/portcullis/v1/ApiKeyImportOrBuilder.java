@@ -345,9 +345,9 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65,536, t up to
-   * 10, p up to 4), of bcrypt (`$2a$`, `$2b$`, `$2y$`; cost up to 13; secrets of at most 72 bytes), or of scrypt in PHC
-   * form (128 MiB at most, p up to 4).
+   * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65536, t up to 10,
+   * p up to 4, m·t up to 393216), of bcrypt (`$2a$`, `$2b$`, `$2y$`; a cost of up to 12; secrets of at most 72 bytes), or
+   * of scrypt in PHC form (r up to 32, p up to 16, 128·r·p·2^ln up to 128 MiB).
    * </pre>
    *
    * <code>string phc = 13 [json_name = "phc"];</code>
@@ -356,9 +356,9 @@ java.lang.String defaultValue);
   boolean hasPhc();
   /**
    * <pre>
-   * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65,536, t up to
-   * 10, p up to 4), of bcrypt (`$2a$`, `$2b$`, `$2y$`; cost up to 13; secrets of at most 72 bytes), or of scrypt in PHC
-   * form (128 MiB at most, p up to 4).
+   * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65536, t up to 10,
+   * p up to 4, m·t up to 393216), of bcrypt (`$2a$`, `$2b$`, `$2y$`; a cost of up to 12; secrets of at most 72 bytes), or
+   * of scrypt in PHC form (r up to 32, p up to 16, 128·r·p·2^ln up to 128 MiB).
    * </pre>
    *
    * <code>string phc = 13 [json_name = "phc"];</code>
@@ -367,9 +367,9 @@ java.lang.String defaultValue);
   java.lang.String getPhc();
   /**
    * <pre>
-   * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65,536, t up to
-   * 10, p up to 4), of bcrypt (`$2a$`, `$2b$`, `$2y$`; cost up to 13; secrets of at most 72 bytes), or of scrypt in PHC
-   * form (128 MiB at most, p up to 4).
+   * A string that says how to check the secret: of Argon2id, Argon2i or Argon2d in PHC form (m up to 65536, t up to 10,
+   * p up to 4, m·t up to 393216), of bcrypt (`$2a$`, `$2b$`, `$2y$`; a cost of up to 12; secrets of at most 72 bytes), or
+   * of scrypt in PHC form (r up to 32, p up to 16, 128·r·p·2^ln up to 128 MiB).
    * </pre>
    *
    * <code>string phc = 13 [json_name = "phc"];</code>

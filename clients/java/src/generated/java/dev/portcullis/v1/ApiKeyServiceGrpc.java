@@ -8,7 +8,7 @@ import static io.grpc.MethodDescriptor.generateFullMethodName;
  * Every call carries `authorization: Bearer &lt;root key&gt;`. What is answered OK is durable, and every Verify that begins
  * afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
  * unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
- * confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+ * confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
  * </pre>
  */
 @io.grpc.stub.annotations.GrpcGenerated
@@ -363,7 +363,7 @@ public final class ApiKeyServiceGrpc {
    * Every call carries `authorization: Bearer &lt;root key&gt;`. What is answered OK is durable, and every Verify that begins
    * afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
    * unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
-   * confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+   * confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
    * </pre>
    */
   public interface AsyncService {
@@ -423,7 +423,7 @@ public final class ApiKeyServiceGrpc {
     /**
      * <pre>
      * Gives the key a new secret under the same id; the old one goes on working for `overlap`. FAILED_PRECONDITION
-     * for a revoked or expired key. Needs `keys:write`.
+     * for a revoked or expired key, and while an older secret works, unless end_overlap is set. Needs `keys:write`.
      * </pre>
      */
     default void rotateApiKey(dev.portcullis.v1.RotateApiKeyRequest request,
@@ -471,7 +471,7 @@ public final class ApiKeyServiceGrpc {
    * Every call carries `authorization: Bearer &lt;root key&gt;`. What is answered OK is durable, and every Verify that begins
    * afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
    * unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
-   * confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+   * confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
    * </pre>
    */
   public static abstract class ApiKeyServiceImplBase
@@ -489,7 +489,7 @@ public final class ApiKeyServiceGrpc {
    * Every call carries `authorization: Bearer &lt;root key&gt;`. What is answered OK is durable, and every Verify that begins
    * afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
    * unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
-   * confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+   * confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
    * </pre>
    */
   public static final class ApiKeyServiceStub
@@ -565,7 +565,7 @@ public final class ApiKeyServiceGrpc {
     /**
      * <pre>
      * Gives the key a new secret under the same id; the old one goes on working for `overlap`. FAILED_PRECONDITION
-     * for a revoked or expired key. Needs `keys:write`.
+     * for a revoked or expired key, and while an older secret works, unless end_overlap is set. Needs `keys:write`.
      * </pre>
      */
     public void rotateApiKey(dev.portcullis.v1.RotateApiKeyRequest request,
@@ -617,7 +617,7 @@ public final class ApiKeyServiceGrpc {
    * Every call carries `authorization: Bearer &lt;root key&gt;`. What is answered OK is durable, and every Verify that begins
    * afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
    * unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
-   * confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+   * confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
    * </pre>
    */
   public static final class ApiKeyServiceBlockingV2Stub
@@ -688,7 +688,7 @@ public final class ApiKeyServiceGrpc {
     /**
      * <pre>
      * Gives the key a new secret under the same id; the old one goes on working for `overlap`. FAILED_PRECONDITION
-     * for a revoked or expired key. Needs `keys:write`.
+     * for a revoked or expired key, and while an older secret works, unless end_overlap is set. Needs `keys:write`.
      * </pre>
      */
     public dev.portcullis.v1.RotateApiKeyResponse rotateApiKey(dev.portcullis.v1.RotateApiKeyRequest request) throws io.grpc.StatusException {
@@ -736,7 +736,7 @@ public final class ApiKeyServiceGrpc {
    * Every call carries `authorization: Bearer &lt;root key&gt;`. What is answered OK is durable, and every Verify that begins
    * afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
    * unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
-   * confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+   * confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
    * </pre>
    */
   public static final class ApiKeyServiceBlockingStub
@@ -807,7 +807,7 @@ public final class ApiKeyServiceGrpc {
     /**
      * <pre>
      * Gives the key a new secret under the same id; the old one goes on working for `overlap`. FAILED_PRECONDITION
-     * for a revoked or expired key. Needs `keys:write`.
+     * for a revoked or expired key, and while an older secret works, unless end_overlap is set. Needs `keys:write`.
      * </pre>
      */
     public dev.portcullis.v1.RotateApiKeyResponse rotateApiKey(dev.portcullis.v1.RotateApiKeyRequest request) {
@@ -855,7 +855,7 @@ public final class ApiKeyServiceGrpc {
    * Every call carries `authorization: Bearer &lt;root key&gt;`. What is answered OK is durable, and every Verify that begins
    * afterwards, on any replica, goes by it. When that cannot be confirmed the answer is DEADLINE_EXCEEDED and the outcome
    * unknown: repeat the call, without an etag, until it answers OK, or NOT_FOUND to a deletion. A rotation that was not
-   * confirmed may have been made, and its secret is lost: look at the key's secrets before you rotate it again.
+   * confirmed may have been made, and its secret is lost: rotate again with end_overlap. To repeat add_credits adds again.
    * </pre>
    */
   public static final class ApiKeyServiceFutureStub
@@ -931,7 +931,7 @@ public final class ApiKeyServiceGrpc {
     /**
      * <pre>
      * Gives the key a new secret under the same id; the old one goes on working for `overlap`. FAILED_PRECONDITION
-     * for a revoked or expired key. Needs `keys:write`.
+     * for a revoked or expired key, and while an older secret works, unless end_overlap is set. Needs `keys:write`.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<dev.portcullis.v1.RotateApiKeyResponse> rotateApiKey(

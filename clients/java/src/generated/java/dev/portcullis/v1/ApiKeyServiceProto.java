@@ -221,65 +221,70 @@ public final class ApiKeyServiceProto {
       "&\n\017next_page_token\030\002 \001(\tR\rnextPageToken\022" +
       "\035\n\ntotal_size\030\003 \001(\003R\ttotalSize\0228\n\031total_" +
       "size_is_lower_bound\030\004 \001(\010R\025totalSizeIsLo" +
-      "werBound\"\243\001\n\023UpdateApiKeyRequest\022.\n\007api_" +
+      "werBound\"\356\001\n\023UpdateApiKeyRequest\022.\n\007api_" +
       "key\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006apiKey" +
       "\022;\n\013update_mask\030\002 \001(\0132\032.google.protobuf." +
       "FieldMaskR\nupdateMask\022\037\n\013add_credits\030\003 \001" +
-      "(\003R\naddCredits\"F\n\024UpdateApiKeyResponse\022." +
-      "\n\007api_key\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006" +
-      "apiKey\"Z\n\023RotateApiKeyRequest\022\016\n\002id\030\001 \001(" +
-      "\tR\002id\0223\n\007overlap\030\002 \001(\0132\031.google.protobuf" +
-      ".DurationR\007overlap\"\271\001\n\024RotateApiKeyRespo" +
-      "nse\022.\n\007api_key\030\001 \001(\0132\025.portcullis.v1.Api" +
-      "KeyR\006apiKey\022\026\n\006secret\030\002 \001(\tR\006secret\022Y\n\033p" +
-      "revious_secret_expire_time\030\003 \001(\0132\032.googl" +
-      "e.protobuf.TimestampR\030previousSecretExpi" +
-      "reTime\"\236\001\n\023RevokeApiKeyRequest\022\020\n\002id\030\001 \001" +
-      "(\tH\000R\002id\022\030\n\006secret\030\002 \001(\tH\000R\006secret\0227\n\006re" +
-      "ason\030\003 \001(\0162\037.portcullis.v1.RevocationRea" +
-      "sonR\006reason\022\030\n\007comment\030\004 \001(\tR\007commentB\010\n" +
-      "\006target\"F\n\024RevokeApiKeyResponse\022.\n\007api_k" +
-      "ey\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006apiKey\"" +
-      "%\n\023DeleteApiKeyRequest\022\016\n\002id\030\001 \001(\tR\002id\"\026" +
-      "\n\024DeleteApiKeyResponse\"\317\001\n\023VerifyApiKeyR" +
-      "equest\022\020\n\003key\030\001 \001(\tR\003key\022\'\n\017required_sco" +
-      "pes\030\002 \003(\tR\016requiredScopes\022\"\n\rany_of_scop" +
-      "es\030\003 \003(\tR\013anyOfScopes\022\032\n\010keyspace\030\004 \001(\tR" +
-      "\010keyspace\022\033\n\tclient_ip\030\005 \001(\tR\010clientIp\022\027" +
-      "\n\004cost\030\006 \001(\003H\000R\004cost\210\001\001B\007\n\005_cost\"\265\001\n\024Ver" +
-      "ifyApiKeyResponse\022\024\n\005valid\030\001 \001(\010R\005valid\022" +
-      "0\n\007verdict\030\002 \001(\0162\026.portcullis.v1.Verdict" +
-      "R\007verdict\022%\n\016missing_scopes\030\003 \003(\tR\rmissi" +
-      "ngScopes\022.\n\007api_key\030\004 \001(\0132\025.portcullis.v" +
-      "1.ApiKeyR\006apiKey*\212\001\n\017DigestAlgorithm\022 \n\034" +
-      "DIGEST_ALGORITHM_UNSPECIFIED\020\000\022\033\n\027DIGEST" +
-      "_ALGORITHM_SHA256\020\001\022\033\n\027DIGEST_ALGORITHM_" +
-      "SHA384\020\002\022\033\n\027DIGEST_ALGORITHM_SHA512\020\0032\247\006" +
-      "\n\rApiKeyService\022W\n\014CreateApiKey\022\".portcu" +
-      "llis.v1.CreateApiKeyRequest\032#.portcullis" +
-      ".v1.CreateApiKeyResponse\022Z\n\rImportApiKey" +
-      "s\022#.portcullis.v1.ImportApiKeysRequest\032$" +
-      ".portcullis.v1.ImportApiKeysResponse\022N\n\t" +
-      "GetApiKey\022\037.portcullis.v1.GetApiKeyReque" +
-      "st\032 .portcullis.v1.GetApiKeyResponse\022T\n\013" +
-      "ListApiKeys\022!.portcullis.v1.ListApiKeysR" +
-      "equest\032\".portcullis.v1.ListApiKeysRespon" +
-      "se\022W\n\014UpdateApiKey\022\".portcullis.v1.Updat" +
-      "eApiKeyRequest\032#.portcullis.v1.UpdateApi" +
-      "KeyResponse\022W\n\014RotateApiKey\022\".portcullis" +
-      ".v1.RotateApiKeyRequest\032#.portcullis.v1." +
-      "RotateApiKeyResponse\022W\n\014RevokeApiKey\022\".p" +
-      "ortcullis.v1.RevokeApiKeyRequest\032#.portc" +
-      "ullis.v1.RevokeApiKeyResponse\022W\n\014DeleteA" +
-      "piKey\022\".portcullis.v1.DeleteApiKeyReques" +
-      "t\032#.portcullis.v1.DeleteApiKeyResponse\022W" +
-      "\n\014VerifyApiKey\022\".portcullis.v1.VerifyApi" +
-      "KeyRequest\032#.portcullis.v1.VerifyApiKeyR" +
-      "esponseB\242\001\n\021dev.portcullis.v1B\022ApiKeySer" +
-      "viceProtoP\001ZFgithub.com/portcullis/portc" +
-      "ullis/clients/go/portcullis/v1;portculli" +
-      "sv1\252\002\rPortcullis.V1\312\002\rPortcullis\\V1\352\002\016Po" +
-      "rtcullis::V1b\006proto3"
+      "(\003R\naddCredits\022\037\n\013end_overlap\030\004 \001(\010R\nend" +
+      "Overlap\022(\n\020allow_last_admin\030\005 \001(\010R\016allow" +
+      "LastAdmin\"F\n\024UpdateApiKeyResponse\022.\n\007api" +
+      "_key\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006apiKe" +
+      "y\"{\n\023RotateApiKeyRequest\022\016\n\002id\030\001 \001(\tR\002id" +
+      "\0223\n\007overlap\030\002 \001(\0132\031.google.protobuf.Dura" +
+      "tionR\007overlap\022\037\n\013end_overlap\030\003 \001(\010R\nendO" +
+      "verlap\"\271\001\n\024RotateApiKeyResponse\022.\n\007api_k" +
+      "ey\030\001 \001(\0132\025.portcullis.v1.ApiKeyR\006apiKey\022" +
+      "\026\n\006secret\030\002 \001(\tR\006secret\022Y\n\033previous_secr" +
+      "et_expire_time\030\003 \001(\0132\032.google.protobuf.T" +
+      "imestampR\030previousSecretExpireTime\"\310\001\n\023R" +
+      "evokeApiKeyRequest\022\020\n\002id\030\001 \001(\tH\000R\002id\022\030\n\006" +
+      "secret\030\002 \001(\tH\000R\006secret\0227\n\006reason\030\003 \001(\0162\037" +
+      ".portcullis.v1.RevocationReasonR\006reason\022" +
+      "\030\n\007comment\030\004 \001(\tR\007comment\022(\n\020allow_last_" +
+      "admin\030\005 \001(\010R\016allowLastAdminB\010\n\006target\"F\n" +
+      "\024RevokeApiKeyResponse\022.\n\007api_key\030\001 \001(\0132\025" +
+      ".portcullis.v1.ApiKeyR\006apiKey\"O\n\023DeleteA" +
+      "piKeyRequest\022\016\n\002id\030\001 \001(\tR\002id\022(\n\020allow_la" +
+      "st_admin\030\002 \001(\010R\016allowLastAdmin\"\026\n\024Delete" +
+      "ApiKeyResponse\"\317\001\n\023VerifyApiKeyRequest\022\020" +
+      "\n\003key\030\001 \001(\tR\003key\022\'\n\017required_scopes\030\002 \003(" +
+      "\tR\016requiredScopes\022\"\n\rany_of_scopes\030\003 \003(\t" +
+      "R\013anyOfScopes\022\032\n\010keyspace\030\004 \001(\tR\010keyspac" +
+      "e\022\033\n\tclient_ip\030\005 \001(\tR\010clientIp\022\027\n\004cost\030\006" +
+      " \001(\003H\000R\004cost\210\001\001B\007\n\005_cost\"\265\001\n\024VerifyApiKe" +
+      "yResponse\022\024\n\005valid\030\001 \001(\010R\005valid\0220\n\007verdi" +
+      "ct\030\002 \001(\0162\026.portcullis.v1.VerdictR\007verdic" +
+      "t\022%\n\016missing_scopes\030\003 \003(\tR\rmissingScopes" +
+      "\022.\n\007api_key\030\004 \001(\0132\025.portcullis.v1.ApiKey" +
+      "R\006apiKey*\212\001\n\017DigestAlgorithm\022 \n\034DIGEST_A" +
+      "LGORITHM_UNSPECIFIED\020\000\022\033\n\027DIGEST_ALGORIT" +
+      "HM_SHA256\020\001\022\033\n\027DIGEST_ALGORITHM_SHA384\020\002" +
+      "\022\033\n\027DIGEST_ALGORITHM_SHA512\020\0032\247\006\n\rApiKey" +
+      "Service\022W\n\014CreateApiKey\022\".portcullis.v1." +
+      "CreateApiKeyRequest\032#.portcullis.v1.Crea" +
+      "teApiKeyResponse\022Z\n\rImportApiKeys\022#.port" +
+      "cullis.v1.ImportApiKeysRequest\032$.portcul" +
+      "lis.v1.ImportApiKeysResponse\022N\n\tGetApiKe" +
+      "y\022\037.portcullis.v1.GetApiKeyRequest\032 .por" +
+      "tcullis.v1.GetApiKeyResponse\022T\n\013ListApiK" +
+      "eys\022!.portcullis.v1.ListApiKeysRequest\032\"" +
+      ".portcullis.v1.ListApiKeysResponse\022W\n\014Up" +
+      "dateApiKey\022\".portcullis.v1.UpdateApiKeyR" +
+      "equest\032#.portcullis.v1.UpdateApiKeyRespo" +
+      "nse\022W\n\014RotateApiKey\022\".portcullis.v1.Rota" +
+      "teApiKeyRequest\032#.portcullis.v1.RotateAp" +
+      "iKeyResponse\022W\n\014RevokeApiKey\022\".portculli" +
+      "s.v1.RevokeApiKeyRequest\032#.portcullis.v1" +
+      ".RevokeApiKeyResponse\022W\n\014DeleteApiKey\022\"." +
+      "portcullis.v1.DeleteApiKeyRequest\032#.port" +
+      "cullis.v1.DeleteApiKeyResponse\022W\n\014Verify" +
+      "ApiKey\022\".portcullis.v1.VerifyApiKeyReque" +
+      "st\032#.portcullis.v1.VerifyApiKeyResponseB" +
+      "\242\001\n\021dev.portcullis.v1B\022ApiKeyServiceProt" +
+      "oP\001ZFgithub.com/portcullis/portcullis/cl" +
+      "ients/go/portcullis/v1;portcullisv1\252\002\rPo" +
+      "rtcullis.V1\312\002\rPortcullis\\V1\352\002\016Portcullis" +
+      "::V1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -381,7 +386,7 @@ public final class ApiKeyServiceProto {
     internal_static_portcullis_v1_UpdateApiKeyRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_UpdateApiKeyRequest_descriptor,
-        new java.lang.String[] { "ApiKey", "UpdateMask", "AddCredits", });
+        new java.lang.String[] { "ApiKey", "UpdateMask", "AddCredits", "EndOverlap", "AllowLastAdmin", });
     internal_static_portcullis_v1_UpdateApiKeyResponse_descriptor =
       getDescriptor().getMessageTypes().get(12);
     internal_static_portcullis_v1_UpdateApiKeyResponse_fieldAccessorTable = new
@@ -393,7 +398,7 @@ public final class ApiKeyServiceProto {
     internal_static_portcullis_v1_RotateApiKeyRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_RotateApiKeyRequest_descriptor,
-        new java.lang.String[] { "Id", "Overlap", });
+        new java.lang.String[] { "Id", "Overlap", "EndOverlap", });
     internal_static_portcullis_v1_RotateApiKeyResponse_descriptor =
       getDescriptor().getMessageTypes().get(14);
     internal_static_portcullis_v1_RotateApiKeyResponse_fieldAccessorTable = new
@@ -405,7 +410,7 @@ public final class ApiKeyServiceProto {
     internal_static_portcullis_v1_RevokeApiKeyRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_RevokeApiKeyRequest_descriptor,
-        new java.lang.String[] { "Id", "Secret", "Reason", "Comment", "Target", });
+        new java.lang.String[] { "Id", "Secret", "Reason", "Comment", "AllowLastAdmin", "Target", });
     internal_static_portcullis_v1_RevokeApiKeyResponse_descriptor =
       getDescriptor().getMessageTypes().get(16);
     internal_static_portcullis_v1_RevokeApiKeyResponse_fieldAccessorTable = new
@@ -417,7 +422,7 @@ public final class ApiKeyServiceProto {
     internal_static_portcullis_v1_DeleteApiKeyRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_DeleteApiKeyRequest_descriptor,
-        new java.lang.String[] { "Id", });
+        new java.lang.String[] { "Id", "AllowLastAdmin", });
     internal_static_portcullis_v1_DeleteApiKeyResponse_descriptor =
       getDescriptor().getMessageTypes().get(18);
     internal_static_portcullis_v1_DeleteApiKeyResponse_fieldAccessorTable = new

@@ -116,7 +116,7 @@ public final class AuditServiceGrpc {
 
     /**
      * <pre>
-     * Events, newest first. Needs `audit:read`.
+     * Events, newest first. Needs `audit:read`. A keyspace, key or actor that is not there and left no event is NOT_FOUND.
      * </pre>
      */
     default void listAuditEvents(dev.portcullis.v1.ListAuditEventsRequest request,
@@ -162,7 +162,7 @@ public final class AuditServiceGrpc {
 
     /**
      * <pre>
-     * Events, newest first. Needs `audit:read`.
+     * Events, newest first. Needs `audit:read`. A keyspace, key or actor that is not there and left no event is NOT_FOUND.
      * </pre>
      */
     public void listAuditEvents(dev.portcullis.v1.ListAuditEventsRequest request,
@@ -194,7 +194,7 @@ public final class AuditServiceGrpc {
 
     /**
      * <pre>
-     * Events, newest first. Needs `audit:read`.
+     * Events, newest first. Needs `audit:read`. A keyspace, key or actor that is not there and left no event is NOT_FOUND.
      * </pre>
      */
     public dev.portcullis.v1.ListAuditEventsResponse listAuditEvents(dev.portcullis.v1.ListAuditEventsRequest request) throws io.grpc.StatusException {
@@ -225,7 +225,7 @@ public final class AuditServiceGrpc {
 
     /**
      * <pre>
-     * Events, newest first. Needs `audit:read`.
+     * Events, newest first. Needs `audit:read`. A keyspace, key or actor that is not there and left no event is NOT_FOUND.
      * </pre>
      */
     public dev.portcullis.v1.ListAuditEventsResponse listAuditEvents(dev.portcullis.v1.ListAuditEventsRequest request) {
@@ -256,7 +256,7 @@ public final class AuditServiceGrpc {
 
     /**
      * <pre>
-     * Events, newest first. Needs `audit:read`.
+     * Events, newest first. Needs `audit:read`. A keyspace, key or actor that is not there and left no event is NOT_FOUND.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<dev.portcullis.v1.ListAuditEventsResponse> listAuditEvents(

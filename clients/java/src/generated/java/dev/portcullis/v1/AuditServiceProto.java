@@ -48,24 +48,24 @@ public final class AuditServiceProto {
       "\n\010keyspace\030\005 \001(\tR\010keyspace\022\025\n\006key_id\030\006 \001" +
       "(\tR\005keyId\022\022\n\004peer\030\007 \001(\tR\004peer\0221\n\007changes" +
       "\030\010 \001(\0132\027.google.protobuf.StructR\007changes" +
-      "\"\217\002\n\026ListAuditEventsRequest\022\032\n\010keyspace\030" +
+      "\"\247\002\n\026ListAuditEventsRequest\022\032\n\010keyspace\030" +
       "\001 \001(\tR\010keyspace\022\025\n\006key_id\030\002 \001(\tR\005keyId\022\024" +
       "\n\005actor\030\003 \001(\tR\005actor\0229\n\nstart_time\030\004 \001(\013" +
       "2\032.google.protobuf.TimestampR\tstartTime\022" +
       "5\n\010end_time\030\005 \001(\0132\032.google.protobuf.Time" +
       "stampR\007endTime\022\033\n\tpage_size\030\006 \001(\005R\010pageS" +
-      "ize\022\035\n\npage_token\030\007 \001(\tR\tpageToken\"\177\n\027Li" +
-      "stAuditEventsResponse\022<\n\014audit_events\030\001 " +
-      "\003(\0132\031.portcullis.v1.AuditEventR\013auditEve" +
-      "nts\022&\n\017next_page_token\030\002 \001(\tR\rnextPageTo" +
-      "ken2p\n\014AuditService\022`\n\017ListAuditEvents\022%" +
-      ".portcullis.v1.ListAuditEventsRequest\032&." +
-      "portcullis.v1.ListAuditEventsResponseB\241\001" +
-      "\n\021dev.portcullis.v1B\021AuditServiceProtoP\001" +
-      "ZFgithub.com/portcullis/portcullis/clien" +
-      "ts/go/portcullis/v1;portcullisv1\252\002\rPortc" +
-      "ullis.V1\312\002\rPortcullis\\V1\352\002\016Portcullis::V" +
-      "1b\006proto3"
+      "ize\022\035\n\npage_token\030\007 \001(\tR\tpageToken\022\026\n\006ac" +
+      "tion\030\010 \001(\tR\006action\"\177\n\027ListAuditEventsRes" +
+      "ponse\022<\n\014audit_events\030\001 \003(\0132\031.portcullis" +
+      ".v1.AuditEventR\013auditEvents\022&\n\017next_page" +
+      "_token\030\002 \001(\tR\rnextPageToken2p\n\014AuditServ" +
+      "ice\022`\n\017ListAuditEvents\022%.portcullis.v1.L" +
+      "istAuditEventsRequest\032&.portcullis.v1.Li" +
+      "stAuditEventsResponseB\241\001\n\021dev.portcullis" +
+      ".v1B\021AuditServiceProtoP\001ZFgithub.com/por" +
+      "tcullis/portcullis/clients/go/portcullis" +
+      "/v1;portcullisv1\252\002\rPortcullis.V1\312\002\rPortc" +
+      "ullis\\V1\352\002\016Portcullis::V1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -84,7 +84,7 @@ public final class AuditServiceProto {
     internal_static_portcullis_v1_ListAuditEventsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_portcullis_v1_ListAuditEventsRequest_descriptor,
-        new java.lang.String[] { "Keyspace", "KeyId", "Actor", "StartTime", "EndTime", "PageSize", "PageToken", });
+        new java.lang.String[] { "Keyspace", "KeyId", "Actor", "StartTime", "EndTime", "PageSize", "PageToken", "Action", });
     internal_static_portcullis_v1_ListAuditEventsResponse_descriptor =
       getDescriptor().getMessageTypes().get(2);
     internal_static_portcullis_v1_ListAuditEventsResponse_fieldAccessorTable = new

@@ -304,7 +304,7 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
    * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
    * </pre>
    *
@@ -317,7 +317,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
    * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
    * </pre>
    *
@@ -329,7 +329,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
    * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
    * </pre>
    *
@@ -342,7 +342,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
    * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
    * </pre>
    *
@@ -2004,7 +2004,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
      * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
@@ -2018,7 +2018,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
      * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
@@ -2030,7 +2030,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
      * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
@@ -2043,7 +2043,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
      * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
@@ -2057,7 +2057,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
      * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
@@ -2077,7 +2077,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
      * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
@@ -2096,7 +2096,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
      * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
@@ -2115,7 +2115,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
      * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *
@@ -2131,7 +2131,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+     * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
      * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
      * </pre>
      *

@@ -92,7 +92,7 @@ public interface CreateApiKeyRequestOrBuilder extends
 
   /**
    * <pre>
-   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
    * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
    * </pre>
    *
@@ -103,7 +103,7 @@ public interface CreateApiKeyRequestOrBuilder extends
       getScopesList();
   /**
    * <pre>
-   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
    * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
    * </pre>
    *
@@ -113,7 +113,7 @@ public interface CreateApiKeyRequestOrBuilder extends
   int getScopesCount();
   /**
    * <pre>
-   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
    * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
    * </pre>
    *
@@ -124,7 +124,7 @@ public interface CreateApiKeyRequestOrBuilder extends
   java.lang.String getScopes(int index);
   /**
    * <pre>
-   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`. Duplicates are folded. In keyspace `system`:
+   * The rights of the key: up to 100, each 1 to 128 of `[a-z0-9_.:/&#42;-]`, a letter or digit first. Duplicates are folded. In keyspace `system`:
    * permissions such as `keys:verify` or `keys:verify&#64;default`; a keyspace that is named must exist.
    * </pre>
    *

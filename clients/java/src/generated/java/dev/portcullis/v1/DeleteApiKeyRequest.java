@@ -91,6 +91,21 @@ private static final long serialVersionUID = 0L;
     }
   }
 
+  public static final int ALLOW_LAST_ADMIN_FIELD_NUMBER = 2;
+  private boolean allowLastAdmin_ = false;
+  /**
+   * <pre>
+   * Delete it even if no root key with `admin` is left then, or none that is valid as long as this one.
+   * </pre>
+   *
+   * <code>bool allow_last_admin = 2 [json_name = "allowLastAdmin"];</code>
+   * @return The allowLastAdmin.
+   */
+  @java.lang.Override
+  public boolean getAllowLastAdmin() {
+    return allowLastAdmin_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -108,6 +123,9 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(id_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 1, id_);
     }
+    if (allowLastAdmin_ != false) {
+      output.writeBool(2, allowLastAdmin_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -119,6 +137,10 @@ private static final long serialVersionUID = 0L;
     size = 0;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(id_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(1, id_);
+    }
+    if (allowLastAdmin_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(2, allowLastAdmin_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -137,6 +159,8 @@ private static final long serialVersionUID = 0L;
 
     if (!getId()
         .equals(other.getId())) return false;
+    if (getAllowLastAdmin()
+        != other.getAllowLastAdmin()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -150,6 +174,9 @@ private static final long serialVersionUID = 0L;
     hash = (19 * hash) + getDescriptor().hashCode();
     hash = (37 * hash) + ID_FIELD_NUMBER;
     hash = (53 * hash) + getId().hashCode();
+    hash = (37 * hash) + ALLOW_LAST_ADMIN_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getAllowLastAdmin());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -286,6 +313,7 @@ private static final long serialVersionUID = 0L;
       super.clear();
       bitField0_ = 0;
       id_ = "";
+      allowLastAdmin_ = false;
       return this;
     }
 
@@ -321,6 +349,9 @@ private static final long serialVersionUID = 0L;
       int from_bitField0_ = bitField0_;
       if (((from_bitField0_ & 0x00000001) != 0)) {
         result.id_ = id_;
+      }
+      if (((from_bitField0_ & 0x00000002) != 0)) {
+        result.allowLastAdmin_ = allowLastAdmin_;
       }
     }
 
@@ -373,6 +404,9 @@ private static final long serialVersionUID = 0L;
         bitField0_ |= 0x00000001;
         onChanged();
       }
+      if (other.getAllowLastAdmin() != false) {
+        setAllowLastAdmin(other.getAllowLastAdmin());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -404,6 +438,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000001;
               break;
             } // case 10
+            case 16: {
+              allowLastAdmin_ = input.readBool();
+              bitField0_ |= 0x00000002;
+              break;
+            } // case 16
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -509,6 +548,50 @@ private static final long serialVersionUID = 0L;
       checkByteStringIsUtf8(value);
       id_ = value;
       bitField0_ |= 0x00000001;
+      onChanged();
+      return this;
+    }
+
+    private boolean allowLastAdmin_ ;
+    /**
+     * <pre>
+     * Delete it even if no root key with `admin` is left then, or none that is valid as long as this one.
+     * </pre>
+     *
+     * <code>bool allow_last_admin = 2 [json_name = "allowLastAdmin"];</code>
+     * @return The allowLastAdmin.
+     */
+    @java.lang.Override
+    public boolean getAllowLastAdmin() {
+      return allowLastAdmin_;
+    }
+    /**
+     * <pre>
+     * Delete it even if no root key with `admin` is left then, or none that is valid as long as this one.
+     * </pre>
+     *
+     * <code>bool allow_last_admin = 2 [json_name = "allowLastAdmin"];</code>
+     * @param value The allowLastAdmin to set.
+     * @return This builder for chaining.
+     */
+    public Builder setAllowLastAdmin(boolean value) {
+
+      allowLastAdmin_ = value;
+      bitField0_ |= 0x00000002;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Delete it even if no root key with `admin` is left then, or none that is valid as long as this one.
+     * </pre>
+     *
+     * <code>bool allow_last_admin = 2 [json_name = "allowLastAdmin"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearAllowLastAdmin() {
+      bitField0_ = (bitField0_ & ~0x00000002);
+      allowLastAdmin_ = false;
       onChanged();
       return this;
     }

@@ -27,4 +27,14 @@ public interface DeleteApiKeyRequestOrBuilder extends
    */
   com.google.protobuf.ByteString
       getIdBytes();
+
+  /**
+   * <pre>
+   * Delete it even if no root key with `admin` is left then, or none that is valid as long as this one.
+   * </pre>
+   *
+   * <code>bool allow_last_admin = 2 [json_name = "allowLastAdmin"];</code>
+   * @return The allowLastAdmin.
+   */
+  boolean getAllowLastAdmin();
 }

@@ -248,7 +248,7 @@ public enum ErrorReason
   /**
    * <pre>
    * DEADLINE_EXCEEDED: the database went away before a change could be confirmed. It may be made or not, and may not hold
-   * on every replica yet; repeat it until it is answered with OK, but look at a key before you rotate it again.
+   * on every replica yet; repeat it until it is answered with OK, a rotation with end_overlap.
    * </pre>
    *
    * <code>ERROR_REASON_CHANGE_UNCONFIRMED = 28;</code>
@@ -333,6 +333,24 @@ public enum ErrorReason
    * <code>ERROR_REASON_CREDITS_NOT_ADDED = 41;</code>
    */
   ERROR_REASON_CREDITS_NOT_ADDED(41),
+  /**
+   * <pre>
+   * FAILED_PRECONDITION: a secret that an earlier rotation replaced goes on working, and would end early; the message says
+   * which and until when. Nothing was changed: say end_overlap, or rotate after that time.
+   * </pre>
+   *
+   * <code>ERROR_REASON_OVERLAP_ACTIVE = 42;</code>
+   */
+  ERROR_REASON_OVERLAP_ACTIVE(42),
+  /**
+   * <pre>
+   * FAILED_PRECONDITION: no root key with `admin` would be left, or none that is valid as long as this one. Nothing was
+   * changed: make another first, or say allow_last_admin.
+   * </pre>
+   *
+   * <code>ERROR_REASON_LAST_ADMIN_KEY = 43;</code>
+   */
+  ERROR_REASON_LAST_ADMIN_KEY(43),
   UNRECOGNIZED(-1),
   ;
 
@@ -570,7 +588,7 @@ public enum ErrorReason
   /**
    * <pre>
    * DEADLINE_EXCEEDED: the database went away before a change could be confirmed. It may be made or not, and may not hold
-   * on every replica yet; repeat it until it is answered with OK, but look at a key before you rotate it again.
+   * on every replica yet; repeat it until it is answered with OK, a rotation with end_overlap.
    * </pre>
    *
    * <code>ERROR_REASON_CHANGE_UNCONFIRMED = 28;</code>
@@ -655,6 +673,24 @@ public enum ErrorReason
    * <code>ERROR_REASON_CREDITS_NOT_ADDED = 41;</code>
    */
   public static final int ERROR_REASON_CREDITS_NOT_ADDED_VALUE = 41;
+  /**
+   * <pre>
+   * FAILED_PRECONDITION: a secret that an earlier rotation replaced goes on working, and would end early; the message says
+   * which and until when. Nothing was changed: say end_overlap, or rotate after that time.
+   * </pre>
+   *
+   * <code>ERROR_REASON_OVERLAP_ACTIVE = 42;</code>
+   */
+  public static final int ERROR_REASON_OVERLAP_ACTIVE_VALUE = 42;
+  /**
+   * <pre>
+   * FAILED_PRECONDITION: no root key with `admin` would be left, or none that is valid as long as this one. Nothing was
+   * changed: make another first, or say allow_last_admin.
+   * </pre>
+   *
+   * <code>ERROR_REASON_LAST_ADMIN_KEY = 43;</code>
+   */
+  public static final int ERROR_REASON_LAST_ADMIN_KEY_VALUE = 43;
 
 
   public final int getNumber() {
@@ -719,6 +755,8 @@ public enum ErrorReason
       case 39: return ERROR_REASON_KEYSPACE_FULL;
       case 40: return ERROR_REASON_SERVER_BUSY;
       case 41: return ERROR_REASON_CREDITS_NOT_ADDED;
+      case 42: return ERROR_REASON_OVERLAP_ACTIVE;
+      case 43: return ERROR_REASON_LAST_ADMIN_KEY;
       default: return null;
     }
   }

@@ -25,7 +25,7 @@ public final class ErrorReasonProto {
   static {
     java.lang.String[] descriptorData = {
       "\n portcullis/v1/error_reason.proto\022\rport" +
-      "cullis.v1*\201\n\n\013ErrorReason\022\034\n\030ERROR_REASO" +
+      "cullis.v1*\303\n\n\013ErrorReason\022\034\n\030ERROR_REASO" +
       "N_UNSPECIFIED\020\000\022#\n\037ERROR_REASON_CREDENTI" +
       "AL_MISSING\020\001\022#\n\037ERROR_REASON_CREDENTIAL_" +
       "INVALID\020\002\022#\n\037ERROR_REASON_PERMISSION_MIS" +
@@ -57,11 +57,13 @@ public final class ErrorReasonProto {
       "\020%\022\037\n\033ERROR_REASON_KEYSPACE_LIMIT\020&\022\036\n\032E" +
       "RROR_REASON_KEYSPACE_FULL\020\'\022\034\n\030ERROR_REA" +
       "SON_SERVER_BUSY\020(\022\"\n\036ERROR_REASON_CREDIT" +
-      "S_NOT_ADDED\020)B\240\001\n\021dev.portcullis.v1B\020Err" +
-      "orReasonProtoP\001ZFgithub.com/portcullis/p" +
-      "ortcullis/clients/go/portcullis/v1;portc" +
-      "ullisv1\252\002\rPortcullis.V1\312\002\rPortcullis\\V1\352" +
-      "\002\016Portcullis::V1b\006proto3"
+      "S_NOT_ADDED\020)\022\037\n\033ERROR_REASON_OVERLAP_AC" +
+      "TIVE\020*\022\037\n\033ERROR_REASON_LAST_ADMIN_KEY\020+B" +
+      "\240\001\n\021dev.portcullis.v1B\020ErrorReasonProtoP" +
+      "\001ZFgithub.com/portcullis/portcullis/clie" +
+      "nts/go/portcullis/v1;portcullisv1\252\002\rPort" +
+      "cullis.V1\312\002\rPortcullis\\V1\352\002\016Portcullis::" +
+      "V1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,

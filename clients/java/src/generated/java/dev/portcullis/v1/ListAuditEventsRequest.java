@@ -25,6 +25,7 @@ private static final long serialVersionUID = 0L;
     keyId_ = "";
     actor_ = "";
     pageToken_ = "";
+    action_ = "";
   }
 
   @java.lang.Override
@@ -329,6 +330,53 @@ private static final long serialVersionUID = 0L;
     }
   }
 
+  public static final int ACTION_FIELD_NUMBER = 8;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object action_ = "";
+  /**
+   * <pre>
+   * Only events of this action, e.g. `RevokeApiKey`; one that is none is refused.
+   * </pre>
+   *
+   * <code>string action = 8 [json_name = "action"];</code>
+   * @return The action.
+   */
+  @java.lang.Override
+  public java.lang.String getAction() {
+    java.lang.Object ref = action_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      action_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * Only events of this action, e.g. `RevokeApiKey`; one that is none is refused.
+   * </pre>
+   *
+   * <code>string action = 8 [json_name = "action"];</code>
+   * @return The bytes for action.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getActionBytes() {
+    java.lang.Object ref = action_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      action_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -364,6 +412,9 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(pageToken_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 7, pageToken_);
     }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(action_)) {
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 8, action_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -396,6 +447,9 @@ private static final long serialVersionUID = 0L;
     }
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(pageToken_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(7, pageToken_);
+    }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(action_)) {
+      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(8, action_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -432,6 +486,8 @@ private static final long serialVersionUID = 0L;
         != other.getPageSize()) return false;
     if (!getPageToken()
         .equals(other.getPageToken())) return false;
+    if (!getAction()
+        .equals(other.getAction())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -461,6 +517,8 @@ private static final long serialVersionUID = 0L;
     hash = (53 * hash) + getPageSize();
     hash = (37 * hash) + PAGE_TOKEN_FIELD_NUMBER;
     hash = (53 * hash) + getPageToken().hashCode();
+    hash = (37 * hash) + ACTION_FIELD_NUMBER;
+    hash = (53 * hash) + getAction().hashCode();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -618,6 +676,7 @@ private static final long serialVersionUID = 0L;
       }
       pageSize_ = 0;
       pageToken_ = "";
+      action_ = "";
       return this;
     }
 
@@ -678,6 +737,9 @@ private static final long serialVersionUID = 0L;
       }
       if (((from_bitField0_ & 0x00000040) != 0)) {
         result.pageToken_ = pageToken_;
+      }
+      if (((from_bitField0_ & 0x00000080) != 0)) {
+        result.action_ = action_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -755,6 +817,11 @@ private static final long serialVersionUID = 0L;
         bitField0_ |= 0x00000040;
         onChanged();
       }
+      if (!other.getAction().isEmpty()) {
+        action_ = other.action_;
+        bitField0_ |= 0x00000080;
+        onChanged();
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -820,6 +887,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000040;
               break;
             } // case 58
+            case 66: {
+              action_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x00000080;
+              break;
+            } // case 66
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1564,6 +1636,98 @@ private static final long serialVersionUID = 0L;
       checkByteStringIsUtf8(value);
       pageToken_ = value;
       bitField0_ |= 0x00000040;
+      onChanged();
+      return this;
+    }
+
+    private java.lang.Object action_ = "";
+    /**
+     * <pre>
+     * Only events of this action, e.g. `RevokeApiKey`; one that is none is refused.
+     * </pre>
+     *
+     * <code>string action = 8 [json_name = "action"];</code>
+     * @return The action.
+     */
+    public java.lang.String getAction() {
+      java.lang.Object ref = action_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        action_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Only events of this action, e.g. `RevokeApiKey`; one that is none is refused.
+     * </pre>
+     *
+     * <code>string action = 8 [json_name = "action"];</code>
+     * @return The bytes for action.
+     */
+    public com.google.protobuf.ByteString
+        getActionBytes() {
+      java.lang.Object ref = action_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        action_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Only events of this action, e.g. `RevokeApiKey`; one that is none is refused.
+     * </pre>
+     *
+     * <code>string action = 8 [json_name = "action"];</code>
+     * @param value The action to set.
+     * @return This builder for chaining.
+     */
+    public Builder setAction(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      action_ = value;
+      bitField0_ |= 0x00000080;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Only events of this action, e.g. `RevokeApiKey`; one that is none is refused.
+     * </pre>
+     *
+     * <code>string action = 8 [json_name = "action"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearAction() {
+      action_ = getDefaultInstance().getAction();
+      bitField0_ = (bitField0_ & ~0x00000080);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Only events of this action, e.g. `RevokeApiKey`; one that is none is refused.
+     * </pre>
+     *
+     * <code>string action = 8 [json_name = "action"];</code>
+     * @param value The bytes for action to set.
+     * @return This builder for chaining.
+     */
+    public Builder setActionBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      action_ = value;
+      bitField0_ |= 0x00000080;
       onChanged();
       return this;
     }

@@ -153,4 +153,24 @@ public interface ListAuditEventsRequestOrBuilder extends
    */
   com.google.protobuf.ByteString
       getPageTokenBytes();
+
+  /**
+   * <pre>
+   * Only events of this action, e.g. `RevokeApiKey`; one that is none is refused.
+   * </pre>
+   *
+   * <code>string action = 8 [json_name = "action"];</code>
+   * @return The action.
+   */
+  java.lang.String getAction();
+  /**
+   * <pre>
+   * Only events of this action, e.g. `RevokeApiKey`; one that is none is refused.
+   * </pre>
+   *
+   * <code>string action = 8 [json_name = "action"];</code>
+   * @return The bytes for action.
+   */
+  com.google.protobuf.ByteString
+      getActionBytes();
 }

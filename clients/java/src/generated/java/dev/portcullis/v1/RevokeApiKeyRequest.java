@@ -291,6 +291,22 @@ private static final long serialVersionUID = 0L;
     }
   }
 
+  public static final int ALLOW_LAST_ADMIN_FIELD_NUMBER = 5;
+  private boolean allowLastAdmin_ = false;
+  /**
+   * <pre>
+   * Revoke it by its id even if no root key with `admin` is left then, or none that is valid as long as this one. By secret
+   * that is not asked.
+   * </pre>
+   *
+   * <code>bool allow_last_admin = 5 [json_name = "allowLastAdmin"];</code>
+   * @return The allowLastAdmin.
+   */
+  @java.lang.Override
+  public boolean getAllowLastAdmin() {
+    return allowLastAdmin_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -317,6 +333,9 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(comment_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 4, comment_);
     }
+    if (allowLastAdmin_ != false) {
+      output.writeBool(5, allowLastAdmin_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -339,6 +358,10 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(comment_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(4, comment_);
     }
+    if (allowLastAdmin_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(5, allowLastAdmin_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -357,6 +380,8 @@ private static final long serialVersionUID = 0L;
     if (reason_ != other.reason_) return false;
     if (!getComment()
         .equals(other.getComment())) return false;
+    if (getAllowLastAdmin()
+        != other.getAllowLastAdmin()) return false;
     if (!getTargetCase().equals(other.getTargetCase())) return false;
     switch (targetCase_) {
       case 1:
@@ -385,6 +410,9 @@ private static final long serialVersionUID = 0L;
     hash = (53 * hash) + reason_;
     hash = (37 * hash) + COMMENT_FIELD_NUMBER;
     hash = (53 * hash) + getComment().hashCode();
+    hash = (37 * hash) + ALLOW_LAST_ADMIN_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getAllowLastAdmin());
     switch (targetCase_) {
       case 1:
         hash = (37 * hash) + ID_FIELD_NUMBER;
@@ -534,6 +562,7 @@ private static final long serialVersionUID = 0L;
       bitField0_ = 0;
       reason_ = 0;
       comment_ = "";
+      allowLastAdmin_ = false;
       targetCase_ = 0;
       target_ = null;
       return this;
@@ -575,6 +604,9 @@ private static final long serialVersionUID = 0L;
       }
       if (((from_bitField0_ & 0x00000008) != 0)) {
         result.comment_ = comment_;
+      }
+      if (((from_bitField0_ & 0x00000010) != 0)) {
+        result.allowLastAdmin_ = allowLastAdmin_;
       }
     }
 
@@ -634,6 +666,9 @@ private static final long serialVersionUID = 0L;
         comment_ = other.comment_;
         bitField0_ |= 0x00000008;
         onChanged();
+      }
+      if (other.getAllowLastAdmin() != false) {
+        setAllowLastAdmin(other.getAllowLastAdmin());
       }
       switch (other.getTargetCase()) {
         case ID: {
@@ -700,6 +735,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000008;
               break;
             } // case 34
+            case 40: {
+              allowLastAdmin_ = input.readBool();
+              bitField0_ |= 0x00000010;
+              break;
+            } // case 40
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1133,6 +1173,53 @@ private static final long serialVersionUID = 0L;
       checkByteStringIsUtf8(value);
       comment_ = value;
       bitField0_ |= 0x00000008;
+      onChanged();
+      return this;
+    }
+
+    private boolean allowLastAdmin_ ;
+    /**
+     * <pre>
+     * Revoke it by its id even if no root key with `admin` is left then, or none that is valid as long as this one. By secret
+     * that is not asked.
+     * </pre>
+     *
+     * <code>bool allow_last_admin = 5 [json_name = "allowLastAdmin"];</code>
+     * @return The allowLastAdmin.
+     */
+    @java.lang.Override
+    public boolean getAllowLastAdmin() {
+      return allowLastAdmin_;
+    }
+    /**
+     * <pre>
+     * Revoke it by its id even if no root key with `admin` is left then, or none that is valid as long as this one. By secret
+     * that is not asked.
+     * </pre>
+     *
+     * <code>bool allow_last_admin = 5 [json_name = "allowLastAdmin"];</code>
+     * @param value The allowLastAdmin to set.
+     * @return This builder for chaining.
+     */
+    public Builder setAllowLastAdmin(boolean value) {
+
+      allowLastAdmin_ = value;
+      bitField0_ |= 0x00000010;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Revoke it by its id even if no root key with `admin` is left then, or none that is valid as long as this one. By secret
+     * that is not asked.
+     * </pre>
+     *
+     * <code>bool allow_last_admin = 5 [json_name = "allowLastAdmin"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearAllowLastAdmin() {
+      bitField0_ = (bitField0_ & ~0x00000010);
+      allowLastAdmin_ = false;
       onChanged();
       return this;
     }

@@ -108,5 +108,16 @@ public interface RevokeApiKeyRequestOrBuilder extends
   com.google.protobuf.ByteString
       getCommentBytes();
 
+  /**
+   * <pre>
+   * Revoke it by its id even if no root key with `admin` is left then, or none that is valid as long as this one. By secret
+   * that is not asked.
+   * </pre>
+   *
+   * <code>bool allow_last_admin = 5 [json_name = "allowLastAdmin"];</code>
+   * @return The allowLastAdmin.
+   */
+  boolean getAllowLastAdmin();
+
   dev.portcullis.v1.RevokeApiKeyRequest.TargetCase getTargetCase();
 }

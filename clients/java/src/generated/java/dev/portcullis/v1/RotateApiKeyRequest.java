@@ -96,8 +96,8 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration overlap_;
   /**
    * <pre>
-   * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-   * an older secret from an earlier rotation, that one stops at once.
+   * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+   * works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
    * </pre>
    *
    * <code>.google.protobuf.Duration overlap = 2 [json_name = "overlap"];</code>
@@ -109,8 +109,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-   * an older secret from an earlier rotation, that one stops at once.
+   * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+   * works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
    * </pre>
    *
    * <code>.google.protobuf.Duration overlap = 2 [json_name = "overlap"];</code>
@@ -122,8 +122,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-   * an older secret from an earlier rotation, that one stops at once.
+   * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+   * works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
    * </pre>
    *
    * <code>.google.protobuf.Duration overlap = 2 [json_name = "overlap"];</code>
@@ -131,6 +131,21 @@ private static final long serialVersionUID = 0L;
   @java.lang.Override
   public com.google.protobuf.DurationOrBuilder getOverlapOrBuilder() {
     return overlap_ == null ? com.google.protobuf.Duration.getDefaultInstance() : overlap_;
+  }
+
+  public static final int END_OVERLAP_FIELD_NUMBER = 3;
+  private boolean endOverlap_ = false;
+  /**
+   * <pre>
+   * End that older secret now.
+   * </pre>
+   *
+   * <code>bool end_overlap = 3 [json_name = "endOverlap"];</code>
+   * @return The endOverlap.
+   */
+  @java.lang.Override
+  public boolean getEndOverlap() {
+    return endOverlap_;
   }
 
   private byte memoizedIsInitialized = -1;
@@ -153,6 +168,9 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000001) != 0)) {
       output.writeMessage(2, getOverlap());
     }
+    if (endOverlap_ != false) {
+      output.writeBool(3, endOverlap_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -168,6 +186,10 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000001) != 0)) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(2, getOverlap());
+    }
+    if (endOverlap_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(3, endOverlap_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -191,6 +213,8 @@ private static final long serialVersionUID = 0L;
       if (!getOverlap()
           .equals(other.getOverlap())) return false;
     }
+    if (getEndOverlap()
+        != other.getEndOverlap()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -208,6 +232,9 @@ private static final long serialVersionUID = 0L;
       hash = (37 * hash) + OVERLAP_FIELD_NUMBER;
       hash = (53 * hash) + getOverlap().hashCode();
     }
+    hash = (37 * hash) + END_OVERLAP_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getEndOverlap());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -355,6 +382,7 @@ private static final long serialVersionUID = 0L;
         overlapBuilder_.dispose();
         overlapBuilder_ = null;
       }
+      endOverlap_ = false;
       return this;
     }
 
@@ -397,6 +425,9 @@ private static final long serialVersionUID = 0L;
             ? overlap_
             : overlapBuilder_.build();
         to_bitField0_ |= 0x00000001;
+      }
+      if (((from_bitField0_ & 0x00000004) != 0)) {
+        result.endOverlap_ = endOverlap_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -453,6 +484,9 @@ private static final long serialVersionUID = 0L;
       if (other.hasOverlap()) {
         mergeOverlap(other.getOverlap());
       }
+      if (other.getEndOverlap() != false) {
+        setEndOverlap(other.getEndOverlap());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -491,6 +525,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000002;
               break;
             } // case 18
+            case 24: {
+              endOverlap_ = input.readBool();
+              bitField0_ |= 0x00000004;
+              break;
+            } // case 24
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -605,8 +644,8 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> overlapBuilder_;
     /**
      * <pre>
-     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-     * an older secret from an earlier rotation, that one stops at once.
+     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+     * works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
      * </pre>
      *
      * <code>.google.protobuf.Duration overlap = 2 [json_name = "overlap"];</code>
@@ -617,8 +656,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-     * an older secret from an earlier rotation, that one stops at once.
+     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+     * works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
      * </pre>
      *
      * <code>.google.protobuf.Duration overlap = 2 [json_name = "overlap"];</code>
@@ -633,8 +672,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-     * an older secret from an earlier rotation, that one stops at once.
+     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+     * works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
      * </pre>
      *
      * <code>.google.protobuf.Duration overlap = 2 [json_name = "overlap"];</code>
@@ -654,8 +693,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-     * an older secret from an earlier rotation, that one stops at once.
+     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+     * works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
      * </pre>
      *
      * <code>.google.protobuf.Duration overlap = 2 [json_name = "overlap"];</code>
@@ -673,8 +712,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-     * an older secret from an earlier rotation, that one stops at once.
+     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+     * works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
      * </pre>
      *
      * <code>.google.protobuf.Duration overlap = 2 [json_name = "overlap"];</code>
@@ -699,8 +738,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-     * an older secret from an earlier rotation, that one stops at once.
+     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+     * works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
      * </pre>
      *
      * <code>.google.protobuf.Duration overlap = 2 [json_name = "overlap"];</code>
@@ -717,8 +756,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-     * an older secret from an earlier rotation, that one stops at once.
+     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+     * works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
      * </pre>
      *
      * <code>.google.protobuf.Duration overlap = 2 [json_name = "overlap"];</code>
@@ -730,8 +769,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-     * an older secret from an earlier rotation, that one stops at once.
+     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+     * works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
      * </pre>
      *
      * <code>.google.protobuf.Duration overlap = 2 [json_name = "overlap"];</code>
@@ -746,8 +785,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-     * an older secret from an earlier rotation, that one stops at once.
+     * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+     * works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
      * </pre>
      *
      * <code>.google.protobuf.Duration overlap = 2 [json_name = "overlap"];</code>
@@ -764,6 +803,50 @@ private static final long serialVersionUID = 0L;
         overlap_ = null;
       }
       return overlapBuilder_;
+    }
+
+    private boolean endOverlap_ ;
+    /**
+     * <pre>
+     * End that older secret now.
+     * </pre>
+     *
+     * <code>bool end_overlap = 3 [json_name = "endOverlap"];</code>
+     * @return The endOverlap.
+     */
+    @java.lang.Override
+    public boolean getEndOverlap() {
+      return endOverlap_;
+    }
+    /**
+     * <pre>
+     * End that older secret now.
+     * </pre>
+     *
+     * <code>bool end_overlap = 3 [json_name = "endOverlap"];</code>
+     * @param value The endOverlap to set.
+     * @return This builder for chaining.
+     */
+    public Builder setEndOverlap(boolean value) {
+
+      endOverlap_ = value;
+      bitField0_ |= 0x00000004;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * End that older secret now.
+     * </pre>
+     *
+     * <code>bool end_overlap = 3 [json_name = "endOverlap"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearEndOverlap() {
+      bitField0_ = (bitField0_ & ~0x00000004);
+      endOverlap_ = false;
+      onChanged();
+      return this;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

@@ -30,8 +30,8 @@ public interface RotateApiKeyRequestOrBuilder extends
 
   /**
    * <pre>
-   * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-   * an older secret from an earlier rotation, that one stops at once.
+   * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+   * works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
    * </pre>
    *
    * <code>.google.protobuf.Duration overlap = 2 [json_name = "overlap"];</code>
@@ -40,8 +40,8 @@ public interface RotateApiKeyRequestOrBuilder extends
   boolean hasOverlap();
   /**
    * <pre>
-   * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-   * an older secret from an earlier rotation, that one stops at once.
+   * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+   * works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
    * </pre>
    *
    * <code>.google.protobuf.Duration overlap = 2 [json_name = "overlap"];</code>
@@ -50,11 +50,21 @@ public interface RotateApiKeyRequestOrBuilder extends
   com.google.protobuf.Duration getOverlap();
   /**
    * <pre>
-   * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. If the key still has
-   * an older secret from an earlier rotation, that one stops at once.
+   * How long the present secret goes on working: 0 (the default: it stops at once) to 30 days. While an older secret still
+   * works, as an earlier rotation promised, this is FAILED_PRECONDITION, whatever the new overlap is: see end_overlap.
    * </pre>
    *
    * <code>.google.protobuf.Duration overlap = 2 [json_name = "overlap"];</code>
    */
   com.google.protobuf.DurationOrBuilder getOverlapOrBuilder();
+
+  /**
+   * <pre>
+   * End that older secret now.
+   * </pre>
+   *
+   * <code>bool end_overlap = 3 [json_name = "endOverlap"];</code>
+   * @return The endOverlap.
+   */
+  boolean getEndOverlap();
 }

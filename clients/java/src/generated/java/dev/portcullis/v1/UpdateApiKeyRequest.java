@@ -152,6 +152,36 @@ private static final long serialVersionUID = 0L;
     return addCredits_;
   }
 
+  public static final int END_OVERLAP_FIELD_NUMBER = 4;
+  private boolean endOverlap_ = false;
+  /**
+   * <pre>
+   * End the secret that goes on working after a rotation, if there is one, now.
+   * </pre>
+   *
+   * <code>bool end_overlap = 4 [json_name = "endOverlap"];</code>
+   * @return The endOverlap.
+   */
+  @java.lang.Override
+  public boolean getEndOverlap() {
+    return endOverlap_;
+  }
+
+  public static final int ALLOW_LAST_ADMIN_FIELD_NUMBER = 5;
+  private boolean allowLastAdmin_ = false;
+  /**
+   * <pre>
+   * Change the key even if no root key with `admin` is left then, or none that is valid as long as this one was.
+   * </pre>
+   *
+   * <code>bool allow_last_admin = 5 [json_name = "allowLastAdmin"];</code>
+   * @return The allowLastAdmin.
+   */
+  @java.lang.Override
+  public boolean getAllowLastAdmin() {
+    return allowLastAdmin_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -175,6 +205,12 @@ private static final long serialVersionUID = 0L;
     if (addCredits_ != 0L) {
       output.writeInt64(3, addCredits_);
     }
+    if (endOverlap_ != false) {
+      output.writeBool(4, endOverlap_);
+    }
+    if (allowLastAdmin_ != false) {
+      output.writeBool(5, allowLastAdmin_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -195,6 +231,14 @@ private static final long serialVersionUID = 0L;
     if (addCredits_ != 0L) {
       size += com.google.protobuf.CodedOutputStream
         .computeInt64Size(3, addCredits_);
+    }
+    if (endOverlap_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(4, endOverlap_);
+    }
+    if (allowLastAdmin_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(5, allowLastAdmin_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -223,6 +267,10 @@ private static final long serialVersionUID = 0L;
     }
     if (getAddCredits()
         != other.getAddCredits()) return false;
+    if (getEndOverlap()
+        != other.getEndOverlap()) return false;
+    if (getAllowLastAdmin()
+        != other.getAllowLastAdmin()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -245,6 +293,12 @@ private static final long serialVersionUID = 0L;
     hash = (37 * hash) + ADD_CREDITS_FIELD_NUMBER;
     hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
         getAddCredits());
+    hash = (37 * hash) + END_OVERLAP_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getEndOverlap());
+    hash = (37 * hash) + ALLOW_LAST_ADMIN_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getAllowLastAdmin());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -398,6 +452,8 @@ private static final long serialVersionUID = 0L;
         updateMaskBuilder_ = null;
       }
       addCredits_ = 0L;
+      endOverlap_ = false;
+      allowLastAdmin_ = false;
       return this;
     }
 
@@ -446,6 +502,12 @@ private static final long serialVersionUID = 0L;
       }
       if (((from_bitField0_ & 0x00000004) != 0)) {
         result.addCredits_ = addCredits_;
+      }
+      if (((from_bitField0_ & 0x00000008) != 0)) {
+        result.endOverlap_ = endOverlap_;
+      }
+      if (((from_bitField0_ & 0x00000010) != 0)) {
+        result.allowLastAdmin_ = allowLastAdmin_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -503,6 +565,12 @@ private static final long serialVersionUID = 0L;
       if (other.getAddCredits() != 0L) {
         setAddCredits(other.getAddCredits());
       }
+      if (other.getEndOverlap() != false) {
+        setEndOverlap(other.getEndOverlap());
+      }
+      if (other.getAllowLastAdmin() != false) {
+        setAllowLastAdmin(other.getAllowLastAdmin());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -548,6 +616,16 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000004;
               break;
             } // case 24
+            case 32: {
+              endOverlap_ = input.readBool();
+              bitField0_ |= 0x00000008;
+              break;
+            } // case 32
+            case 40: {
+              allowLastAdmin_ = input.readBool();
+              bitField0_ |= 0x00000010;
+              break;
+            } // case 40
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -970,6 +1048,94 @@ private static final long serialVersionUID = 0L;
     public Builder clearAddCredits() {
       bitField0_ = (bitField0_ & ~0x00000004);
       addCredits_ = 0L;
+      onChanged();
+      return this;
+    }
+
+    private boolean endOverlap_ ;
+    /**
+     * <pre>
+     * End the secret that goes on working after a rotation, if there is one, now.
+     * </pre>
+     *
+     * <code>bool end_overlap = 4 [json_name = "endOverlap"];</code>
+     * @return The endOverlap.
+     */
+    @java.lang.Override
+    public boolean getEndOverlap() {
+      return endOverlap_;
+    }
+    /**
+     * <pre>
+     * End the secret that goes on working after a rotation, if there is one, now.
+     * </pre>
+     *
+     * <code>bool end_overlap = 4 [json_name = "endOverlap"];</code>
+     * @param value The endOverlap to set.
+     * @return This builder for chaining.
+     */
+    public Builder setEndOverlap(boolean value) {
+
+      endOverlap_ = value;
+      bitField0_ |= 0x00000008;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * End the secret that goes on working after a rotation, if there is one, now.
+     * </pre>
+     *
+     * <code>bool end_overlap = 4 [json_name = "endOverlap"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearEndOverlap() {
+      bitField0_ = (bitField0_ & ~0x00000008);
+      endOverlap_ = false;
+      onChanged();
+      return this;
+    }
+
+    private boolean allowLastAdmin_ ;
+    /**
+     * <pre>
+     * Change the key even if no root key with `admin` is left then, or none that is valid as long as this one was.
+     * </pre>
+     *
+     * <code>bool allow_last_admin = 5 [json_name = "allowLastAdmin"];</code>
+     * @return The allowLastAdmin.
+     */
+    @java.lang.Override
+    public boolean getAllowLastAdmin() {
+      return allowLastAdmin_;
+    }
+    /**
+     * <pre>
+     * Change the key even if no root key with `admin` is left then, or none that is valid as long as this one was.
+     * </pre>
+     *
+     * <code>bool allow_last_admin = 5 [json_name = "allowLastAdmin"];</code>
+     * @param value The allowLastAdmin to set.
+     * @return This builder for chaining.
+     */
+    public Builder setAllowLastAdmin(boolean value) {
+
+      allowLastAdmin_ = value;
+      bitField0_ |= 0x00000010;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Change the key even if no root key with `admin` is left then, or none that is valid as long as this one was.
+     * </pre>
+     *
+     * <code>bool allow_last_admin = 5 [json_name = "allowLastAdmin"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearAllowLastAdmin() {
+      bitField0_ = (bitField0_ & ~0x00000010);
+      allowLastAdmin_ = false;
       onChanged();
       return this;
     }

@@ -88,4 +88,24 @@ public interface UpdateApiKeyRequestOrBuilder extends
    * @return The addCredits.
    */
   long getAddCredits();
+
+  /**
+   * <pre>
+   * End the secret that goes on working after a rotation, if there is one, now.
+   * </pre>
+   *
+   * <code>bool end_overlap = 4 [json_name = "endOverlap"];</code>
+   * @return The endOverlap.
+   */
+  boolean getEndOverlap();
+
+  /**
+   * <pre>
+   * Change the key even if no root key with `admin` is left then, or none that is valid as long as this one was.
+   * </pre>
+   *
+   * <code>bool allow_last_admin = 5 [json_name = "allowLastAdmin"];</code>
+   * @return The allowLastAdmin.
+   */
+  boolean getAllowLastAdmin();
 }
