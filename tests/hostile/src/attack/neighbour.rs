@@ -90,7 +90,8 @@ pub async fn imports(target: Arc<Target>, number: usize) -> Result<(), CallError
         let mut entry = import("costly");
         entry.material = Some(pb::api_key_import::Material::Phc(COSTLY.to_owned()));
         entry.lookup_prefix.clone_from(&prefix);
-        let request = pb::ImportApiKeysRequest { keyspace: NEIGHBOUR.into(), entries: vec![entry], ..Default::default() };
+        let request =
+            pb::ImportApiKeysRequest { keyspace: NEIGHBOUR.into(), entries: vec![entry], ..Default::default() };
         let root_key = &target.fixture.neighbour;
         let result: Result<pb::ImportApiKeysResponse, _> =
             connection.call(methods::IMPORT, root_key, &request, DEADLINE).await;
