@@ -9,8 +9,10 @@ use clap::{Arg, Command};
 use prost_types::{Duration, Struct, Timestamp};
 
 use super::exit::Error;
+use super::terminal;
 use crate::clock;
 use crate::grpc::json;
+use crate::key::pasted::{self, Pasted};
 use crate::key::recognize::{self, TextKind};
 use crate::key::token::Token;
 use crate::text_file;
@@ -43,6 +45,28 @@ impl TypedValueParser for KeyIdParser {
     }
 }
 
+/// The key in `text`, whatever is around it. Imported keys have no form of their own: if nothing has one, it is the first
+/// line that has anything.
+///
+/// # Errors
+/// If it holds several keys.
+pub fn key_in(text: &str) -> Result<String, Error> {
+    if recognize::kind_of(text).is_some() {
+        return Ok(recognize::unwrapped(text).to_owned());
+    }
+    match pasted::find(text) {
+        Pasted::Key(key) => {
+            terminal::note("the key was taken out of the text around it");
+            Ok(key.expose().to_owned())
+        }
+        Pasted::Several(count) => Err(Error::Usage(format!("the text holds {count} keys: verify each by itself"))),
+        Pasted::Broken(_) | Pasted::Nothing => {
+            let line = text.lines().map(recognize::unwrapped).find(|line| !line.is_empty());
+            Ok(line.unwrap_or_default().to_owned())
+        }
+    }
+}
+
 /// Why a key that the server does not know may not be what was meant; `None` if its form says nothing.
 pub fn hint_at(key: &str) -> Option<&'static str> {
     match recognize::kind_of(key)? {
@@ -54,8 +78,8 @@ pub fn hint_at(key: &str) -> Option<&'static str> {
             Some("this has the form of a key, but its checksum is wrong: it was mistyped, or made up")
         }
         TextKind::Secret => Some(
-            "this has the form of a key and its checksum is right: it was deleted, rotated or made by another \
-             installation, or the root key may not see its keyspace",
+            "this has the form of a key and its checksum is right: it belongs to another keyspace than --keyspace names, \
+             was deleted, rotated or made by another installation, or the root key may not see its keyspace",
         ),
     }
 }

@@ -7,8 +7,10 @@ use zeroize::Zeroizing;
 
 use super::exit::Error;
 use crate::key::field::is_invisible;
-use crate::key::recognize;
+use crate::key::{pasted, recognize};
 
+/// The longest text that is read, as the server takes it.
+const TEXT_SIZE_MAX: u64 = pasted::TEXT_LEN_MAX as u64;
 /// The longest line that is read. A presented key has 512 bytes at the most; the server says what is wrong with more.
 const LINE_SIZE_MAX: u64 = 64 * 1024;
 
@@ -69,13 +71,25 @@ pub fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{}", visible_lines(text));
 }
 
-/// A secret from stdin, which keeps it out of the shell's history: the first line that has anything, without what people copy
-/// along with a secret. A terminal does not show it.
-pub fn secret_from_stdin() -> Result<String, Error> {
-    let _hidden = io::stdin().is_terminal().then(|| {
-        let _ = write!(io::stderr(), "key (not shown): ");
-        HiddenInput::begin()
-    });
+/// A text with a secret in it from stdin, which keeps it out of the shell's history: all that is piped, and of what is typed at
+/// a terminal, which does not show it, the first line that has anything.
+pub fn text_from_stdin() -> Result<String, Error> {
+    if io::stdin().is_terminal() {
+        return line_from_terminal();
+    }
+    let mut text = Zeroizing::new(String::new());
+    let read = io::stdin().lock().take(TEXT_SIZE_MAX + 1).read_to_string(&mut text);
+    read.map_err(|error| Error::Usage(format!("cannot read the key from stdin: {error}")))?;
+    if text.len() as u64 > TEXT_SIZE_MAX {
+        return Err(Error::Usage(format!("more than {TEXT_SIZE_MAX} bytes on stdin: send the lines around the key")));
+    }
+    let text = recognize::unwrapped(&text);
+    if text.is_empty() { Err(Error::Usage("no key on stdin".into())) } else { Ok(text.to_owned()) }
+}
+
+fn line_from_terminal() -> Result<String, Error> {
+    let _ = write!(io::stderr(), "key (not shown, one line): ");
+    let _hidden = HiddenInput::begin();
     let mut stdin = io::stdin().lock().take(LINE_SIZE_MAX);
     loop {
         let mut line = Zeroizing::new(String::new());

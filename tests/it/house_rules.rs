@@ -154,6 +154,7 @@ const ONLY_IN: [(&[&str], &[&str]); 8] = [
         &[
             "cli/client.rs",
             "cli/keys/import/hashed.rs",
+            "cli/parse.rs",
             "cli/offline.rs",
             "cli/serve.rs",
             "config",

@@ -20,7 +20,7 @@ struct TargetArgs {
     /// The id of the key
     #[arg(value_parser = parse::KeyIdParser)]
     id: Option<String>,
-    /// Revoke the key whose secret is the first line of stdin: for whoever found a leaked one
+    /// Revoke the key whose secret stands in the text on stdin, at most 64 KiB: for those who found a leaked one
     #[arg(long)]
     secret_stdin: bool,
 }
@@ -79,7 +79,7 @@ impl RevokeArgs {
         let (target, hint) = match self.target.id {
             Some(id) => (Target::Id(id), None),
             None => {
-                let secret = terminal::secret_from_stdin()?;
+                let secret = terminal::text_from_stdin()?;
                 let hint = parse::hint_at(&secret);
                 (Target::Secret(secret), hint)
             }

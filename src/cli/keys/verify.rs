@@ -8,11 +8,10 @@ use crate::cli::client::ClientArgs;
 use crate::cli::exit::{Error, Exit};
 use crate::cli::{parse, terminal};
 use crate::grpc::pb::{Verdict, VerifyApiKeyRequest, VerifyRequest};
-use crate::key::recognize;
 
 #[derive(Args)]
 pub struct VerifyArgs {
-    /// The key; - or nothing reads it from stdin, which keeps it out of the shell's history
+    /// The key, or a text with one key in it; - or nothing reads it from stdin, which keeps it out of the shell's history
     key: Option<String>,
     /// A scope that the key must have; may be repeated, then it must have all
     #[arg(long = "scope", value_name = "SCOPE")]
@@ -29,7 +28,7 @@ pub struct VerifyArgs {
     /// How many credits to take; with --full, how many there must be [default: 1]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i64).range(0..))]
     cost: Option<i64>,
-    /// Read the store itself and show the whole key: for incidents and audits
+    /// Read the store itself and show the whole key: for incidents and audits. It takes no credit and does not count as a use
     #[arg(long)]
     full: bool,
 }
@@ -43,8 +42,8 @@ impl fmt::Debug for VerifyArgs {
 
 pub async fn run(args: VerifyArgs, client: &ClientArgs) -> Result<Exit, Error> {
     let key = match args.key {
-        Some(key) if key != "-" => recognize::unwrapped(&key).to_owned(),
-        _ => terminal::secret_from_stdin()?,
+        Some(key) if key != "-" => parse::key_in(&key)?,
+        _ => parse::key_in(&terminal::text_from_stdin()?)?,
     };
     let (required_scopes, any_of_scopes, cost) = (args.scopes, args.any_scopes, args.cost);
     let (keyspace, client_ip) = (args.keyspace.unwrap_or_default(), args.client_ip.unwrap_or_default());

@@ -46,10 +46,13 @@ fn the_exit_code_is_the_verdict() {
 fn a_keyspace_that_is_none_is_told() {
     let server = Serving::start();
     let (_, secret) = server.key(&[]);
-    for args in [&["keys", "verify", &secret, "--keyspace", "nosuch"][..], &["audit", "--keyspace", "nosuch"]] {
+    for (args, error) in [
+        (&["keys", "verify", &secret, "--keyspace", "nosuch"][..], "error: there is no keyspace \"nosuch\""),
+        (&["audit", "--keyspace", "nosuch"], "error: NOT_FOUND: no such keyspace"),
+    ] {
         let ran = server.run(args);
         assert_eq!(ran.code, 1, "{}", ran.stderr);
-        assert!(ran.stderr.starts_with("error: there is no keyspace \"nosuch\""), "{}", ran.stderr);
+        assert!(ran.stderr.starts_with(error), "{}", ran.stderr);
     }
     assert_eq!(field(&server.run(&["keys", "verify", &secret, "--keyspace", "nosuch"]).stdout, "Verdict"), "NOT_FOUND");
     // One that is there is no error, whatever the verdict.
@@ -77,15 +80,37 @@ fn the_key_may_come_by_stdin() {
     let server = Serving::start();
     let (id, secret) = server.key(&[]);
     for args in [&["keys", "verify"][..], &["keys", "verify", "-"]] {
-        for end in ["", "\n", "\r\n", "\nmore\n"] {
+        for end in ["", "\n", "\r\n"] {
             let table = run(&mut server.client(args), &format!("{secret}{end}")).ok();
             assert_eq!(field(&table, "Key"), id);
         }
     }
+    // Whatever is around it, on whatever line; but not if there are several.
+    for text in [
+        "Hi,\nthe key is `KEY`.\nBye",
+        "> KEY",
+        "API_KEY = \"KEY\"",
+        "https://example.com/?key=KEY&a=b",
+        "(KEY)",
+        "KEY\nmore\n",
+    ] {
+        let ran = run(&mut server.client(&["keys", "verify"]), &text.replace("KEY", &secret));
+        assert_eq!((ran.code, field(&ran.stdout, "Key")), (0, &*id), "{text}: {}", ran.stderr);
+        assert!(ran.stderr.contains("the key was taken out of the text around it"), "{text}: {}", ran.stderr);
+    }
+    let (_, other) = server.key(&[]);
+    let several = format!("{secret}\n{other}");
+    let error = run(&mut server.client(&["keys", "verify"]), &several).failed(64);
+    assert!(error.contains("holds 2 keys: verify each by itself"), "{error}");
+    let refused = run(&mut server.client(&["keys", "revoke", "--secret-stdin"]), &several);
+    assert!(refused.code == 1 && refused.stderr.contains("must hold one key; holds 2"), "{}", refused.stderr);
+    run(&mut server.client(&["keys", "revoke", "--secret-stdin"]), &format!("Hi,\nit is\n`{secret}`\n")).ok();
     let error = run(&mut server.client(&["keys", "verify"]), "\n").failed(64);
     assert!(error.contains("no key on stdin"), "{error}");
-    let long = run(&mut server.client(&["keys", "verify"]), &"a".repeat(100_000));
+    let long = run(&mut server.client(&["keys", "verify"]), &"a".repeat(60_000));
     assert_eq!((long.code, field(&long.stdout, "Verdict")), (1, "MALFORMED"));
+    let error = run(&mut server.client(&["keys", "verify"]), &"a".repeat(100_000)).failed(64);
+    assert!(error.contains("more than 65536 bytes on stdin"), "{error}");
 }
 
 #[test]
