@@ -50,6 +50,7 @@ export class Diagnosis {
         }
         const reason = await this.#reason;
         if (reason !== undefined) {
+            error.code = status.UNAVAILABLE;
             error.details = reason;
             error.message = `${error.code} ${status[error.code]}: ${reason}`;
         }
