@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, chown};
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -56,7 +55,8 @@ impl Pgbouncer {
         command.stderr(fs::File::create(dir.path().join("log")).expect("a file"));
         if fs::metadata(dir.path()).expect("it was just made").uid() == 0 {
             chown(dir.path(), Some(NOBODY), Some(NOBODY)).expect("root may");
-            command.uid(NOBODY).gid(NOBODY);
+            // By itself, once it is loaded: another user may not reach the folder that it lies in.
+            command.args(["--user", "nobody"]);
         }
         let process = command.spawn().expect("pgbouncer");
         let pgbouncer = Self { dir, process };
