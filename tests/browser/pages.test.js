@@ -118,7 +118,9 @@ for (const [name, [send, ...args]] of Object.entries(unasked)) {
                 assert.equal(answer.status(), refusal);
                 const headers = await request.allHeaders();
                 assert.equal(headers.authorization, credential().authorization);
-                assert.equal(headers.origin, new URL(page.url()).origin);
+                // That the server saw the origin is told by its refusals, which differ. The browser does not show it where it
+                // keeps the response, JSON that the page did not ask for, from the page.
+                assert.ok([undefined, new URL(page.url()).origin].includes(headers.origin));
             }
         }
         assert.equal(await countKeys(callFromOutside), keys);
