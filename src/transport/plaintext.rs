@@ -26,14 +26,24 @@ pub async fn refuse(stream: &mut TcpStream) -> io::Result<()> {
     if stream.peek(&mut first).await? == 0 || !first[0].is_ascii_uppercase() {
         return Ok(());
     }
-    let answer = if first[0] == b'P' && matches!(&first[1..3], b"RI") { goaway() } else { bad_request() };
+    let answer = if first.starts_with(b"PRI") { goaway() } else { bad_request() };
     stream.write_all(&answer).await?;
     stream.shutdown().await?;
-    let mut unread = Vec::new();
-    let rest = stream.take(UNREAD_MAX as u64);
     // Whether it comes or not, the connection ends.
-    let _ = time::timeout(UNREAD_WAIT_MAX, { rest }.read_to_end(&mut unread)).await;
+    let _ = time::timeout(UNREAD_WAIT_MAX, discard(stream)).await;
     Err(io::Error::new(io::ErrorKind::InvalidData, "plaintext where TLS is spoken"))
+}
+
+/// Reads on and keeps nothing: a client that sent this has no credential here, and may be one of many.
+async fn discard(stream: &mut TcpStream) -> io::Result<()> {
+    let (mut piece, mut left) = ([0; 512], UNREAD_MAX);
+    while left > 0 {
+        match stream.read(&mut piece).await? {
+            0 => break,
+            read => left = left.saturating_sub(read),
+        }
+    }
+    Ok(())
 }
 
 fn goaway() -> Vec<u8> {
