@@ -1,15 +1,14 @@
 //! The first bytes that a server sends over a connection without TLS: they tell one that speaks TLS there, where the error of
 //! the call says no more than that the connection was lost.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_util::io::InspectReader;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
@@ -31,11 +30,11 @@ pub struct FirstBytes(Arc<Mutex<Vec<u8>>>);
 
 impl FirstBytes {
     /// Connects, and keeps the first bytes that come.
-    pub async fn connect(self, uri: Uri) -> io::Result<TokioIo<Recorded>> {
+    pub async fn connect(self, uri: Uri) -> io::Result<TokioIo<InspectReader<TcpStream, impl FnMut(&[u8])>>> {
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await?;
         stream.set_nodelay(true)?;
-        Ok(TokioIo::new(Recorded { stream, first: self }))
+        Ok(TokioIo::new(InspectReader::new(stream, move |read: &[u8]| self.add(read))))
     }
 
     fn add(&self, bytes: &[u8]) {
@@ -48,47 +47,6 @@ impl FirstBytes {
         let first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         first.starts_with(&ALERT)
             || (first.get(12) == Some(&GOAWAY) && first.get(22..26) == Some(&INADEQUATE_SECURITY[..]))
-    }
-}
-
-/// A connection whose first bytes are kept.
-pub struct Recorded {
-    stream: TcpStream,
-    first: FirstBytes,
-}
-
-impl AsyncRead for Recorded {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.first.add(&buf.filled()[before..]);
-        polled
-    }
-}
-
-impl AsyncWrite for Recorded {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
